@@ -1,0 +1,1 @@
+"""The measuring: metrics, tasks, suites, the runner and the command line."""

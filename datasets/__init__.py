@@ -1,0 +1,1 @@
+"""What is listened to: audio decoding, and one module a dataset."""

@@ -1,0 +1,110 @@
+"""What every dataset module shares: cards, clips, fingerprints, and the errors they raise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class DataError(ValueError):
+    """Data that is missing or not as its layout says; the message names the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a dataset's files, as ``validate()`` lists them."""
+
+    path: Path
+    message: str
+    line: int | None = None
+    """1-based; None where the problem is the file itself."""
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line is not None else str(self.path)
+        return f"{place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCard:
+    """What a reader must know of a dataset before believing a number computed on it."""
+
+    id: str
+    title: str
+    version: str
+    licence: str
+    citation: str
+    """BibTeX."""
+    source: str
+    """Where it comes from and how to obtain it."""
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    """Faults found and corrections made; stated in every record that uses the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One item to listen to. ``path`` is None where the dataset has no audio at hand."""
+
+    id: str
+    path: Path | None
+    label: str | None = None
+    unit: str | None = None
+    """What is resampled together (artist, triplet, track); None: the clip itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The lowest and the highest value that a rating scale allows, e.g. 1 and 9."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise DataError(f"a rating scale needs low < high, got {self.low} to {self.high}")
+
+
+@dataclass(frozen=True, slots=True)
+class RatedClips:
+    """Clips with arousal and valence ratings, whatever set they come from."""
+
+    card: DatasetCard
+    clips: Sequence[Clip]
+    ratings: Floats
+    """Shape ``(n_clips, 2)``: arousal, valence, on the set's own scale."""
+    scale: Scale
+    fingerprint: str
+    """Digest of ids and ratings; two sets of the same name but other content differ here."""
+
+
+def fingerprint(parts: Iterable[str]) -> str:
+    """Return the sha256 of the parts, each on its own line, as 64 hexadecimal digits.
+
+    >>> fingerprint(["a", "b"]) == fingerprint(["a", "b"]) != fingerprint(["b", "a"])
+    True
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def first_ten(names: Sequence[str]) -> str:
+    """Return the first ten names and how many there are, for an error message.
+
+    >>> first_ten(["a", "b"])
+    'a, b'
+    >>> first_ten([str(i) for i in range(12)])
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more (12 in all)'
+    """
+    shown = ", ".join(names[:10])
+    more = len(names) - 10
+    return f"{shown} and {more} more ({len(names)} in all)" if more > 0 else shown

@@ -1,0 +1,1 @@
+"""Who listens: the adapter protocols, the registry, and one module a model."""

@@ -1,0 +1,117 @@
+"""What a model implements to be measured: small protocols, a card, and the errors.
+
+A model implements what it can do and tasks ask for what they need. Arrays at these seams are
+NumPy float32. Audio is mono, in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.datasets.audio import Waveform
+
+Floats = NDArray[np.float32]
+Plain = str | int | float | bool
+
+
+class ModelError(ValueError):
+    """A model, its weights or what it was given is not as expected; the message names the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What identifies a model's numbers: two models with equal cards give equal vectors."""
+
+    id: str
+    version: str
+    """Of the adapter: raised whenever the same weights would give other numbers."""
+    weights_digest: str
+    """sha256 of every weights file, in hexadecimal; ``untrained`` where there are none."""
+    licence: str
+    citation: str
+    """BibTeX."""
+    training_datasets: tuple[str, ...]
+    """Ids of the datasets the weights have seen, for the contamination flag."""
+    crop_policy: str
+    """How long audio is cut, e.g. ``all patches, mean``; never random in evaluation."""
+    preprocessing: Mapping[str, Plain] = field(default_factory=dict)
+    """Everything that changes the numbers: rates in Hz, hops in samples, resampler, loudness."""
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class AudioEmbedder(Protocol):
+    """Maps each clip to one vector of unit L2 norm."""
+
+    card: ModelCard
+    sample_rate: int | None
+    """In Hz, at which clips must arrive; None: at their own rate, the model resamples."""
+    dimension: int
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        """Return vectors of shape ``(n_clips, dimension)``."""
+        ...
+
+
+@runtime_checkable
+class TextEmbedder(Protocol):
+    """Maps each text to one vector of unit L2 norm."""
+
+    card: ModelCard
+    dimension: int
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Return vectors of shape ``(n_texts, dimension)``."""
+        ...
+
+
+@runtime_checkable
+class ArousalValenceModel(Protocol):
+    """Predicts arousal and valence of whole clips."""
+
+    card: ModelCard
+    sample_rate: int | None
+
+    def predict_av(self, clips: Sequence[Waveform]) -> Floats:
+        """Return shape ``(n_clips, 2)``: arousal, valence."""
+        ...
+
+
+@runtime_checkable
+class PatchEmbedder(Protocol):
+    """A frozen network that gives a clip one vector a patch; several heads may share it."""
+
+    card: ModelCard
+    sample_rate: int | None
+    dimension: int
+
+    def embed_patches(self, clip: Waveform) -> Floats:
+        """Return shape ``(n_patches, dimension)``."""
+        ...
+
+
+@runtime_checkable
+class PatchHead(Protocol):
+    """An AV model that reads the patches of a frozen embedder, so that audio is heard once."""
+
+    card: ModelCard
+    embedder: PatchEmbedder
+
+    def predict_av_from_patches(self, patches: Floats) -> Floats:
+        """Return shape ``(2,)``: arousal, valence of the clip with these patches."""
+        ...
+
+    def predict_av_from_means(self, means: Floats) -> Floats:
+        """Return shape ``(n_clips, 2)`` from mean embeddings ``(n_clips, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            If the head is not affine: its value at the mean is not the mean of its values.
+        """
+        ...

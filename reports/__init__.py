@@ -1,0 +1,1 @@
+"""What is left behind: the run record, and the pages rendered from it."""

@@ -1,0 +1,230 @@
+"""The run record: what a run leaves behind, and all that reports and gates may read.
+
+A record is a folder ``runs/<id>/`` with ``run.json`` (this schema), ``items/<task>.parquet``
+(per-item outcomes, one row a model, item and dimension) and ``arrays/<task>.npz`` (what figures
+need). It is written into a temporary folder beside its place and renamed: a record is there
+whole or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Plain = str | int | float | bool | None
+
+
+class RecordError(ValueError):
+    """A record that cannot be read or written; the message names the file and the mend."""
+
+
+class Part(BaseModel):
+    """Base of every part of the schema: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(Part):
+    """An interval of a score. ``unit`` is what was resampled (triplet, clip, artist)."""
+
+    low: float
+    high: float
+    level: float = Field(0.95, gt=0, lt=1)
+    method: str
+    unit: str
+    n_units: int
+    replicates: int
+
+
+class Score(Part):
+    """One number with what is needed to believe it."""
+
+    model: str
+    metric: str
+    """Field-standard name in snake case, e.g. ``pairwise_accuracy``, ``pearson_r``."""
+    value: float | None
+    """None where undefined; ``reason`` then says why."""
+    reason: str | None = None
+    interval: Interval | None = None
+    subset: str
+    """Named split or ground-truth set, e.g. ``gt.ct.fa`` or ``all``."""
+    dimension: Literal["arousal", "valence"] | None = None
+    n: int
+    """Items that the value rests on (scored pairs, clips)."""
+    n_items: int
+    """Items that the subset holds for this metric; ``n / n_items`` is the coverage."""
+    correct: float | None = None
+    """For accuracies: the numerator."""
+    ties: int | None = None
+    """For pairwise accuracies: predicted ties among the subset's pairs."""
+    chance: float | None
+    higher_is_better: bool
+    lower_bound: float | None
+    upper_bound: float | None
+    item_digest: str
+    """sha256 of the sorted ids of the subset's items."""
+
+
+class Comparison(Part):
+    """A paired difference, model minus other, on the same items."""
+
+    model: str
+    other: str
+    metric: str
+    subset: str
+    dimension: Literal["arousal", "valence"] | None = None
+    difference: float
+    interval: Interval
+    p_value: float
+    p_holm: float
+    """After Holm's correction over all pairs of models in this subset and dimension."""
+    minimum_detectable_difference: float
+    n: int
+
+
+class Group(Part):
+    """Models that cannot be told apart from each other in one subset and dimension."""
+
+    subset: str
+    metric: str
+    dimension: Literal["arousal", "valence"] | None = None
+    models: list[str]
+    """Best first."""
+
+
+class Reference(Part):
+    """A line to hold scores against: chance, human annotators, a published figure."""
+
+    name: str
+    subset: str
+    dimension: Literal["arousal", "valence"] | None = None
+    metric: str
+    value: float
+    n: int | None = None
+    note: str = ""
+
+
+class Table(Part):
+    """A table of the task's own (agreement statistics, breakdowns), rendered as it is."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Plain]]
+    note: str = ""
+
+
+class ItemProblem(Part):
+    """An item that could not be used, by name, with the reason."""
+
+    item: str
+    reason: str
+
+
+class NotRun(Part):
+    """A model, dataset or task of the suite that did not run, with the reason."""
+
+    what: str
+    reason: str
+
+
+class TaskResult(Part):
+    """Everything that one task on one dataset found."""
+
+    id: str
+    """Unique in the record; names the items and arrays files."""
+    kind: str
+    """``musav``, ``av_regression``, ..."""
+    dataset: str
+    title: str
+    protocol: dict[str, Plain]
+    models: list[str]
+    scores: list[Score]
+    comparisons: list[Comparison] = []
+    groups: list[Group] = []
+    references: list[Reference] = []
+    tables: list[Table] = []
+    problems: list[ItemProblem] = []
+    not_run: list[NotRun] = []
+    warnings: list[str] = []
+    arrays: list[str] = []
+    """Names of the arrays in ``arrays/<id>.npz``."""
+
+
+class ModelEntry(Part):
+    """A model's card as it was at the run, and what it cost."""
+
+    id: str
+    version: str
+    weights_digest: str
+    licence: str
+    citation: str
+    training_datasets: list[str]
+    crop_policy: str
+    preprocessing: dict[str, Plain]
+    notes: list[str] = []
+    seconds: float | None = None
+    """Wall time spent in the model during this run; None where everything came from the store."""
+
+
+class DatasetEntry(Part):
+    """A dataset's card and the fingerprint of what was read."""
+
+    id: str
+    title: str
+    version: str
+    licence: str
+    citation: str
+    source: str
+    synthetic: bool
+    fingerprint: str
+    n_items: int
+    notes: list[str] = []
+
+
+class Environment(Part):
+    """Where a run was made."""
+
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    memory_gib: float
+    gpu: str | None
+    packages: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+class Suite(Part):
+    """The suite as it was read."""
+
+    name: str
+    title: str
+    digest: str
+    """sha256 of the TOML file."""
+    toml: str
+
+
+class RunRecord(Part):
+    """A whole run."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: str
+    created: str
+    """ISO 8601, UTC."""
+    earmark_version: str
+    suite: Suite
+    command: list[str]
+    seed: int
+    replicates: int
+    environment: Environment
+    models: list[ModelEntry]
+    datasets: list[DatasetEntry]
+    tasks: list[TaskResult]
+    not_run: list[NotRun] = []
+    seconds: float
+    timings: dict[str, float] = {}
+    """Wall seconds a part of the run, in order."""

@@ -1,0 +1,36 @@
+"""Fixtures shared by all tests: third-party data where it is at hand, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _shared(kind: str) -> Path:
+    data = Path(os.environ.get("EARMARK_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    folder = data if kind == "data" else data.parent / kind
+    if not folder.is_dir():
+        pytest.skip(f"third-party {kind} not at hand: no folder {folder} (EARMARK_SHARED_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of third-party data; the test skips where it is absent."""
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder of third-party frozen models; the test skips where it is absent."""
+    return _shared("models")
+
+
+@pytest.fixture(scope="session")
+def shared_fixtures() -> Path:
+    """The folder of parity fixtures; the test skips where it is absent."""
+    return _shared("fixtures")
