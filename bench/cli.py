@@ -1,0 +1,210 @@
+"""The command line. Imports typer alone: what a command needs is imported when it runs.
+
+Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid or uncomparable input, 64 usage,
+70 internal error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+INVALID, USAGE, INTERNAL = 3, 64, 70
+
+app = typer.Typer(
+    name="earmark",
+    help="Benchmark and evaluate models that listen to music.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+class _Exit(Exception):
+    """Ends the program with a code of our own; typer's own 2 means usage."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("earmark"))
+        raise typer.Exit()
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["EARMARK_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    suites: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Suite files (TOML); without any: all suites that come with Earmark."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run records.")] = Path("runs"),
+    store: Annotated[
+        Path, typer.Option(help="Folder of kept embeddings.", envvar="EARMARK_STORE")
+    ] = Path("store"),
+    available: Annotated[
+        bool,
+        typer.Option("--available", help="Run what can be run, and name what cannot with its reason."),
+    ] = False,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download what a suite lists and is not found.")
+    ] = False,
+    replicates: Annotated[
+        int | None, typer.Option(min=100, help="Bootstrap replicates, instead of the suite's.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Evaluate what suites list; leave a record and reports."""
+    from earmark.bench.runner import run_suites
+
+    done = run_suites(
+        suites, out=out, store=store, available=available, fetch=fetch, replicates=replicates,
+        json=json,
+    )
+    if not done:
+        raise _Exit(INVALID)
+
+
+@app.command()
+def musav(
+    files: Annotated[
+        list[Path], typer.Argument(help="Predictions: JSONL (MusAV's format), CSV or Parquet.")
+    ],
+    data: Annotated[
+        str, typer.Option(help="MusAV's repository, or its folder data/.")
+    ] = "{data}/musav",
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Score what is there, and show the coverage."),
+    ] = False,
+    scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Lowest and highest value that the predictions should have."),
+    ] = None,
+    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 2022,
+    json: Json = False,
+) -> None:
+    """Score arousal/valence predictions on MusAV's pairwise judgements."""
+    from earmark.bench.musav_command import score_files
+
+    score_files(
+        files, data=data, allow_missing=allow_missing, scale=scale, replicates=replicates,
+        seed=seed, json=json,
+    )
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and report.pdf; the record's own.")
+    ] = None,
+) -> None:
+    """Render a record as one HTML file and a PDF."""
+    from earmark.bench.runner import render_reports
+
+    for path in render_reports(run, out or run):
+        typer.echo(path)
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="What to download; without any: what there is.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder to keep it in (EARMARK_CACHE).")
+    ] = None,
+) -> None:
+    """Download released weights and annotations, each file held against its digest."""
+    from earmark.bench.fetch_command import fetch_names, list_names
+
+    if names:
+        fetch_names(names, cache=cache)
+    else:
+        list_names(cache=cache)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="models, datasets or suites.")],
+    json: Json = False,
+) -> None:
+    """List the models, datasets and suites that are known."""
+    from earmark.bench.list_command import list_known
+
+    list_known(what, json=json)
+
+
+@app.command("check-data")
+def check_data(
+    name: Annotated[str, typer.Argument(help="A dataset, e.g. musav.")],
+    root: Annotated[Path, typer.Argument(help="Its folder.")],
+    json: Json = False,
+) -> None:
+    """Name everything wrong with a dataset's files, by file and line."""
+    from earmark.bench.list_command import check_dataset
+
+    if not check_dataset(name, root, json=json):
+        raise _Exit(INVALID)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"earmark: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake never shows a traceback unless ``--debug``."""
+    try:
+        app()
+    except SystemExit as done:
+        sys.exit(USAGE if done.code == 2 else done.code)
+    except _Exit as done:
+        sys.exit(done.code)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was stored is kept, the same command goes on from there", 130)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`): nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except ValueError as error:
+        # DataError, ModelError, SuiteError and RecordError are ValueErrors with a mend in them.
+        if os.environ.get("EARMARK_DEBUG"):
+            raise
+        if type(error).__module__.startswith("earmark."):
+            _fail(str(error), INVALID)
+        _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+    except Exception as error:
+        if os.environ.get("EARMARK_DEBUG"):
+            raise
+        _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Where data is looked for: ``{data}`` and ``{models}`` in a suite, and what to say if it is nowhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.datasets.base import DataError
+from earmark.datasets.fetch import cache_folder
+
+
+def data_roots() -> list[Path]:
+    """Return the folders that ``{data}`` stands for, in the order they are tried.
+
+    ``EARMARK_DATA``, ``EARMARK_SHARED_DATA``, ``../shared/data``, and what ``earmark fetch`` brought.
+    """
+    named = [os.environ.get("EARMARK_DATA"), os.environ.get("EARMARK_SHARED_DATA")]
+    return [Path(root).expanduser() for root in named if root] + [
+        Path("..", "shared", "data"),
+        cache_folder(),
+    ]
+
+
+def resolve(template: str) -> Path:
+    """Return the first existing path that a template such as ``{data}/musav`` stands for.
+
+    ``{models}`` is the folder ``models`` beside each data root.
+
+    Raises
+    ------
+    DataError
+        If none exists; the message lists where it was looked for.
+    """
+    candidates = list(dict.fromkeys(_candidates(template)))
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate.resolve()
+    looked = "; ".join(str(candidate) for candidate in candidates)
+    raise DataError(
+        f"{template} not found, looked for {looked}; set EARMARK_DATA to the folder that holds it, "
+        f"or see `earmark fetch --help` for what can be downloaded"
+    )
+
+
+def _candidates(template: str) -> Iterator[Path]:
+    if "{data}" not in template and "{models}" not in template:
+        yield Path(template).expanduser()
+        return
+    for root in data_roots():
+        models = root.parent / "models"
+        yield Path(template.replace("{data}", str(root)).replace("{models}", str(models)))

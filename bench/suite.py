@@ -1,0 +1,163 @@
+"""A suite: which models are measured on which datasets by which tasks, as one TOML file.
+
+::
+
+    [suite]
+    name = "av_real"
+    title = "Released arousal/valence heads on real audio and on MusAV"
+    fetch = ["musav"]                      # what `earmark run --fetch` may download for it
+
+    [datasets.musav]
+    loader = "musav"                       # a registered name, or module:attribute
+    root = "{data}/musav"                  # options of the loader
+
+    [models.emomusic-1]
+    loader = "essentia-av"
+    head = "emomusic-msd-musicnn-1"
+
+    [[tasks]]
+    task = "musav"
+    dataset = "musav"
+    models = ["emomusic-1"]                # all models where not given
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class SuiteError(ValueError):
+    """A suite that cannot be read or does not fit together; the message names file and place."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(BaseModel):
+    """A dataset or a model: its loader, and the loader's options as they stand."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    loader: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options without the loader's name."""
+        return dict(self.model_extra or {})
+
+
+class Task(BaseModel):
+    """One task on one dataset; further keys are the task's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    task: str
+    dataset: str
+    id: str | None = None
+    models: list[str] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The task's own options."""
+        return dict(self.model_extra or {})
+
+
+class Head(_Part):
+    """The ``[suite]`` table."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str
+    seed: int = 2022
+    replicates: int = Field(10_000, ge=100)
+    fetch: list[str] = []
+
+
+class Suite(_Part):
+    """A suite as read, with the file's text and digest."""
+
+    suite: Head
+    datasets: dict[str, Source]
+    models: dict[str, Source] = {}
+    tasks: list[Task] = Field(min_length=1)
+    text: str = ""
+    digest: str = ""
+
+    def models_of(self, task: Task) -> list[str]:
+        """Return the ids of the models that a task measures."""
+        return list(self.models) if task.models is None else task.models
+
+    def id_of(self, task: Task) -> str:
+        """Return the task's id, by default ``<task>-<dataset>``."""
+        return task.id or f"{task.task}-{task.dataset}"
+
+
+def read_suite(path: Path | str) -> Suite:
+    """Read and check a suite file.
+
+    Raises
+    ------
+    SuiteError
+        If the file is absent, is no TOML, has unknown or missing keys, or a task names a dataset
+        or a model that the suite does not list.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        raw = tomllib.loads(content.decode())
+    except OSError as error:
+        raise SuiteError(f"suite {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"suite {path} is not TOML: {error}") from error
+    for reserved in ("text", "digest"):
+        if reserved in raw:
+            raise SuiteError(f"suite {path}: unknown key {reserved!r}")
+    try:
+        suite = Suite(**raw, text=content.decode(), digest=hashlib.sha256(content).hexdigest())
+    except ValidationError as error:
+        raise SuiteError(f"suite {path}: {_first_errors(error)}") from error
+    _check_references(suite, path)
+    return suite
+
+
+def _first_errors(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors()[:10]:
+        place = ".".join(str(step) for step in item["loc"])
+        message = item["msg"]
+        if item["type"] == "extra_forbidden":
+            known = list(Head.model_fields) if item["loc"][0] == "suite" else _TOP
+            near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+            message = "unknown key" + (f". Did you mean {near[0]!r}?" if near else "")
+        parts.append(f"{place}: {message}")
+    return "; ".join(parts)
+
+
+_TOP = ["suite", "datasets", "models", "tasks"]
+
+
+def _check_references(suite: Suite, path: Path) -> None:
+    ids: set[str] = set()
+    for task in suite.tasks:
+        if task.dataset not in suite.datasets:
+            raise SuiteError(_unknown(path, "dataset", task.dataset, list(suite.datasets)))
+        for model in task.models or []:
+            if model not in suite.models:
+                raise SuiteError(_unknown(path, "model", model, list(suite.models)))
+        if suite.id_of(task) in ids:
+            raise SuiteError(
+                f"suite {path}: two tasks are called {suite.id_of(task)!r}; give one an id"
+            )
+        ids.add(suite.id_of(task))
+
+
+def _unknown(path: Path, kind: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Listed: {', '.join(known) or 'none'}."
+    return f"suite {path}: a task names the {kind} {name!r}, which the suite does not list. {hint}"

@@ -1,0 +1,151 @@
+"""Names to things: a lazy registry of datasets, also used for models.
+
+A name is looked up among the built-in ones (kept as ``module:attribute`` text, so that naming one
+imports nothing), then among the entry points of installed packages, and a name with a colon is
+itself read as ``module:attribute``, or ``path/to/file.py:attribute``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from earmark.datasets.base import DataError
+
+
+class Registry:
+    """Factories by name. ``kind`` is the word for error messages, ``group`` the entry-point group."""
+
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.group = group
+        self._builtin = dict(builtin)
+
+    def targets(self) -> dict[str, str]:
+        """Return every known name with its ``module:attribute``, built-in ones first.
+
+        Raises
+        ------
+        DataError
+            If an installed package registers a name that is taken.
+        """
+        found = dict(self._builtin)
+        for point in entry_points(group=self.group):
+            if found.get(point.name, point.value) != point.value:
+                raise DataError(
+                    f"{self.kind} {point.name!r} is registered twice: as {found[point.name]} and "
+                    f"as {point.value}; rename one of the entry points in group {self.group!r}"
+                )
+            found[point.name] = point.value
+        return found
+
+    def factory(self, name: str) -> Callable[..., Any]:
+        """Return the callable behind a name.
+
+        Raises
+        ------
+        DataError
+            If the name is unknown (with the nearest known ones), or its target cannot be imported.
+        """
+        target = name if ":" in name else self.targets().get(name)
+        if target is None:
+            known = sorted(self.targets())
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+            raise DataError(
+                f"unknown {self.kind} {name!r}. {hint} "
+                f"Your own: module:attribute, or path/to/file.py:attribute"
+            )
+        module_name, _, attribute = target.rpartition(":")
+        module = _import(module_name, of=f"{self.kind} {name!r}")
+        if not hasattr(module, attribute):
+            raise DataError(f"{self.kind} {name!r}: {module_name} has no {attribute!r}")
+        found = getattr(module, attribute)
+        if not callable(found):
+            raise DataError(
+                f"{self.kind} {name!r}: {target} is a {type(found).__name__}, expected a class or "
+                f"a function that returns the {self.kind}"
+            )
+        return found  # type: ignore[no-any-return]
+
+    def create(self, name: str, options: Mapping[str, Any]) -> Any:
+        """Call the factory behind a name with options as they come from a suite.
+
+        Raises
+        ------
+        DataError
+            As :meth:`factory`, and if an option is unknown (with the nearest known) or missing.
+        """
+        factory = self.factory(name)
+        check_options(factory, options, of=f"{self.kind} {name!r}")
+        return factory(**options)
+
+
+def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, of: str) -> None:
+    """Hold options against a signature before the call, so that a typo gets a clear error.
+
+    Raises
+    ------
+    DataError
+        If an option is unknown or a required one is missing.
+    """
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for option in options:
+        if option not in parameters:
+            near = difflib.get_close_matches(option, parameters, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(parameters)}."
+            raise DataError(f"{of} has no option {option!r}. {hint}")
+    missing = [
+        p.name
+        for p in parameters.values()
+        if p.default is p.empty and p.name not in options and p.kind is not p.VAR_POSITIONAL
+    ]
+    if missing:
+        raise DataError(f"{of} needs the option {', '.join(map(repr, missing))}")
+
+
+def _import(name: str, *, of: str) -> ModuleType:
+    if not name.endswith(".py"):
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise DataError(f"{of}: cannot import {name}: {error}") from error
+    path = Path(name).expanduser().resolve()
+    if not path.is_file():
+        raise DataError(f"{of}: no file {path}")
+    # Named by its whole path: two users' `model.py` must not be taken for one module.
+    module_name = f"earmark_file_{path.as_posix().replace('/', '_').removesuffix('.py')}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise DataError(f"{of}: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module
+
+
+DATASETS = Registry(
+    "dataset",
+    "earmark.datasets",
+    {
+        "musav": "earmark.datasets.musav:load",
+        "gtzan": "earmark.datasets.gtzan:load",
+        "rated-folder": "earmark.datasets.av_ratings:load_rated_folder",
+    },
+)

@@ -1,0 +1,64 @@
+"""Suites: what is read, and what is refused with the place and the mend."""
+
+import pytest
+
+from earmark.bench.suite import SuiteError, read_suite
+
+GOOD = """
+[suite]
+name = "small"
+title = "A small suite"
+[datasets.songs]
+loader = "rated-folder"
+root = "{data}/songs"
+[models.one]
+loader = "essentia-av"
+head = "h1"
+[[tasks]]
+task = "av_regression"
+dataset = "songs"
+"""
+
+
+def read(tmp_path, text):
+    path = tmp_path / "suite.toml"
+    path.write_text(text)
+    return read_suite(path)
+
+
+def test_reads_options_as_they_stand_and_measures_all_models_by_default(tmp_path):
+    suite = read(tmp_path, GOOD)
+    assert suite.datasets["songs"].options == {"root": "{data}/songs"}
+    assert suite.models_of(suite.tasks[0]) == ["one"]
+    assert suite.id_of(suite.tasks[0]) == "av_regression-songs"
+    assert suite.text == GOOD
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('title = "A small suite"', 'titel = "x"'), "Did you mean 'title'"),
+        (('dataset = "songs"', 'dataset = "song"'), "Did you mean 'songs'"),
+        (('dataset = "songs"', 'dataset = "songs"\nmodels = ["two"]'), "Listed: one"),
+        (('name = "small"', 'name = "../x"'), "suite.name"),
+        (('head = "h1"', "head = "), "is not TOML"),
+        (("[suite]", "[suit]"), "suit: unknown key. Did you mean 'suite'"),
+        (('loader = "essentia-av"', ""), "models.one.loader: Field required"),
+        (('title = "A small suite"', 'title = "x"\nreplicates = 3'), "suite.replicates"),
+    ],
+)
+def test_a_suite_that_does_not_fit_is_refused_with_its_place(tmp_path, change, message):
+    with pytest.raises(SuiteError) as error:
+        read(tmp_path, GOOD.replace(*change))
+    assert message in str(error.value)
+    assert "suite.toml" in str(error.value)
+
+
+def test_two_tasks_of_one_id_are_refused(tmp_path):
+    with pytest.raises(SuiteError, match="two tasks are called"):
+        read(tmp_path, GOOD + '[[tasks]]\ntask = "av_regression"\ndataset = "songs"\n')
+
+
+def test_an_absent_suite_is_named(tmp_path):
+    with pytest.raises(SuiteError, match=r"nowhere\.toml: No such file"):
+        read_suite(tmp_path / "nowhere.toml")
