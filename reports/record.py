@@ -2,19 +2,25 @@
 
 A record is a folder ``runs/<id>/`` with ``run.json`` (this schema), ``items/<task>.parquet``
 (per-item outcomes, one row a model, item and dimension) and ``arrays/<task>.npz`` (what figures
-need). It is written into a temporary folder beside its place and renamed: a record is there
-whole or not at all.
+need). Writing and reading are in :mod:`earmark.reports.record_io`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import model_validator as whole
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Plain = str | int | float | bool | None
+
+FileName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)
+]
+"""An id that also names a file: no separators, nothing that another system's disk refuses."""
 
 
 class RecordError(ValueError):
@@ -37,6 +43,12 @@ class Interval(Part):
     unit: str
     n_units: int
     replicates: int
+
+    @whole(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"an interval needs low <= high, got {self.low} to {self.high}")
+        return self
 
 
 class Score(Part):
@@ -66,6 +78,16 @@ class Score(Part):
     upper_bound: float | None
     item_digest: str
     """sha256 of the sorted ids of the subset's items."""
+
+    @whole(mode="after")
+    def _says_why_or_what(self) -> Self:
+        if self.value is None and not self.reason:
+            raise ValueError(
+                f"{self.metric} of {self.model} on {self.subset} has neither a value nor a reason"
+            )
+        if self.n > self.n_items:
+            raise ValueError(f"a score rests on n={self.n} of only n_items={self.n_items} items")
+        return self
 
 
 class Comparison(Part):
@@ -115,6 +137,16 @@ class Table(Part):
     rows: list[list[Plain]]
     note: str = ""
 
+    @whole(mode="after")
+    def _is_rectangular(self) -> Self:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"row {number} of table {self.title!r} has {len(row)} cells, "
+                    f"expected {len(self.columns)}: {', '.join(self.columns)}"
+                )
+        return self
+
 
 class ItemProblem(Part):
     """An item that could not be used, by name, with the reason."""
@@ -133,7 +165,7 @@ class NotRun(Part):
 class TaskResult(Part):
     """Everything that one task on one dataset found."""
 
-    id: str
+    id: FileName
     """Unique in the record; names the items and arrays files."""
     kind: str
     """``musav``, ``av_regression``, ..."""
@@ -141,6 +173,10 @@ class TaskResult(Part):
     title: str
     protocol: dict[str, Plain]
     models: list[str]
+    headline_subset: str | None = None
+    """The set that verdicts are drawn on; None: the subset of the first score."""
+    headline_metric: str | None = None
+    """The metric that verdicts are drawn on; None: the metric of the first score."""
     scores: list[Score]
     comparisons: list[Comparison] = []
     groups: list[Group] = []
@@ -151,6 +187,19 @@ class TaskResult(Part):
     warnings: list[str] = []
     arrays: list[str] = []
     """Names of the arrays in ``arrays/<id>.npz``."""
+
+    @whole(mode="after")
+    def _names_only_its_models(self) -> Self:
+        known = set(self.models)
+        named = {score.model for score in self.scores}
+        named |= {model for pair in self.comparisons for model in (pair.model, pair.other)}
+        named |= {model for group in self.groups for model in group.models}
+        if stray := sorted(named - known):
+            raise ValueError(
+                f"task {self.id} has results of {', '.join(stray)}, "
+                f"which its models do not list: {', '.join(self.models)}"
+            )
+        return self
 
 
 class ModelEntry(Part):
@@ -164,6 +213,8 @@ class ModelEntry(Part):
     training_datasets: list[str]
     crop_policy: str
     preprocessing: dict[str, Plain]
+    av_scale: tuple[float, float] | None = None
+    """Lowest and highest value of predicted arousal and valence; None: no fixed scale."""
     notes: list[str] = []
     seconds: float | None = None
     """Wall time spent in the model during this run; None where everything came from the store."""
@@ -181,6 +232,8 @@ class DatasetEntry(Part):
     synthetic: bool
     fingerprint: str
     n_items: int
+    rating_scale: tuple[float, float] | None = None
+    """Lowest and highest rating; None where the set has no ratings (pairs, captions)."""
     notes: list[str] = []
 
 
@@ -212,9 +265,9 @@ class RunRecord(Part):
     """A whole run."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    id: str
+    id: FileName
     created: str
-    """ISO 8601, UTC."""
+    """ISO 8601 with its offset, UTC."""
     earmark_version: str
     suite: Suite
     command: list[str]
@@ -228,3 +281,23 @@ class RunRecord(Part):
     seconds: float
     timings: dict[str, float] = {}
     """Wall seconds a part of the run, in order."""
+    files: dict[str, str] = {}
+    """sha256 of every other file of the record by its path in the folder; filled in by writing."""
+
+    @field_validator("created")
+    @classmethod
+    def _is_a_moment(cls, value: str) -> str:
+        if datetime.fromisoformat(value).tzinfo is None:
+            raise ValueError(f"{value!r} has no offset from UTC, expected e.g. {value}+00:00")
+        return value
+
+    @whole(mode="after")
+    def _has_each_id_once(self) -> Self:
+        for kind, ids in (
+            ("task", [task.id for task in self.tasks]),
+            ("model", [model.id for model in self.models]),
+            ("dataset", [dataset.id for dataset in self.datasets]),
+        ):
+            if twice := sorted({name for name in ids if ids.count(name) > 1}):
+                raise ValueError(f"{kind} {', '.join(twice)} is in the record more than once")
+        return self
