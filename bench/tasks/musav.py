@@ -1,0 +1,345 @@
+"""Pairwise agreement of AV models with MusAV's listeners.
+
+Per dimension, ground-truth set and model: the official accuracy (predicted ties dropped) and the
+accuracy with half credit for ties, each with an interval over triplets. Models are compared with
+half credit, so that all are held to the same pairs. Beside them stand chance, a loudness baseline
+and the human reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from earmark.bench.metrics import pairwise
+from earmark.bench.metrics.agreement import HumanReference, human_reference
+from earmark.bench.metrics.base import Floats, Metric
+from earmark.bench.metrics.comparisons import indistinguishable_groups
+from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes, Ties
+from earmark.bench.tasks import musav_tables as tables
+from earmark.bench.tasks.base import TaskOutput, item_digest, score_of
+from earmark.bench.tasks.musav_checks import check_predictions, warnings_of
+from earmark.bench.tasks.musav_truth import Humans, Truth, read_both
+from earmark.datasets.base import DataError
+from earmark.datasets.musav import DIMENSIONS, SUBSETS, MusAV
+from earmark.reports.record import (
+    Comparison,
+    Group,
+    Interval,
+    Plain,
+    Reference,
+    Score,
+    Table,
+    TaskResult,
+)
+
+HALF_CREDIT = Metric(
+    "pairwise_accuracy_half_credit", higher_is_better=True, lower=0.0, upper=1.0, chance=0.5
+)
+LOUDNESS = "loudness (baseline)"
+BASELINES = ("loudness",)
+SIGNIFICANT = 0.05
+
+Predictions = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+def evaluate(
+    dataset: MusAV,
+    predictions: Predictions,
+    *,
+    baselines: Sequence[str] = BASELINES,
+    allow_missing: bool = False,
+    scale: tuple[float, float] | None = None,
+    sources: Mapping[str, str] | None = None,
+    task_id: str = "musav",
+    replicates: int = 10_000,
+    seed: int = 2022,
+) -> TaskOutput:
+    """Score models on every ground-truth set of both dimensions.
+
+    Parameters
+    ----------
+    predictions
+        Model to song id to (arousal, valence), in any unit: only the order counts.
+    baselines
+        ``loudness``: the louder song has the higher arousal and the higher valence.
+    allow_missing
+        Score the pairs of which both songs are predicted, instead of refusing.
+    scale
+        Lowest and highest value that predictions should have; guessed where not given.
+    sources
+        Model to where its predictions come from, for the protocol.
+
+    Raises
+    ------
+    DataError
+        If there is no model, a baseline is unknown, or (unless ``allow_missing``) songs are
+        missing or unknown.
+    """
+    values = {name: _baseline(dataset, name) for name in baselines}
+    if predictions or not values:
+        check_predictions(dataset, predictions, allow_missing=allow_missing)
+    own = {model: _table(dataset, by_song) for model, by_song in predictions.items()}
+    if taken := own.keys() & {LOUDNESS}:
+        raise DataError(f"the model name {taken.pop()!r} is the baseline's; choose another")
+    values = own | {LOUDNESS: table for table in values.values()}
+    truths, humans = read_both(dataset)
+    references = [
+        human_reference(
+            one.ratings,
+            annotators=one.annotators,
+            units=one.triplets,
+            replicates=replicates,
+            seed=seed,
+        )
+        for one in humans
+    ]
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    groups: list[Group] = []
+    for truth in truths:
+        outcomes = judge_all(truth, values)
+        for subset in truth.members:
+            of_subset = _scores(truth, subset, outcomes, replicates=replicates, seed=seed)
+            found = _comparisons(truth, subset, outcomes, replicates=replicates, seed=seed)
+            scores += of_subset
+            comparisons += found
+            groups += _groups(truth, subset, of_subset, found)
+    result = TaskResult(
+        id=task_id,
+        kind="musav",
+        dataset=dataset.card.id,
+        title="Pairwise agreement with listeners on MusAV",
+        protocol=_protocol(allow_missing, sources or {}, replicates=replicates, seed=seed),
+        models=list(values),
+        scores=scores,
+        comparisons=comparisons,
+        groups=groups,
+        references=_references(truths, humans, references),
+        tables=_all_tables(
+            dataset, truths, humans, references, values, replicates=replicates, seed=seed
+        ),
+        warnings=warnings_of(own, truths, scale=scale, replicates=replicates, seed=seed),
+    )
+    return TaskOutput(result, _items(truths, values))
+
+
+def judge_all(truth: Truth, values: Mapping[str, Floats]) -> dict[str, Outcomes]:
+    """Return each model's outcomes on all pairs of one dimension."""
+    column = DIMENSIONS.index(truth.dimension)
+    return {model: truth.judge(table[:, column]) for model, table in values.items()}
+
+
+def _baseline(dataset: MusAV, name: str) -> Floats:
+    if name not in BASELINES:
+        raise DataError(f"unknown baseline {name!r} for MusAV; known: {', '.join(BASELINES)}")
+    loudness = np.array([dataset.loudness.get(song, np.nan) for song in dataset.song_ids])
+    return np.stack([loudness, loudness], axis=1)
+
+
+def _table(dataset: MusAV, by_song: Mapping[str, tuple[float, float]]) -> Floats:
+    """Return predictions in the dataset's order of songs, ``(n_songs, 2)``, NaN where missing."""
+    missing = (np.nan, np.nan)
+    return np.array([by_song.get(song, missing) for song in dataset.song_ids], dtype=np.float64)
+
+
+def _scores(
+    truth: Truth,
+    subset: str,
+    outcomes: Mapping[str, Outcomes],
+    *,
+    replicates: int,
+    seed: int,
+) -> list[Score]:
+    member = truth.members[subset]
+    digest = item_digest(truth.pairs[i].id for i in np.flatnonzero(member))
+    rules: tuple[tuple[Metric, Ties], ...] = ((PAIRWISE_ACCURACY, "official"), (HALF_CREDIT, "half"))
+    scores = []
+    for model, codes in outcomes.items():
+        for metric, ties in rules:
+            counts = pairwise.agreement(codes[member], ties=ties)
+            estimate = pairwise.estimate(
+                codes[member],
+                units=truth.triplets[member],
+                ties=ties,
+                replicates=replicates,
+                seed=seed,
+            )
+            scores.append(
+                score_of(
+                    metric,
+                    estimate,
+                    unit="triplet",
+                    model=model,
+                    subset=subset,
+                    dimension=truth.dimension,
+                    n_items=counts.pairs,
+                    correct=counts.correct,
+                    ties=counts.tied,
+                    item_digest=digest,
+                )
+            )
+    return scores
+
+
+def _comparisons(
+    truth: Truth,
+    subset: str,
+    outcomes: Mapping[str, Outcomes],
+    *,
+    replicates: int,
+    seed: int,
+) -> list[Comparison]:
+    """Compare models on the pairs for which none of them misses a prediction."""
+    member = truth.members[subset].copy()
+    models = [m for m, codes in outcomes.items() if np.any(codes[member] != Outcome.MISSING)]
+    for model in models:
+        member &= outcomes[model] != Outcome.MISSING
+    decided = member & (truth.labels != "ab")
+    if len(models) < 2 or not decided.any():
+        return []
+    found = pairwise.compare(
+        [outcomes[model][decided] for model in models],
+        units=truth.triplets[decided],
+        ties="half",
+        replicates=replicates,
+        seed=seed,
+    )
+    n_units = len(np.unique(truth.triplets[decided]))
+    return [
+        Comparison(
+            model=models[one.first],
+            other=models[one.second],
+            metric=HALF_CREDIT.name,
+            subset=subset,
+            dimension=truth.dimension,
+            difference=one.difference,
+            interval=Interval(
+                low=one.interval.low,
+                high=one.interval.high,
+                level=one.interval.level,
+                method="paired percentile bootstrap",
+                unit="triplet",
+                n_units=n_units,
+                replicates=one.interval.replicates,
+            ),
+            p_value=one.p_value,
+            p_holm=one.p_holm,
+            minimum_detectable_difference=one.minimum_detectable_difference,
+            n=int(decided.sum()),
+        )
+        for one in found
+    ]
+
+
+def _groups(
+    truth: Truth, subset: str, scores: Sequence[Score], comparisons: Sequence[Comparison]
+) -> list[Group]:
+    compared = {one.model for one in comparisons} | {one.other for one in comparisons}
+    ranked = sorted(
+        (s for s in scores if s.metric == HALF_CREDIT.name and s.model in compared),
+        key=lambda score: -(score.value or 0.0),
+    )
+    names = [score.model for score in ranked]
+    if not names:
+        return []
+    different = np.zeros((len(names), len(names)), dtype=bool)
+    for one in comparisons:
+        i, j = names.index(one.model), names.index(one.other)
+        different[i, j] = different[j, i] = one.p_holm < SIGNIFICANT
+    return [
+        Group(subset=subset, metric=HALF_CREDIT.name, dimension=truth.dimension, models=list(group))
+        for group in indistinguishable_groups(names, different)
+    ]
+
+
+def _references(
+    truths: Sequence[Truth], humans: Sequence[Humans], references: Sequence[HumanReference]
+) -> list[Reference]:
+    lines = []
+    for truth, reference in zip(truths, references, strict=True):
+        for subset in truth.members:
+            if np.isfinite(reference.estimate.value):
+                lines.append(
+                    Reference(
+                        name="one annotator against the two others",
+                        subset=subset,
+                        dimension=truth.dimension,
+                        metric=PAIRWISE_ACCURACY.name,
+                        value=reference.estimate.value,
+                        n=reference.estimate.n,
+                        note="over all judged pairs on which the two others agree, whatever the set",
+                    )
+                )
+            lines.append(
+                Reference(
+                    name="chance",
+                    subset=subset,
+                    dimension=truth.dimension,
+                    metric=PAIRWISE_ACCURACY.name,
+                    value=0.5,
+                )
+            )
+    return lines
+
+
+def _protocol(
+    allow_missing: bool, sources: Mapping[str, str], *, replicates: int, seed: int
+) -> dict[str, Plain]:
+    return {
+        "protocol": "musav-official",
+        "ground-truth ties": "left out",
+        "predicted ties": "dropped from the denominator (official); half credit in comparisons",
+        "unit of resampling": "triplet",
+        "interval": "95 %, percentile bootstrap",
+        "paired test": "randomisation over triplets, Holm over the pairs of models of a set",
+        "missing predictions": "left out, with their coverage" if allow_missing else "refused",
+        "replicates": replicates,
+        "seed": seed,
+        **{f"predictions of {model}": source for model, source in sources.items()},
+    }
+
+
+def _all_tables(
+    dataset: MusAV,
+    truths: Sequence[Truth],
+    humans: Sequence[Humans],
+    references: Sequence[HumanReference],
+    values: Mapping[str, Floats],
+    *,
+    replicates: int,
+    seed: int,
+) -> list[Table]:
+    return [
+        tables.judges_table(humans),
+        tables.reliability_table(humans, references, replicates=replicates, seed=seed),
+        tables.against_annotators_table(
+            humans, values, dataset.song_ids, replicates=replicates, seed=seed
+        ),
+        tables.annotators_table(humans, references),
+        tables.calibration_table(truths, values),
+    ]
+
+
+def _items(truths: Sequence[Truth], values: Mapping[str, Floats]) -> dict[str, list[Any]]:
+    names = ("model", "item", "unit", "dimension", "triplet_type", "truth", "difference", "outcome")
+    columns: dict[str, list[Any]] = {name: [] for name in (*names, *SUBSETS)}
+    scored = {Outcome.CORRECT: 1, Outcome.TIED: 0, Outcome.WRONG: -1}
+    for truth in truths:
+        column = DIMENSIONS.index(truth.dimension)
+        for model, codes in judge_all(truth, values).items():
+            value = values[model][:, column]
+            difference = value[truth.song_a] - value[truth.song_b]
+            columns["model"] += [model] * len(truth.pairs)
+            columns["item"] += [pair.id for pair in truth.pairs]
+            columns["unit"] += truth.triplets.tolist()
+            columns["dimension"] += [truth.dimension] * len(truth.pairs)
+            columns["triplet_type"] += [pair.triplet_type for pair in truth.pairs]
+            columns["truth"] += truth.labels.tolist()
+            columns["difference"] += [None if np.isnan(d) else float(d) for d in difference]
+            columns["outcome"] += [scored.get(Outcome(code)) for code in codes]
+            for subset in SUBSETS:
+                columns[subset] += truth.members[subset].tolist()
+    return columns
