@@ -1,0 +1,425 @@
+"""Decoding, downmix, resampling, every kind of broken file, and look-ahead."""
+
+import hashlib
+import pickle
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earmark.datasets.audio import (
+    AudioError,
+    SilentAudioError,
+    Waveform,
+    decode_ahead,
+    decoded_files,
+    file_digest,
+    load,
+)
+from earmark.datasets.base import DataError
+from earmark.datasets.mp3 import walk_frames
+
+RATE = 22050
+LOSSLESS = ("wav", "au", "flac", "aiff")
+KINDS = (*LOSSLESS, "mp3", "ogg")
+
+
+def tone(seconds=2.0, rate=RATE, hertz=440.0):
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+
+
+def noisy(seconds=2.0, rate=RATE):
+    """A tone that falls silent every other second, so that a variable bit rate does vary."""
+    time = np.arange(int(seconds * rate)) / rate
+    noise = np.random.default_rng(0).standard_normal(time.size)
+    return tone(seconds, rate) * 0.4 + 0.1 * noise * (time % 2 < 1)
+
+
+def write(folder, kind, samples, rate=RATE, **options):
+    path = folder / f"clip.{kind}"
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
+def cut(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_files_give_back_their_samples(tmp_path, kind):
+    samples = np.round(tone() * 2**15) / 2**15
+    clip = load(write(tmp_path, kind, samples))
+    assert clip.sample_rate == RATE
+    assert clip.samples.dtype == np.float32
+    np.testing.assert_array_equal(clip.samples, samples.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["mp3", "ogg"])
+def test_lossy_files_keep_their_length_and_nearly_their_samples(tmp_path, kind):
+    samples = tone()
+    clip = load(write(tmp_path, kind, samples))
+    assert clip.samples.shape == samples.shape
+    assert np.abs(clip.samples - samples).max() < 0.05
+
+
+def test_channels_are_mixed_down_to_their_mean(tmp_path):
+    left, right = tone(hertz=440), tone(hertz=660)
+    path = write(tmp_path, "wav", np.stack([left, right, 0 * left], 1), subtype="DOUBLE")
+    np.testing.assert_allclose(load(path).samples, (left + right) / 3, atol=1e-7)
+
+
+@given(st.integers(1, 4), st.integers(1, 300), st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None)
+def test_downmix_does_not_depend_on_the_order_of_channels(
+    tmp_path_factory, channels, frames, random
+):
+    folder = tmp_path_factory.mktemp("mix")
+    samples = np.random.default_rng(random.randint(0, 999)).uniform(0.1, 1, (frames, channels))
+    order = random.sample(range(channels), channels)
+    one = load(write(folder, "wav", samples, subtype="FLOAT")).samples
+    other = load(write(folder, "wav", samples[:, order], subtype="FLOAT")).samples
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_downmix_comes_before_resampling(tmp_path):
+    stereo = np.stack([tone(hertz=300), tone(hertz=1000)], 1)
+    mixed = stereo.mean(axis=1)
+    one = load(write(tmp_path, "wav", stereo, subtype="DOUBLE"), sample_rate=16000)
+    other = load(write(tmp_path, "wav", mixed, subtype="DOUBLE"), sample_rate=16000)
+    np.testing.assert_allclose(one.samples, other.samples, atol=1e-7)
+
+
+def test_resampling_keeps_a_tone_below_both_limits_and_removes_one_above(tmp_path):
+    low = load(write(tmp_path, "wav", tone(hertz=1000), subtype="FLOAT"), sample_rate=16000)
+    assert low.sample_rate == 16000
+    assert low.samples.size == 32000
+    expected = tone(rate=16000, hertz=1000)
+    np.testing.assert_allclose(low.samples[500:-500], expected[500:-500], atol=2e-3)
+    high = load(write(tmp_path, "wav", tone(hertz=9500), subtype="FLOAT"), sample_rate=16000)
+    assert np.abs(high.samples[500:-500]).max() < 0.03  # 24 dB down
+
+
+def test_resampling_equals_torchaudio_with_its_defaults(tmp_path):
+    functional = pytest.importorskip("torchaudio.functional")
+    torch = pytest.importorskip("torch")
+    path = write(tmp_path, "wav", noisy(), subtype="FLOAT")
+    expected = functional.resample(torch.from_numpy(load(path).samples), RATE, 16000)
+    # The cached kernel is computed in double precision, the functional one in single.
+    np.testing.assert_allclose(load(path, sample_rate=16000).samples, expected.numpy(), atol=1e-5)
+
+
+def test_its_own_rate_is_not_resampled(tmp_path):
+    path = write(tmp_path, "wav", tone())
+    np.testing.assert_array_equal(load(path, sample_rate=RATE).samples, load(path).samples)
+
+
+def test_a_rate_of_zero_is_refused(tmp_path):
+    with pytest.raises(DataError, match="positive Hz or None, got 0"):
+        load(write(tmp_path, "wav", tone()), sample_rate=0)
+
+
+def test_importing_the_module_imports_neither_torch_nor_torchaudio():
+    program = "import sys, earmark.datasets.audio; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    imported = done.stdout.decode().split()
+    assert "earmark.datasets.audio" in imported
+    assert not [module for module in imported if module.startswith("torch")]
+
+
+# Broken files
+
+
+def reason(path, **options):
+    with pytest.raises(AudioError) as caught:
+        load(path, **options)
+    assert caught.value.path == path
+    assert str(caught.value) == f"{path}: {caught.value.reason}"
+    return caught.value.reason
+
+
+def test_names_a_file_that_is_absent_a_folder_or_empty(tmp_path):
+    assert reason(tmp_path / "none.wav") == "no such file"
+    assert reason(tmp_path) == "not a file"
+    empty = tmp_path / "empty.wav"
+    empty.touch()
+    assert reason(empty) == "the file is empty (0 bytes)"
+
+
+@pytest.mark.parametrize("kind", ["wav", "au", "aiff"])
+def test_a_header_without_samples_is_no_audio(tmp_path, kind):
+    assert "holds no samples" in reason(write(tmp_path, kind, tone()[:0]))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "snd", "raw", "txt"])
+def test_text_named_as_audio_is_refused(tmp_path, kind):
+    path = tmp_path / f"text.{kind}"
+    path.write_text("It was the best of times, it was the worst of times.\n" * 200)
+    said = reason(path)
+    assert "not audio that can be decoded" in said
+    assert "does not exist" not in said
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cut_file_is_refused(tmp_path, kind, share):
+    path = write(tmp_path, kind, noisy(6))
+    load(path)
+    cut(path, share)
+    said = reason(path)
+    assert "cut" in said or "damaged" in said
+
+
+@pytest.mark.parametrize("kind", ["wav", "au", "aiff"])
+def test_the_error_of_a_cut_file_says_how_much_is_left(tmp_path, kind):
+    path = write(tmp_path, kind, noisy(6))
+    cut(path, 0.5)
+    assert reason(path) == "only 3.00 s of 6.00 s can be decoded; the file is cut: copy it again"
+
+
+@pytest.mark.parametrize("placeholder", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
+@pytest.mark.parametrize(("kind", "at", "order"), [("wav", 40, "<I"), ("au", 8, ">I")])
+def test_a_length_left_open_by_a_program_that_wrote_to_a_pipe_is_no_cut(
+    tmp_path, kind, at, order, placeholder
+):
+    if kind == "au" and placeholder != 0xFFFFFFFF:
+        pytest.skip("AU knows one placeholder; others make libsndfile see no samples")
+    path = write(tmp_path, kind, tone())
+    whole = load(path).samples
+    data = bytearray(path.read_bytes())
+    struct.pack_into(order, data, at, placeholder)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(load(path).samples, whole)
+
+
+def test_a_header_counted_into_the_size_of_the_data_is_no_cut(tmp_path):
+    path = write(tmp_path, "wav", tone())
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 40, len(data))
+    path.write_bytes(data)
+    assert load(path).samples.size == tone().size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_after_the_audio_are_no_fault(tmp_path, kind):
+    path = write(tmp_path, kind, noisy())
+    whole = load(path).samples
+    path.write_bytes(path.read_bytes() + b"TAG" + b" " * 125)
+    np.testing.assert_array_equal(load(path).samples, whole)
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg", "mp3"])
+def test_damage_in_the_middle_is_found(tmp_path, kind):
+    path = write(tmp_path, kind, noisy(6))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = np.random.default_rng(1).bytes(4000)
+    path.write_bytes(data)
+    assert "damaged" in reason(path)
+
+
+def test_a_flac_of_unknown_length_is_named(tmp_path):
+    path = write(tmp_path, "flac", tone())
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # the 36 bits of STREAMINFO that hold the number of samples
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    assert "gives no length" in reason(path)
+
+
+def test_samples_that_are_not_finite_are_named(tmp_path):
+    samples = tone()
+    samples[7] = np.nan
+    said = reason(write(tmp_path, "wav", samples, subtype="FLOAT"))
+    assert said == "sample 7 is nan, expected a finite number"
+    samples[7] = -np.inf
+    assert "sample 7 is -inf" in reason(write(tmp_path, "wav", samples, subtype="FLOAT"))
+
+
+def test_samples_on_the_scale_of_16_bits_are_refused(tmp_path):
+    said = reason(write(tmp_path, "wav", 32767 * tone(), subtype="FLOAT"))
+    assert said.endswith("expected [-1, 1]: rescale the file")
+    assert load(write(tmp_path, "wav", 3 * tone(), subtype="FLOAT")).samples.max() > 1.4
+
+
+# Silence
+
+
+def test_silence_is_an_error_that_carries_the_waveform(tmp_path):
+    path = write(tmp_path, "wav", 0 * tone())
+    with pytest.raises(SilentAudioError, match=r"silent \(peak below -80 dBFS\)$") as caught:
+        load(path, sample_rate=16000)
+    assert caught.value.waveform.sample_rate == 16000
+    np.testing.assert_array_equal(caught.value.waveform.samples, np.zeros(32000, np.float32))
+
+
+@pytest.mark.parametrize(("peak_dbfs", "silent"), [(-80.2, True), (-79.8, False)])
+def test_silence_is_a_peak_below_80_dbfs(tmp_path, peak_dbfs, silent):
+    path = write(tmp_path, "wav", 10 ** (peak_dbfs / 20) * tone() / 0.5, subtype="FLOAT")
+    if silent:
+        with pytest.raises(SilentAudioError):
+            load(path)
+    else:
+        load(path)
+
+
+def test_channels_that_cancel_each_other_are_named_as_the_cause(tmp_path):
+    path = write(tmp_path, "wav", np.stack([tone(), -tone()], 1), subtype="FLOAT")
+    with pytest.raises(SilentAudioError, match="cancel each other in the downmix"):
+        load(path)
+
+
+def test_errors_survive_a_process_boundary(tmp_path):
+    waveform = Waveform(np.zeros(3, np.float32), 8000)
+    error = pickle.loads(pickle.dumps(SilentAudioError(tmp_path, "silent", waveform)))
+    assert (error.path, error.reason) == (tmp_path, "silent")
+    assert error.waveform.sample_rate == 8000
+
+
+# MP3 without a header that states the length
+
+
+def headerless(folder, **options):
+    """An MP3 as an old encoder wrote it: the same frames without the first, the Xing header."""
+    path = write(folder, "mp3", noisy(8, 44100), 44100, compression_level=0.5, **options)
+    data = path.read_bytes()
+    second = data.index(data[:2], 4)  # every frame starts with the same two bytes
+    assert b"Xing" in data[:second] or b"Info" in data[:second]
+    path.write_bytes(data[second:])
+    return path
+
+
+def test_frames_add_up_to_the_length_of_the_clip(tmp_path):
+    path = write(tmp_path, "mp3", noisy(8, 44100), 44100)
+    found = walk_frames(path)
+    assert found.has_header
+    # The header's own frame, and at most two more for the encoder's delay and padding.
+    assert 0 <= found.n_samples - 1152 - 8 * 44100 <= 2 * 1152
+
+
+def test_an_id3_tag_before_the_first_frame_is_passed_over(tmp_path):
+    path = write(tmp_path, "mp3", noisy(2, 44100), 44100)
+    before, samples = walk_frames(path), load(path).samples
+    path.write_bytes(b"ID3\x04\0\0\0\0\x02\x01" + bytes(257) + path.read_bytes())
+    assert walk_frames(path) == before
+    np.testing.assert_array_equal(load(path).samples, samples)
+
+
+def test_a_variable_bit_rate_without_a_header_is_refused_not_shortened(tmp_path):
+    path = headerless(tmp_path, bitrate_mode="VARIABLE")
+    assert soundfile.info(path).duration < 7.5  # what libsndfile alone would hand over
+    assert "of 8.0" in reason(path)
+    assert "Xing" in reason(path)
+
+
+def test_a_constant_bit_rate_without_a_header_is_read_to_its_end(tmp_path):
+    path = headerless(tmp_path, bitrate_mode="CONSTANT")
+    assert load(path).samples.size == walk_frames(path).n_samples >= 8 * 44100
+
+
+@given(st.binary(max_size=400), st.booleans())
+@settings(deadline=None)
+def test_any_bytes_can_be_walked(tmp_path_factory, data, marked):
+    path = tmp_path_factory.mktemp("walk") / "any.mp3"
+    path.write_bytes(b"\xff\xfb" + data if marked else data)
+    assert walk_frames(path).n_samples % 576 == 0
+
+
+# Digests, look-ahead, counting
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(b"abc")
+    assert file_digest(path) == hashlib.sha256(b"abc").hexdigest()
+    with pytest.raises(AudioError, match="no such file"):
+        file_digest(tmp_path / "none.wav")
+
+
+def several(folder, count):
+    paths = [folder / f"{index}.wav" for index in range(count)]
+    for index, path in enumerate(paths):
+        soundfile.write(path, tone(0.1) * (index + 1) / count, RATE, subtype="FLOAT")
+    return paths
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_look_ahead_equals_loading_one_by_one(tmp_path, workers):
+    paths = several(tmp_path, 9)
+    ahead = list(decode_ahead(paths, sample_rate=16000, workers=workers))
+    assert [path for path, _ in ahead] == paths
+    for path, clip in ahead:
+        np.testing.assert_array_equal(clip.samples, load(path, sample_rate=16000).samples)
+
+
+def test_look_ahead_hands_on_a_bad_file_as_its_error(tmp_path):
+    paths = several(tmp_path, 3)
+    paths[1].write_text("not audio")
+    kinds = [type(clip) for _, clip in decode_ahead(paths, sample_rate=None, workers=2)]
+    assert kinds == [Waveform, AudioError, Waveform]
+
+
+@given(st.integers(1, 4), st.integers(0, 40))
+@settings(max_examples=20, deadline=None)
+def test_look_ahead_is_bounded(tmp_path_factory, workers, count):
+    path = several(tmp_path_factory.mktemp("ahead"), 1)[0]
+    taken = 0
+
+    def paths():
+        nonlocal taken
+        for _ in range(count):
+            taken += 1
+            yield path
+
+    given_back = 0
+    for _ in decode_ahead(paths(), sample_rate=None, workers=workers):
+        given_back += 1
+        assert taken - given_back <= 2 * workers
+    assert given_back == count
+
+
+def test_look_ahead_can_be_left_early(tmp_path):
+    ahead = decode_ahead(several(tmp_path, 8), sample_rate=None, workers=2)
+    next(ahead)
+    ahead.close()
+    with pytest.raises(StopIteration):
+        next(ahead)
+
+
+def test_look_ahead_needs_a_worker(tmp_path):
+    with pytest.raises(DataError, match="at least 1 worker, got 0"):
+        decode_ahead([], sample_rate=None, workers=0)
+
+
+def test_decoded_files_are_counted(tmp_path):
+    paths = several(tmp_path, 4)
+    before = decoded_files()
+    list(decode_ahead(paths, sample_rate=None, workers=3))
+    assert decoded_files() - before == 4
+    with pytest.raises(AudioError):
+        load(tmp_path / "none.wav")
+    file_digest(paths[0])
+    assert decoded_files() - before == 4
+
+
+# Real files
+
+
+def test_every_real_excerpt_decodes(shared_data):
+    paths = sorted((shared_data / "gtzan_excerpts" / "genres").glob("*/*.flac"))
+    assert len(paths) == 321
+    for _, clip in decode_ahead(paths, sample_rate=None, workers=2):
+        assert isinstance(clip, Waveform), clip
+        assert clip.sample_rate == 22050
+
+
+def test_every_real_vorbis_file_is_whole(shared_data):
+    paths = sorted((shared_data / "noise2music" / "audio").glob("*.ogg"))
+    assert len(paths) == 172
+    for _, clip in decode_ahead(paths, sample_rate=None, workers=2):
+        assert isinstance(clip, Waveform), clip
