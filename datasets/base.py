@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav"})
+"""Of the files that datasets look for; libsndfile reads them all."""
+
 
 class DataError(ValueError):
     """Data that is missing or not as its layout says; the message names the mend."""
@@ -108,3 +111,16 @@ def first_ten(names: Sequence[str]) -> str:
     shown = ", ".join(names[:10])
     more = len(names) - 10
     return f"{shown} and {more} more ({len(names)} in all)" if more > 0 else shown
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Return the audio files at any depth below a folder, sorted, without hidden ones.
+
+    An absent folder has none. Hidden ones are left out because archives made on macOS hold a
+    ``._name.mp3`` that is no audio beside each ``name.mp3``.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.name[0] != "." and path.is_file()
+    )

@@ -1,8 +1,10 @@
-"""Fixtures shared by all tests: third-party data where it is at hand, and nothing else."""
+"""Fixtures shared by all tests: third-party data where it is at hand, and invented data."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,15 @@ def shared_models() -> Path:
 def shared_fixtures() -> Path:
     """The folder of parity fixtures; the test skips where it is absent."""
     return _shared("fixtures")
+
+
+@pytest.fixture(scope="session")
+def write_musav() -> Callable[..., Path]:
+    """``write_musav(root, *, n_triplets=30, seed=0)`` writes invented MusAV data below root."""
+    path = ROOT / "tests" / "datasets" / "musav_files.py"
+    spec = importlib.util.spec_from_file_location("musav_files", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.write_musav
