@@ -1,0 +1,310 @@
+"""Each clip's and each text's output of a model, once: from the store, or else from the model.
+
+Conventions
+-----------
+* Files are told apart by their bytes and texts by their characters: what is identical is embedded
+  once, whatever it is called, and what the store has is neither decoded nor embedded.
+* Results are read back from the store, so that a first run and a later one give the same numbers.
+* A file that cannot be used is a *problem*, named in the result; the run goes on. A model's error
+  ends it, and names the clips; what was made until then is kept.
+* Batches only bound the memory: no key and no number may depend on their size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from earmark.bench.model_outputs import Floats, Item, Output, Progress
+from earmark.bench.store import DType, Kind, Store, audio_key, text_key
+from earmark.datasets.audio import AudioError, Waveform, decode_ahead, file_digest
+from earmark.datasets.base import Clip, DataError, first_ten
+from earmark.models.base import (
+    ArousalValenceModel,
+    AudioEmbedder,
+    PatchEmbedder,
+    TextEmbedder,
+)
+from earmark.reports.record import ItemProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One row an item that could be embedded, in the order they were given in."""
+
+    ids: tuple[str, ...]
+    """Clip ids, or the texts themselves."""
+    rows: Floats
+    """Shape ``(n_ids, dimension)``."""
+    problems: tuple[ItemProblem, ...]
+    """The clips that are not among ``ids``, and why."""
+    warnings: tuple[str, ...]
+    """Damage that was found in the store, and mended by embedding again."""
+    seconds: float | None
+    """Wall time spent in the model; None where everything came from the store."""
+
+
+class Patches(Mapping[str, Floats]):
+    """Patches by clip id, shape ``(n_patches, dimension)``, read from the store when asked for."""
+
+    def __init__(
+        self, output: Output[Waveform], keys: Mapping[str, str], problems: tuple[ItemProblem, ...]
+    ) -> None:
+        self._output = output
+        self._keys = keys
+        self.problems = problems
+        """The clips that are not among the keys, and why."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Damage that was found in the store until now, and mended by embedding again."""
+        return self._output.warnings()
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time spent in the model; None where everything came from the store."""
+        return self._output.seconds
+
+    def __getitem__(self, clip_id: str) -> Floats:
+        key = self._keys[clip_id]
+        rows = self._output.rows([key])
+        if key not in rows:  # damaged since, and now its file is unreadable too
+            raise DataError(f"clip {clip_id}: {self._output.refused[key]}")
+        return rows[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+class Embeddings:
+    """The outputs of models on clips and texts, kept in a store.
+
+    Parameters
+    ----------
+    progress
+        Called as work is done.
+    workers
+        Threads that read and decode ahead of the model.
+    dtype
+        Type in which rows are kept; ``float16`` halves the disk space at 3 significant digits.
+    share
+        Rank and number of the processes that share the work. Each embeds its own items and
+        returns no others; when all are done, one with ``(0, 1)`` finds everything in the store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        progress: Progress | None = None,
+        workers: int = 4,
+        dtype: DType = "float32",
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        rank, size = share
+        if not 0 <= rank < size:
+            raise ValueError(f"share must be (rank, size) with 0 <= rank < size, got {share}")
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, got {workers}")
+        self.store = store
+        self._progress = progress
+        self._workers = workers
+        self._dtype: DType = dtype
+        self._share = share
+
+    def audio_vectors(
+        self, embedder: AudioEmbedder, clips: Sequence[Clip], *, batch_size: int = 8
+    ) -> Embedded:
+        """Return one vector a clip, shape ``(n_clips, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            If a vector is not finite, not of the declared dimension or not of unit norm.
+        StoreError
+            If the store cannot be read or written.
+        DataError
+            If two clips have the same id.
+        """
+        files = self._files(clips)
+        output = self._listening(
+            embedder,
+            files,
+            kind="audio_vectors",
+            dimension=embedder.dimension,
+            batch_size=batch_size,
+            embed=embedder.embed_audio,
+        )
+        return _embedded(output, files.keys, files)
+
+    def text_vectors(
+        self, embedder: TextEmbedder, texts: Sequence[str], *, batch_size: int = 32
+    ) -> Embedded:
+        """Return one vector a text, shape ``(n_texts, dimension)``; raises as `audio_vectors`."""
+        keys = [(text, key) for text in texts if self._is_mine(key := text_key(text))]
+        by_key = {key: text for text, key in keys}
+        output: Output[str] = Output(
+            card=embedder.card,
+            kind="text_vectors",
+            space=self.store.space(embedder.card, kind="text_vectors", dtype=self._dtype),
+            dtype=self._dtype,
+            dimension=embedder.dimension,
+            batch_size=_positive(batch_size),
+            load=lambda wanted: ((key, by_key[key]) for key in wanted),
+            embed=embedder.embed_text,
+            names={key: repr(text[:60]) for key, text in by_key.items()},
+            progress=self._progress,
+        )
+        return _embedded(output, keys, None)
+
+    def av(
+        self, model: ArousalValenceModel, clips: Sequence[Clip], *, batch_size: int = 1
+    ) -> Embedded:
+        """Return arousal and valence, shape ``(n_clips, 2)``; raises as `audio_vectors`."""
+        files = self._files(clips)
+        output = self._listening(
+            model, files, kind="av", dimension=2, batch_size=batch_size, embed=model.predict_av
+        )
+        return _embedded(output, files.keys, files)
+
+    def patches(self, embedder: PatchEmbedder, clips: Sequence[Clip]) -> Patches:
+        """Return the patches of each clip, ``(n_patches, dimension)``, by clip id.
+
+        All are embedded and kept before this returns; they are read one clip at a time after.
+
+        Raises
+        ------
+        ModelError
+            If a patch is not finite or not of the declared dimension, or a clip has none.
+        StoreError, DataError
+            As `audio_vectors`.
+        """
+        files = self._files(clips)
+        output = self._listening(
+            embedder,
+            files,
+            kind="patches",
+            dimension=embedder.dimension,
+            batch_size=1,
+            embed=lambda heard: [embedder.embed_patches(clip) for clip in heard],
+        )
+        output.fill(list(dict.fromkeys(key for _, key in files.keys)))
+        keys = {name: key for name, key in files.keys if key not in output.refused}
+        return Patches(output, keys, files.problems(output.refused))
+
+    def _is_mine(self, key: str) -> bool:
+        rank, size = self._share
+        return int(key[-16:], 16) % size == rank
+
+    def _files(self, clips: Sequence[Clip]) -> _Files:
+        """Find the key of each clip's file; a file is read once, whatever clips share it."""
+        ids = Counter(clip.id for clip in clips)
+        if twice := [name for name, times in ids.items() if times > 1]:
+            raise DataError(f"clip ids must be unique, given more than once: {first_ten(twice)}")
+        paths = list(dict.fromkeys(clip.path for clip in clips if clip.path is not None))
+        with ThreadPoolExecutor(self._workers) as readers:
+            keys = dict(zip(paths, readers.map(_key_of, paths), strict=True))
+        files = _Files([clip.id for clip in clips])
+        for clip in clips:
+            if clip.path is None:
+                files.unread[clip.id] = "the dataset has no audio of this clip at hand"
+                continue
+            key = keys[clip.path]
+            if isinstance(key, Exception):
+                files.unread[clip.id] = str(key)
+            elif self._is_mine(key):
+                files.keys.append((clip.id, key))
+                files.paths.setdefault(key, clip.path)
+        return files
+
+    def _listening(
+        self,
+        model: AudioEmbedder | ArousalValenceModel | PatchEmbedder,
+        files: _Files,
+        *,
+        kind: Kind,
+        dimension: int,
+        batch_size: int,
+        embed: Callable[[list[Waveform]], Iterable[Floats]],
+    ) -> Output[Waveform]:
+        def load(wanted: Sequence[str]) -> Generator[tuple[str, Waveform | AudioError]]:
+            by_path = {files.paths[key]: key for key in wanted}
+            for path, heard in decode_ahead(
+                list(by_path), sample_rate=model.sample_rate, workers=self._workers
+            ):
+                yield by_path[path], heard
+
+        return Output(
+            card=model.card,
+            kind=kind,
+            space=self.store.space(model.card, kind=kind, dtype=self._dtype),
+            dtype=self._dtype,
+            dimension=dimension,
+            batch_size=_positive(batch_size),
+            load=load,
+            embed=embed,
+            names=files.names(),
+            progress=self._progress,
+        )
+
+
+@dataclass(slots=True)
+class _Files:
+    """The clips' files by key, and the clips that have none."""
+
+    ids: list[str]
+    keys: list[tuple[str, str]] = field(default_factory=list)
+    """Clip id and key, in the order of the clips."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """The first path of each key."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Why a clip's file has no key."""
+
+    def names(self) -> dict[str, str]:
+        """Return what to call each key in messages: the first clip that has it."""
+        return {key: f"clip {name}" for name, key in reversed(self.keys)}
+
+    def problems(self, refused: Mapping[str, str]) -> tuple[ItemProblem, ...]:
+        """Return the clips without a result, in order, given the keys without one."""
+        reasons = dict(self.unread)
+        reasons.update({name: refused[key] for name, key in self.keys if key in refused})
+        return tuple(ItemProblem(item=n, reason=reasons[n]) for n in self.ids if n in reasons)
+
+
+def _key_of(path: Path) -> str | Exception:
+    try:
+        return audio_key(file_digest(path))
+    except (AudioError, OSError) as error:
+        return error
+
+
+def _positive(batch_size: int) -> int:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    return batch_size
+
+
+def _embedded(
+    output: Output[Item], keys: Sequence[tuple[str, str]], files: _Files | None
+) -> Embedded:
+    unique = list(dict.fromkeys(key for _, key in keys))
+    output.fill(unique)
+    rows = output.rows(unique)
+    found = [(name, key) for name, key in keys if key in rows]
+    return Embedded(
+        ids=tuple(name for name, _ in found),
+        rows=np.stack([rows[key] for _, key in found])
+        if found
+        else np.empty((0, output.dimension), np.float32),
+        problems=files.problems(output.refused) if files is not None else (),
+        warnings=output.warnings(),
+        seconds=output.seconds,
+    )

@@ -1,0 +1,158 @@
+"""One kind of output of one model: what the store lacks is asked of the model, checked and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.bench.store import DType, Kind, Space, StoreError
+from earmark.datasets.audio import AudioError
+from earmark.datasets.base import first_ten
+from earmark.models.base import ModelCard, ModelError
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int, str], None]
+"""Called with how many items are done, how many there are, and of what."""
+Item = TypeVar("Item")
+
+NORM_TOLERANCE = 1e-3
+
+
+@dataclass(slots=True)
+class Output(Generic[Item]):
+    """Where one kind of output of a model is kept, and how the model is asked for it."""
+
+    card: ModelCard
+    kind: Kind
+    space: Space
+    dtype: DType
+    dimension: int
+    batch_size: int
+    load: Callable[[Sequence[str]], Generator[tuple[str, Item | AudioError]]]
+    """Gives the items of keys, or why one cannot be had."""
+    embed: Callable[[list[Item]], Iterable[Floats]]
+    """Gives a row an item."""
+    names: Mapping[str, str]
+    """What to call the item of a key in messages."""
+    progress: Progress | None
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why the item of a key could not be had."""
+    seconds: float | None = None
+
+    def fill(self, keys: Sequence[str]) -> None:
+        """Embed what the store lacks, and keep it."""
+        missing = self.space.missing(keys)
+        done = len(keys) - len(missing)
+        self._report(done, len(keys))
+        if not missing:
+            return
+        batch: dict[str, Item] = {}
+        with self.space, closing(self.load(missing)) as loaded:
+            for key, item in loaded:
+                if isinstance(item, AudioError):
+                    self.refused[key] = str(item)
+                    done += 1
+                    self._report(done, len(keys))
+                    continue
+                batch[key] = item
+                if len(batch) == self.batch_size:
+                    self._embed(batch)
+                    done += len(batch)
+                    self._report(done, len(keys))
+                    batch = {}
+            if batch:
+                self._embed(batch)
+                self._report(done + len(batch), len(keys))
+
+    def rows(self, keys: Sequence[str]) -> dict[str, Floats]:
+        """Return the rows of all keys that are not refused, embedding anew what is damaged."""
+        rows = self.space.get(keys)
+        lost = [key for key in keys if key not in rows and key not in self.refused]
+        if lost:
+            self.fill(lost)
+            rows.update(self.space.get(lost))
+        for key in keys:
+            if key in self.refused:
+                continue
+            if key not in rows:
+                raise StoreError(
+                    f"{self.space.folder}: the row of {self.names[key]} was written and cannot be "
+                    f"read back; check the disk, or give another folder for the store"
+                )
+            if rows[key].shape[-1] != self.dimension:
+                raise ModelError(
+                    f"{self.card.id}: the store has {self.kind} of {rows[key].shape[-1]} numbers, "
+                    f"the model now gives {self.dimension}; an adapter whose numbers change needs "
+                    f"a new version on its card"
+                )
+        return {key: row.astype(np.float32, copy=False) for key, row in rows.items()}
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the damage that was found in the store."""
+        return tuple(str(damage) for damage in self.space.damage)
+
+    def _report(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total, f"{self.card.id}: {self.kind}")
+
+    def _embed(self, batch: Mapping[str, Item]) -> None:
+        rows = self._ask(batch)
+        if len(rows) != len(batch):
+            raise ModelError(
+                f"{self.card.id}: gave {len(rows)} {self.kind} for {len(batch)} items "
+                f"({self._called(batch)}), expected one each"
+            )
+        for key, row in zip(batch, rows, strict=True):
+            self.space.put({key: self._checked(key, row)})
+
+    def _ask(self, batch: Mapping[str, Item]) -> list[Floats]:
+        """Ask the model, and say in its errors what it was asked."""
+        started = time.perf_counter()
+        try:
+            return list(self.embed(list(batch.values())))
+        except Exception as error:
+            where = f"{self.card.id}: {self.kind} of {self._called(batch)}"
+            if isinstance(error, ModelError):
+                raise ModelError(f"{where}: {error}") from error
+            error.add_note(f"while embedding: {where}")
+            raise
+        finally:
+            self.seconds = (self.seconds or 0.0) + time.perf_counter() - started
+
+    def _called(self, keys: Iterable[str]) -> str:
+        return first_ten([self.names[key] for key in keys])
+
+    def _checked(self, key: str, row: Floats) -> NDArray[np.floating[Any]]:
+        """Return the row in the type it is kept in, if it is what the protocol promises."""
+        axes = ("n_patches", self.dimension) if self.kind == "patches" else (self.dimension,)
+        if (
+            not isinstance(row, np.ndarray)
+            or row.dtype != np.float32
+            or row.ndim != len(axes)
+            or row.shape[-1] != self.dimension
+            or row.size == 0
+        ):
+            found = f"{getattr(row, 'dtype', type(row))} of shape {getattr(row, 'shape', '?')}"
+            raise self._bad(key, found, f"NumPy float32 of shape {axes}")
+        with np.errstate(over="ignore"):
+            kept = row.astype(self.dtype)
+        if not np.isfinite(kept).all():
+            number = int(np.argmin(np.isfinite(kept)))
+            raise self._bad(key, f"{row.flat[number]}", f"numbers that are finite in {self.dtype}")
+        if self.kind in ("audio_vectors", "text_vectors"):
+            norm = float(np.linalg.norm(row.astype(np.float64)))
+            if abs(norm - 1) > NORM_TOLERANCE:
+                raise self._bad(key, f"a vector of L2 norm {norm:.6g}", "unit norm within 0.001")
+        return kept
+
+    def _bad(self, key: str, found: str, expected: str) -> ModelError:
+        return ModelError(
+            f"{self.card.id}: {self.kind} of {self.names[key]}: expected {expected}, got {found}; "
+            f"the adapter must be mended, nothing of this item is kept"
+        )
