@@ -85,7 +85,7 @@ def read_word_vectors(
     seed
         Of the vector of ``<UNK>``, drawn with each column's mean and standard deviation.
     allow_pickle
-        Read gensim's native format, a pickle: it can run any code, so only from who you trust.
+        Read gensim's native format, a pickle: it can run any code, so only from a source you trust.
 
     Raises
     ------
