@@ -1,0 +1,272 @@
+"""Weights in and out: the released code's checkpoints, and safetensors files of our own.
+
+Two formats are read, both without running any code from the file:
+
+* **released**: what the released code saves, ``{"epoch", "state_dict", "optimizer"}`` by
+  ``torch.save``, or its state dict alone as safetensors, under that code's names. Pooling and the
+  SSL head follow from the names. A checkpoint trained with SSL holds a second copy of the audio
+  encoder, ``audio_ssl.simclr.encoder.*``, which is ignored, and the projector, which is loaded.
+* **earmark**: safetensors under this package's names with the config in the file's metadata.
+
+Weights in half precision are widened to single precision.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from earmark.datasets.base import first_ten
+from earmark.models.base import ModelError
+from earmark.models.muscall.config import (
+    RELEASED,
+    RELEASED_SSL,
+    AudioConfig,
+    LossConfig,
+    MusCALLConfig,
+    SelfSupervisionConfig,
+    TextConfig,
+)
+from earmark.models.muscall.frontend import mel_filter_bank
+from earmark.models.muscall.model import MusCALL
+
+_METADATA_KEY = "earmark.muscall"
+_BLOCK = r"text_encoder\.blocks\.(\d+)"
+# Our names to the released code's: the first pattern that matches the beginning is replaced.
+_RELEASED_NAMES = (
+    (r"audio_encoder\.pool\.projection", "audio_backbone.final_linear"),
+    (r"audio_encoder\.pool", "audio_backbone.attnpool"),
+    (r"audio_encoder", "audio_backbone"),
+    (rf"{_BLOCK}\.attention_norm", r"textual_head.transformer.layers.\1.0.norm"),
+    (rf"{_BLOCK}\.attention\.qkv", r"textual_head.transformer.layers.\1.0.fn.to_qkv"),
+    (rf"{_BLOCK}\.attention\.out", r"textual_head.transformer.layers.\1.0.fn.out_projection"),
+    (rf"{_BLOCK}\.feed_forward_norm", r"textual_head.transformer.layers.\1.1.norm"),
+    (rf"{_BLOCK}\.feed_forward", r"textual_head.transformer.layers.\1.1.fn.mlp"),
+    (r"text_encoder\.final_norm", "textual_head.transformer.norm_out"),
+    (r"text_encoder\.unused_norm", "textual_head.ln_final"),
+    (r"text_encoder", "textual_head"),
+    (r"projector", "audio_ssl.simclr.projector"),
+)
+_WINDOW = "audio_backbone.spec.spectrogram.window"
+_FILTER_BANK = "audio_backbone.spec.mel_scale.fb"
+_ENCODER_COPY = "audio_ssl.simclr.encoder."
+
+
+def released_name(name: str) -> str:
+    """Return what the released code calls an entry of our state dict.
+
+    >>> released_name("text_encoder.blocks.3.attention.qkv.weight")
+    'textual_head.transformer.layers.3.0.fn.to_qkv.weight'
+    """
+    for pattern, replacement in _RELEASED_NAMES:
+        renamed, matches = re.subn(rf"^{pattern}(?=\.)", replacement, name)
+        if matches:
+            return renamed
+    return name
+
+
+def load(path: str | Path) -> MusCALL:
+    """Return the model of a checkpoint in either format, in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        As :func:`load_released`, or if the config in the file's metadata is not understood.
+    """
+    path = Path(path)
+    config = _config_in_metadata(path) if path.suffix == ".safetensors" else None
+    if config is None:
+        return load_released(path)
+    model = MusCALL(config)
+    _fill(
+        model, _read_safetensors(path), path=path, names={name: name for name in model.state_dict()}
+    )
+    return model.eval()
+
+
+def load_released(path: str | Path, *, config: MusCALLConfig = RELEASED) -> MusCALL:
+    """Return the model of a released checkpoint, in evaluation mode.
+
+    ``config`` needs naming only where training differed from the released defaults, e.g. in
+    ``clip_seconds`` or in the text encoder's depth.
+
+    Raises
+    ------
+    ModelError
+        If the file is absent, truncated, holds anything but tensors and plain containers, or
+        other names, shapes, front end or values than finite weights of this config.
+    """
+    path = Path(path)
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    state = {name: value for name, value in state.items() if not name.startswith(_ENCODER_COPY)}
+    average = any(name.startswith("audio_backbone.final_linear.") for name in state)
+    projected = any(name.startswith("audio_ssl.simclr.projector.") for name in state)
+    config = replace(
+        config,
+        audio=replace(config.audio, pooling="average" if average else "attention"),
+        self_supervision=(config.self_supervision or RELEASED_SSL) if projected else None,
+    )
+    model = MusCALL(config)
+    names = {name: released_name(name) for name in model.state_dict()}
+    _fill(model, state, path=path, names=names, computed=_front_end(model))
+    return model.eval()
+
+
+def save(model: MusCALL, path: str | Path) -> None:
+    """Write weights and config as one safetensors file, from which :func:`load` makes the model.
+
+    Raises
+    ------
+    ModelError
+        If the model is a copy made for inference, whose weights no longer have their names.
+    """
+    if model.folded:
+        raise ModelError(
+            f"a model made by for_inference() is not saved to {path}: save the model it was made of"
+        )
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, path, metadata={_METADATA_KEY: json.dumps(asdict(model.config))})
+
+
+def released_state_dict(model: MusCALL) -> dict[str, Tensor]:
+    """Return the weights under the released code's names, front end included.
+
+    Without the second copy of the audio encoder that the released code keeps beside an SSL head.
+    """
+    state = {released_name(name): value for name, value in model.state_dict().items()}
+    return state | _front_end(model)
+
+
+def _front_end(model: MusCALL) -> dict[str, Tensor]:
+    audio = model.config.audio
+    return {_WINDOW: torch.hann_window(audio.n_fft), _FILTER_BANK: mel_filter_bank(audio)}
+
+
+def _fill(
+    model: MusCALL,
+    state: Mapping[str, Tensor],
+    *,
+    path: Path,
+    names: Mapping[str, str],
+    computed: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Load what the file calls ``names[ours]``; ``computed`` must equal what the file holds."""
+    computed = computed or {}
+    own = model.state_dict()
+    expected = {theirs: own[ours].shape for ours, theirs in names.items()}
+    expected |= {name: value.shape for name, value in computed.items()}
+    _require_names(path, sorted(expected), sorted(state))
+    wrong = [
+        f"{name} {tuple(state[name].shape)} for {tuple(shape)}"
+        for name, shape in expected.items()
+        if state[name].shape != shape
+    ]
+    if wrong:
+        raise ModelError(
+            f"{path}: wrong shapes: {first_ten(wrong)}. Pass load_released the config of the "
+            f"training; positional_embedding follows from audio.clip_seconds"
+        )
+    broken = [name for name in expected if not state[name].isfinite().all()]
+    if broken:
+        raise ModelError(f"{path}: weights that are not finite: {first_ten(broken)}")
+    for name, value in computed.items():
+        if not torch.allclose(state[name].float(), value, rtol=0, atol=1e-3):
+            raise ModelError(
+                f"{path}: {name} is not that of the config's front end: pass load_released the "
+                f"config of the training (sample_rate, f_min, f_max)"
+            )
+    model.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
+
+
+def _require_names(path: Path, expected: list[str], found: list[str]) -> None:
+    missing = sorted(set(expected) - set(found))
+    extra = sorted(set(found) - set(expected))
+    if missing or extra:
+        raise ModelError(
+            f"{path} is no checkpoint of this MusCALL ({len(expected)} tensors). "
+            f"Missing {len(missing)}: {first_ten(missing) or 'none'}. "
+            f"Not expected {len(extra)}: {first_ten(extra) or 'none'}"
+        )
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    _require_file(path)
+    zipped = zipfile.is_zipfile(path)
+    with path.open("rb") as file:
+        if not zipped and file.read(2) == b"PK":
+            raise ModelError(f"{path} is truncated: its archive has no end; fetch it again")
+    try:
+        # Mapped, so that an optimizer's state three times the weights' size stays on disk.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds more than tensors and plain containers, or is no checkpoint; it was not "
+            f"run. Keep only its state dict, in a place where you trust it: {_first_line(error)}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as a checkpoint: {_first_line(error)}") from error
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise ModelError(
+            f"{path}: expected a dict with epoch, state_dict and optimizer, found {found}"
+        )
+    others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        raise ModelError(f"{path}: entries of state_dict that are no tensors: {first_ten(others)}")
+    return {str(name): value for name, value in state.items()}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
+
+
+def _config_in_metadata(path: Path) -> MusCALLConfig | None:
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_METADATA_KEY)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+        ssl = values["self_supervision"]
+        audio = values["audio"] | {"layers": tuple(values["audio"]["layers"])}
+        return MusCALLConfig(
+            audio=AudioConfig(**audio),
+            text=TextConfig(**values["text"]),
+            loss=LossConfig(**values["loss"]),
+            self_supervision=None if ssl is None else SelfSupervisionConfig(**ssl),
+            dimension=values["dimension"],
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ModelError(
+            f"{path}: the config in its metadata is not understood ({error!r}); it was written by "
+            f"another version of earmark"
+        ) from error
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path} is no file; expected a MusCALL checkpoint")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]
