@@ -113,6 +113,20 @@ def first_ten(names: Sequence[str]) -> str:
     return f"{shown} and {more} more ({len(names)} in all)" if more > 0 else shown
 
 
+def refuse(dataset: str, problems: Sequence[Problem]) -> None:
+    """Raise if there are problems.
+
+    Raises
+    ------
+    DataError
+        With the first ten problems, one a line, and how many there are.
+    """
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise DataError(f"{dataset} has {len(problems)} problem(s):\n{shown}{more}")
+
+
 def audio_files(folder: Path) -> list[Path]:
     """Return the audio files at any depth below a folder, sorted, without hidden ones.
 

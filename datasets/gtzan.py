@@ -34,7 +34,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.base import Clip, DataError, DatasetCard, Problem, audio_files, fingerprint
+from earmark.datasets.base import (
+    Clip,
+    DatasetCard,
+    Problem,
+    audio_files,
+    fingerprint,
+    refuse,
+)
 
 GENRES = (
     "blues",
@@ -94,10 +101,7 @@ def load(root: Path | str) -> GTZAN:
         If there are no files, or :func:`validate` finds a problem.
     """
     problems, clips = _read(Path(root))
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
-        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(f"GTZAN at {root} has {len(problems)} problem(s):\n{shown}{more}")
+    refuse(f"GTZAN at {root}", problems)
     ids = [clip.id for clip in clips]
     return GTZAN(_card(clips), clips, fingerprint(ids))
 

@@ -34,7 +34,15 @@ from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 
-from earmark.datasets.base import Clip, DataError, DatasetCard, Problem, audio_files, fingerprint
+from earmark.datasets.base import (
+    Clip,
+    DataError,
+    DatasetCard,
+    Problem,
+    audio_files,
+    fingerprint,
+    refuse,
+)
 from earmark.datasets.musav_files import (
     Reading,
     check_audio,
@@ -110,7 +118,7 @@ class MusAV:
         """
         problems: list[Problem] = []
         loudness = read_loudness(self.root, self.triplets, problems)
-        _refuse(problems, self.root)
+        refuse(f"MusAV at {self.root}", problems)
         return loudness
 
     @cached_property
@@ -124,7 +132,7 @@ class MusAV:
         """
         problems: list[Problem] = []
         genres = read_genres(self.root, self.triplets, problems)
-        _refuse(problems, self.root)
+        refuse(f"MusAV at {self.root}", problems)
         return genres
 
     def judgements(self, dimension: str) -> tuple[Judgement, ...]:
@@ -184,7 +192,7 @@ def load(root: Path | str) -> MusAV:
         the message has the first ten problems and how many there are.
     """
     reading = read(root)
-    _refuse(reading.faults, reading.data)
+    refuse(f"MusAV at {root}", reading.faults)
     return _assemble(reading)
 
 
@@ -276,10 +284,3 @@ def _known(dimension: str) -> str:
     if dimension not in DIMENSIONS:
         raise DataError(f"MusAV has no dimension {dimension!r}, expected {' or '.join(DIMENSIONS)}")
     return dimension
-
-
-def _refuse(problems: list[Problem], root: Path) -> None:
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
-        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(f"MusAV at {root} has {len(problems)} problem(s):\n{shown}{more}")

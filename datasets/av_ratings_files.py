@@ -1,0 +1,340 @@
+"""The files of a rated folder, row by row, with every fault named by file and line.
+
+:mod:`earmark.datasets.av_ratings` describes the layout and the options.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from earmark.datasets.base import DataError, Problem, Scale, audio_files, first_ten
+from earmark.datasets.gtzan import GENRES
+
+QUADRANTS = {"e1": (1, 1), "e2": (1, -1), "e3": (-1, -1), "e4": (-1, 1)}
+"""The side of the scale's middle on which arousal and valence are: 1 high, -1 low."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be said of a rated folder; None: not said. The module's docstring explains each."""
+
+    ratings: str | None = None
+    audio: str | None = None
+    id_column: str | None = None
+    arousal_column: str | None = None
+    valence_column: str | None = None
+    unit_column: str | None = None
+    label_column: str | None = None
+    quadrant_column: str | None = None
+    scale: Scale | None = None
+    id: str | None = None
+    title: str | None = None
+    version: str | None = None
+    licence: str | None = None
+    citation: str | None = None
+    source: str | None = None
+    synthetic: bool | None = None
+
+    def or_else(self, other: Options) -> Options:
+        """Return these options, with the other's where these say nothing."""
+        names = [option.name for option in fields(self)]
+        mine = {name: getattr(self, name) for name in names}
+        return Options(**{n: getattr(other, n) if mine[n] is None else mine[n] for n in names})
+
+
+_DEFAULTS = Options(
+    audio="audio",
+    id_column="track_id",
+    arousal_column="arousal",
+    valence_column="valence",
+    licence="not stated",
+    citation="not stated",
+    source="not stated",
+    synthetic=False,
+)
+
+_GTZAN_EXCERPTS = Options(
+    audio="genres",
+    label_column="genre",
+    quadrant_column="quadrant",
+    scale=Scale(-10, 10),
+    id="gtzan_excerpts",
+    title="GTZAN excerpts of six seconds with arousal and valence (musemodataset)",
+    licence="none stated; research use",
+    citation="""\
+@misc{grekow_musemodataset,
+  author = {Grekow, Jacek},
+  title = {musemodataset},
+  howpublished = {https://github.com/grekowj/musemodataset}
+}""",
+    source="https://github.com/grekowj/musemodataset",
+)
+_GTZAN_HEADER = ["track_id", "genre", "arousal", "valence", "quadrant"]
+_GTZAN_ID = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}")
+
+
+@dataclass
+class Reading:
+    """What was read, and what is wrong with it."""
+
+    root: Path
+    options: Options = _DEFAULTS
+    rows: list[Row] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
+    """Audio by rated id."""
+    faults: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    """Noted on the card, but no reason to refuse the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One rated clip."""
+
+    id: str
+    arousal: float
+    valence: float
+    label: str | None
+    unit: str | None
+
+
+def read(root: Path, given: Options, *, require_audio: bool) -> Reading:
+    """Read a rated folder; what is wrong is collected, not raised."""
+    reading = Reading(root)
+    try:
+        options = given.or_else(_described(root / "dataset.toml"))
+        table = _ratings_file(root, options)
+        lines = _lines(table, reading.faults)
+    except DataError as error:
+        reading.faults.append(Problem(root, str(error)))
+        return reading
+    if not lines:
+        return reading
+    if _is_gtzan_excerpts(table, lines):
+        options = options.or_else(_GTZAN_EXCERPTS)
+    reading.options = options.or_else(_DEFAULTS)
+    if reading.options.scale is None:
+        message = (
+            "the rating scale is unknown: give scale=(low, high), or write scale = [low, high] "
+            "in a dataset.toml beside it"
+        )
+        reading.faults.append(Problem(table, message))
+    columns = _columns(table, lines[0][1], reading)
+    if not reading.faults and columns:
+        _read_rows(table, lines, columns, reading)
+        _find_audio(reading, require_audio=require_audio)
+    return reading
+
+
+def _described(path: Path) -> Options:
+    """Return what ``dataset.toml`` says, if there is one."""
+    if not path.exists():
+        return Options()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    known = [option.name for option in fields(Options)]
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+            raise DataError(f"{path.name} has an unknown key {key!r}. {hint}")
+        if key != "scale" and not isinstance(value, bool if key == "synthetic" else str):
+            expected = "true or false" if key == "synthetic" else "text"
+            raise DataError(f"{path.name}: {key} is {value!r}, expected {expected}")
+    return Options(**values | {"scale": as_scale(values.get("scale"), of=f"scale in {path.name}")})
+
+
+def as_scale(value: Scale | Sequence[float] | None, *, of: str) -> Scale | None:
+    """Return the scale from its lowest and highest value.
+
+    Raises
+    ------
+    DataError
+        If these are not two numbers, the lower first.
+    """
+    if value is None or isinstance(value, Scale):
+        return value
+    numbers = list(value) if isinstance(value, Sequence) else []
+    plain = all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers)
+    if len(numbers) != 2 or not plain:
+        raise DataError(f"{of} is {value!r}, expected two numbers, the lowest and highest rating")
+    return Scale(*map(float, numbers))
+
+
+def _ratings_file(root: Path, options: Options) -> Path:
+    if options.ratings is not None:
+        return root / options.ratings
+    usual = [root / name for name in ("ratings.csv", "av_annotations.csv")]
+    found = [path for path in usual if path.is_file()]
+    if len(found) == 1:
+        return found[0]
+    there, names = ("both", found) if found else ("neither", usual)
+    raise DataError(
+        f"found {there} of {' and '.join(path.name for path in names)}, expected one; "
+        f"name the table with ratings="
+    )
+
+
+def _lines(path: Path, problems: list[Problem]) -> list[tuple[int, list[str]]]:
+    """Return the table's rows, its header first, with their line numbers; without blank lines."""
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            try:
+                rows = [(reader.line_num, row) for row in reader if row]
+            except csv.Error as error:
+                problems.append(Problem(path, f"is not CSV: {error}", reader.line_num))
+                return []
+    except OSError as error:
+        problems.append(Problem(path, f"cannot be read: {error.strerror or error}"))
+        return []
+    except UnicodeDecodeError:
+        problems.append(Problem(path, "is not UTF-8 text"))
+        return []
+    if len(rows) < 2:
+        content = "holds a header and no rating" if rows else "is empty"
+        problems.append(Problem(path, f"{content}; expected a header and one row a clip"))
+        return []
+    return rows
+
+
+def _is_gtzan_excerpts(path: Path, lines: list[tuple[int, list[str]]]) -> bool:
+    (_, header), *rows = lines
+    return (
+        path.name == "av_annotations.csv"
+        and header == _GTZAN_HEADER
+        and all(_GTZAN_ID.fullmatch(row[0]) for _, row in rows)
+    )
+
+
+def _columns(path: Path, header: list[str], reading: Reading) -> dict[str, int]:
+    """Return where the columns that are asked for stand, by option; faults go to the reading."""
+    asked = {
+        option.name: getattr(reading.options, option.name)
+        for option in fields(Options)
+        if option.name.endswith("_column") and getattr(reading.options, option.name) is not None
+    }
+    lacking = [f"{name!r} ({option}=)" for option, name in asked.items() if name not in header]
+    if lacking:
+        found = ", ".join(map(repr, header))
+        message = f"expected the column {' and '.join(lacking)}, found columns {found}"
+        reading.faults.append(Problem(path, message, 1))
+        return {}
+    twice = [name for name in asked.values() if header.count(name) > 1]
+    if twice:
+        message = f"has the column {twice[0]!r} {header.count(twice[0])} times"
+        reading.faults.append(Problem(path, message, 1))
+    return {option: header.index(name) for option, name in asked.items()}
+
+
+def _read_rows(
+    path: Path, lines: list[tuple[int, list[str]]], columns: dict[str, int], reading: Reading
+) -> None:
+    scale = reading.options.scale
+    assert scale is not None
+    line_of: dict[str, int] = {}
+    for number, cells in lines[1:]:
+        if len(cells) != len(lines[0][1]):
+            message = f"has {len(cells)} fields, expected {len(lines[0][1])}"
+            reading.faults.append(Problem(path, message, number))
+            continue
+        cell = {option: cells[index].strip() for option, index in columns.items()}
+        name = cell["id_column"]
+        values = [_rating(cell[f"{kind}_column"]) for kind in ("arousal", "valence")]
+        messages = _wrong_values(name, values, cell, scale)
+        if name in line_of:
+            messages.append(f"id {name} is already on line {line_of[name]}")
+        if cell.get("unit_column") == "":
+            messages.append(f"id {name} has no unit")
+        reading.faults += [Problem(path, message, number) for message in messages]
+        line_of.setdefault(name, number)
+        if messages:
+            continue
+        arousal, valence = values
+        row = Row(name, arousal, valence, cell.get("label_column"), cell.get("unit_column"))
+        reading.rows.append(row)
+        quadrant = cell.get("quadrant_column")
+        if quadrant is not None and not _fits(quadrant, row, scale):
+            message = (
+                f"quadrant {quadrant!r} of {name} contradicts its arousal {arousal:g} and "
+                f"valence {valence:g}"
+            )
+            reading.remarks.append(Problem(path, message, number))
+
+
+def _rating(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _wrong_values(
+    name: str, values: Sequence[float], cell: dict[str, str], scale: Scale
+) -> list[str]:
+    if not name:
+        return ["has no id"]
+    messages = []
+    for kind, value in zip(("arousal", "valence"), values, strict=True):
+        if math.isnan(value):
+            text = cell[f"{kind}_column"]
+            messages.append(f"{kind} of {name} is {text!r}, expected a number")
+        elif not scale.low <= value <= scale.high:
+            expected = f"expected {scale.low:g} to {scale.high:g}"
+            messages.append(f"{kind} of {name} is {value}, {expected}")
+    return messages
+
+
+def _fits(quadrant: str, row: Row, scale: Scale) -> bool:
+    middle = (scale.low + scale.high) / 2
+    sides = QUADRANTS.get(quadrant)
+    return sides is not None and all(
+        side * (value - middle) >= 0
+        for side, value in zip(sides, (row.arousal, row.valence), strict=True)
+    )
+
+
+def _find_audio(reading: Reading, *, require_audio: bool) -> None:
+    folder = reading.root / (reading.options.audio or "")
+    named: dict[str, list[Path]] = {}
+    for path in audio_files(folder):
+        below = path.relative_to(folder)
+        names = {path.stem, path.name, below.as_posix(), below.with_suffix("").as_posix()}
+        for name in names:
+            named.setdefault(name, []).append(path)
+    missing = []
+    for row in reading.rows:
+        paths = named.get(row.id, [])
+        if len(paths) > 1:
+            message = f"rated id {row.id} has {len(paths)} files, expected one: "
+            message += ", ".join(str(path.relative_to(folder)) for path in paths)
+            reading.faults.append(Problem(folder, message))
+        elif paths:
+            reading.paths[row.id] = paths[0]
+        else:
+            missing.append(row.id)
+    if missing:
+        place = "has no audio of" if folder.is_dir() else "is not a folder with the audio of"
+        mend = "; name the folder with audio=, or give require_audio=False" if require_audio else ""
+        message = f"{place} {len(missing)} rated ids: {first_ten(missing)}{mend}"
+        (reading.faults if require_audio else reading.remarks).append(Problem(folder, message))
+    rated: dict[Path, str] = {}
+    for name, path in reading.paths.items():
+        if path in rated:
+            message = f"is rated as {rated[path]} and as {name}, expected one rating a file"
+            reading.faults.append(Problem(path, message))
+        rated[path] = name
+    unrated = sorted({path.name for paths in named.values() for path in paths if path not in rated})
+    if unrated and not reading.faults:
+        message = f"holds {len(unrated)} audio files without a rating: {first_ten(unrated)}"
+        reading.remarks.append(Problem(folder, message))
