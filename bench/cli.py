@@ -27,7 +27,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-class _Exit(Exception):
+class _ExitError(Exception):
     """Ends the program with a code of our own; typer's own 2 means usage."""
 
     def __init__(self, code: int) -> None:
@@ -48,9 +48,7 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     if debug:
         os.environ["EARMARK_DEBUG"] = "1"
@@ -68,7 +66,9 @@ def run(
     ] = Path("store"),
     available: Annotated[
         bool,
-        typer.Option("--available", help="Run what can be run, and name what cannot with its reason."),
+        typer.Option(
+            "--available", help="Run what can be run, and name what cannot with its reason."
+        ),
     ] = False,
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Download what a suite lists and is not found.")
@@ -79,14 +79,19 @@ def run(
     json: Json = False,
 ) -> None:
     """Evaluate what suites list; leave a record and reports."""
-    from earmark.bench.runner import run_suites
+    from earmark.bench.run_command import run_suites
 
     done = run_suites(
-        suites, out=out, store=store, available=available, fetch=fetch, replicates=replicates,
+        suites,
+        out=out,
+        store=store,
+        available=available,
+        fetch=fetch,
+        replicates=replicates,
         json=json,
     )
     if not done:
-        raise _Exit(INVALID)
+        raise _ExitError(INVALID)
 
 
 @app.command()
@@ -113,8 +118,13 @@ def musav(
     from earmark.bench.musav_command import score_files
 
     score_files(
-        files, data=data, allow_missing=allow_missing, scale=scale, replicates=replicates,
-        seed=seed, json=json,
+        files,
+        data=data,
+        allow_missing=allow_missing,
+        scale=scale,
+        replicates=replicates,
+        seed=seed,
+        json=json,
     )
 
 
@@ -171,7 +181,7 @@ def check_data(
     from earmark.bench.list_command import check_dataset
 
     if not check_dataset(name, root, json=json):
-        raise _Exit(INVALID)
+        raise _ExitError(INVALID)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -183,9 +193,10 @@ def main() -> NoReturn:
     """Run the command line; a user's mistake never shows a traceback unless ``--debug``."""
     try:
         app()
+        sys.exit(0)
     except SystemExit as done:
         sys.exit(USAGE if done.code == 2 else done.code)
-    except _Exit as done:
+    except _ExitError as done:
         sys.exit(done.code)
     except KeyboardInterrupt:
         _fail("interrupted; what was stored is kept, the same command goes on from there", 130)

@@ -33,7 +33,9 @@ def describe_environment() -> Environment:
         python=platform.python_version(),
         platform=platform.platform(),
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         memory_gib=round(_memory_bytes() / 2**30, 1),
         gpu=_gpu(),
         packages=_packages(),

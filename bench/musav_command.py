@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from earmark.bench.places import resolve
 from earmark.bench.predictions import Predictions, read_predictions
-from earmark.bench.tasks.musav import DIMENSIONS, evaluate
+from earmark.bench.tasks import musav_tables as judges
+from earmark.bench.tasks.musav import evaluate
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import load
+from earmark.datasets.musav import DIMENSIONS, load
+from earmark.datasets.places import resolve
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from earmark.reports.record import Score, TaskResult
+    from earmark.reports.record import Plain, Score, Table, TaskResult
 
 
 def score_files(
@@ -72,52 +73,64 @@ def _print(result: TaskResult, predictions: list[Predictions]) -> None:
 
     console = Console(highlight=False)
     for one in predictions:
-        console.print(f"{one.model}: {len(one.values):,} songs from {one.path}", markup=False)
+        console.print(f"{one.model}: {len(one.values):,} songs, {one.path.name}", markup=False)
     for warning in result.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
     for dimension in DIMENSIONS:
         console.print(_accuracy_table(result, dimension))
-    for table in result.tables:
-        console.print(_plain_table(table.title, table.columns, table.rows, table.note))
+    for title in (judges.RELIABILITY, judges.AGAINST_ANNOTATOR):
+        (table,) = (one for one in result.tables if one.title == title)
+        console.print(_plain_table(table))
     console.print(_note(result), markup=False)
 
 
 def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
+    """Return one row a model, under the name of each ground-truth set."""
+    lines = [one for one in result.references if one.dimension == dimension]
+    beside = {one.name: f"{one.name} {_percent(one.value)}" for one in lines}
+    table = _new_table(f"{dimension.capitalize()}: {', '.join(beside.values())}")
+    table.add_column("", overflow="fold")
+    for name in ("accuracy", "95 % interval", "correct", "ties", "cover"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    scores = [
+        one
+        for one in result.scores
+        if one.dimension == dimension and one.metric == "pairwise_accuracy"
+    ]
+    for subset in dict.fromkeys(score.subset for score in scores):
+        letters = _letters(result, dimension, subset)
+        table.add_row(subset, style="bold")
+        for score in scores:
+            if score.subset == subset:
+                table.add_row(*_cells(score), letters.get(score.model, ""))
+    return table
+
+
+def _new_table(title: str) -> RichTable:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=dimension.capitalize(), box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("set", "model"):
-        table.add_column(name, overflow="fold")
-    for name in ("accuracy", "95 % interval", "correct/scored", "ties", "coverage"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("group", no_wrap=True)
-    scores = [s for s in result.scores if s.dimension == dimension]
-    for subset in dict.fromkeys(score.subset for score in scores):
-        letters = _letters(result, dimension, subset)
-        of_subset = [
-            s for s in scores if s.subset == subset and s.metric == "pairwise_accuracy"
-        ]
-        for position, score in enumerate(of_subset):
-            name = subset if position == 0 else ""
-            table.add_row(name, *_cells(score), letters.get(score.model, ""))
-        for reference in result.references:
-            if reference.dimension == dimension and reference.subset == subset:
-                table.add_row("", reference.name, _percent(reference.value), style="dim")
-        table.add_section()
-    return table
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def _cells(score: Score) -> list[str]:
     interval = score.interval
     between = f"{100 * interval.low:.1f} to {100 * interval.high:.1f}" if interval else ""
     return [
-        score.model,
-        _percent(score.value) if score.value is not None else score.reason or "undefined",
-        between,
+        f" {score.model}",
+        "undefined" if score.value is None else _percent(score.value),
+        between if score.value is not None else score.reason or "",
         f"{score.correct or 0:.0f}/{score.n}",
         f"{score.ties or 0}",
-        f"{score.n / score.n_items:.1%}" if score.n_items else "",
+        f"{100 * score.n / score.n_items:.0f} %" if score.n_items else "",
     ]
 
 
@@ -130,34 +143,38 @@ def _letters(result: TaskResult, dimension: str, subset: str) -> dict[str, str]:
     letters: dict[str, str] = {}
     groups = [g for g in result.groups if g.dimension == dimension and g.subset == subset]
     for number, group in enumerate(groups):
-        letter = string.ascii_lowercase[number] if number < 26 else f"g{number + 1}"
+        letter = string.ascii_lowercase[number] if number < 26 else f"({number + 1})"
         for model in group.models:
             letters[model] = letters.get(model, "") + letter
     return letters
 
 
-def _plain_table(
-    title: str, columns: list[str], rows: list[list[str | int | float | bool | None]], note: str
-) -> RichTable:
-    from rich import box
-    from rich.table import Table
+def _plain_table(table: Table) -> RichTable:
+    printed = _new_table(table.title)
+    for position, column in enumerate(table.columns):
+        numeric = any(isinstance(row[position], int | float) for row in table.rows)
+        printed.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        printed.add_row(*(_text(value) for value in row))
+    printed.caption = table.note or None
+    printed.caption_justify = "left"
+    return printed
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption=note or None)
-    table.caption_justify = "left"
-    for position, column in enumerate(columns):
-        numeric = bool(rows) and isinstance(rows[0][position], int | float)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
-    return table
+
+def _text(value: Plain) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else "<0.001"
+    return str(value)
 
 
 def _note(result: TaskResult) -> str:
     protocol = result.protocol
     return (
         f"Intervals: {protocol['replicates']:,} bootstrap replicates of triplets, seed "
-        f"{protocol['seed']}. Pairs that the annotators call equal are left out; pairs that a model "
-        f"ties are dropped from its denominator (MusAV's convention) and counted. Models with a "
-        f"letter in common cannot be told apart (paired randomisation test, Holm's correction, "
-        f"5 %)."
+        f"{protocol['seed']}. Pairs that the annotators call equal are left out; pairs that a "
+        f"model ties are dropped from its denominator (MusAV's convention) and counted. Models "
+        f"with a letter in common cannot be told apart (paired randomisation test with half "
+        f"credit for ties, Holm's correction, 5 %). More tables: --json."
     )

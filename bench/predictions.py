@@ -1,7 +1,7 @@
 """Predictions of arousal and valence by song, read from MusAV's JSONL format, CSV or Parquet.
 
-One row a song and model: ``songid``, ``arousal_mean``, ``valence_mean`` and, where a file holds more
-than one model or its name is not the model's, ``model``.
+One row a song and model: ``songid``, ``arousal_mean``, ``valence_mean`` and, where a file holds
+more than one model or its name is not the model's, ``model``.
 """
 
 from __future__ import annotations
@@ -115,9 +115,7 @@ def _take(
     values[song] = (arousal, valence)
 
 
-def _jsonl(
-    path: Path, content: bytes, faults: _Faults
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _jsonl(path: Path, content: bytes, faults: _Faults) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -143,7 +141,7 @@ def _csv(path: Path, content: bytes, faults: _Faults) -> Iterator[tuple[str, Map
     for row in reader:
         place = f"line {reader.line_num}"
         if None in row:
-            faults.add(place, f"{len(row[None])} more fields than the header has")  # type: ignore[call-overload]
+            faults.add(place, f"{len(row[None])} more fields than the header has")
         else:
             yield place, row
 

@@ -22,7 +22,7 @@ from earmark.datasets.base import DataError
 
 
 class Registry:
-    """Factories by name. ``kind`` is the word for error messages, ``group`` the entry-point group."""
+    """Factories by name; ``kind`` is the word for error messages, ``group`` of entry points."""
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
         self.kind = kind

@@ -42,6 +42,8 @@ class ModelCard:
     preprocessing: Mapping[str, Plain] = field(default_factory=dict)
     """Everything that changes the numbers: rates in Hz, hops in samples, resampler, loudness."""
     notes: tuple[str, ...] = ()
+    av_scale: tuple[float, float] | None = None
+    """Ends of the rating scale that an arousal/valence model predicts on, e.g. 1 and 9."""
 
 
 @runtime_checkable

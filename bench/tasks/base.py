@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.metrics.base import Metric
+from earmark.bench.metrics.comparisons import PairedComparison, indistinguishable_groups
 from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.base import fingerprint
-from earmark.reports.record import Interval, Score, TaskResult
+from earmark.reports.record import Comparison, Group, Interval, Score, TaskResult
+
+SIGNIFICANT = 0.05
+"""Two models are told apart where Holm's corrected p-value is below this."""
+
+Dimension = Literal["arousal", "valence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +66,70 @@ def score_of(metric: Metric, estimate: Estimate, *, unit: str, **details: Any) -
         upper_bound=metric.upper,
         **details,
     )
+
+
+def comparison_of(
+    found: PairedComparison,
+    models: Sequence[str],
+    *,
+    metric: str,
+    subset: str,
+    dimension: Dimension,
+    unit: str,
+    n_units: int,
+    n: int,
+) -> Comparison:
+    """Return a paired comparison for the record; ``models`` are those that were compared."""
+    return Comparison(
+        model=models[found.first],
+        other=models[found.second],
+        metric=metric,
+        subset=subset,
+        dimension=dimension,
+        difference=found.difference,
+        interval=Interval(
+            low=found.interval.low,
+            high=found.interval.high,
+            level=found.interval.level,
+            method="paired percentile bootstrap",
+            unit=unit,
+            n_units=n_units,
+            replicates=found.interval.replicates,
+        ),
+        p_value=found.p_value,
+        p_holm=found.p_holm,
+        minimum_detectable_difference=found.minimum_detectable_difference,
+        n=n,
+    )
+
+
+def groups_of(scores: Sequence[Score], comparisons: Sequence[Comparison]) -> list[Group]:
+    """Return the groups of models that cannot be told apart, of one metric, subset and dimension.
+
+    Models without a comparison (undefined scores) are in no group.
+    """
+    if not comparisons:
+        return []
+    compared = {one.model for one in comparisons} | {one.other for one in comparisons}
+    by_model = {score.model: score for score in scores if score.model in compared}
+    names = sorted(by_model, key=lambda model: _rank_value(by_model[model]), reverse=True)
+    different = np.zeros((len(names), len(names)), dtype=bool)
+    for one in comparisons:
+        i, j = names.index(one.model), names.index(one.other)
+        different[i, j] = different[j, i] = one.p_holm < SIGNIFICANT
+    first = comparisons[0]
+    return [
+        Group(
+            subset=first.subset,
+            metric=first.metric,
+            dimension=first.dimension,
+            models=list(group),
+        )
+        for group in indistinguishable_groups(names, different)
+    ]
+
+
+def _rank_value(score: Score) -> float:
+    if score.value is None:
+        return -np.inf
+    return score.value if score.higher_is_better else -score.value

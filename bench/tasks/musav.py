@@ -13,21 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from earmark.bench.metrics import pairwise
 from earmark.bench.metrics.agreement import HumanReference, human_reference
-from earmark.bench.metrics.base import Floats, Metric
-from earmark.bench.metrics.comparisons import indistinguishable_groups
-from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes, Ties
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes
 from earmark.bench.tasks import musav_tables as tables
-from earmark.bench.tasks.base import TaskOutput, item_digest, score_of
+from earmark.bench.tasks.base import TaskOutput, groups_of
 from earmark.bench.tasks.musav_checks import check_predictions, warnings_of
+from earmark.bench.tasks.musav_scores import HALF_CREDIT, score_dimension
 from earmark.bench.tasks.musav_truth import Humans, Truth, read_both
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, SUBSETS, MusAV
 from earmark.reports.record import (
     Comparison,
     Group,
-    Interval,
     Plain,
     Reference,
     Score,
@@ -35,12 +33,7 @@ from earmark.reports.record import (
     TaskResult,
 )
 
-HALF_CREDIT = Metric(
-    "pairwise_accuracy_half_credit", higher_is_better=True, lower=0.0, upper=1.0, chance=0.5
-)
-LOUDNESS = "loudness (baseline)"
 BASELINES = ("loudness",)
-SIGNIFICANT = 0.05
 
 Predictions = Mapping[str, Mapping[str, tuple[float, float]]]
 
@@ -78,13 +71,13 @@ def evaluate(
         If there is no model, a baseline is unknown, or (unless ``allow_missing``) songs are
         missing or unknown.
     """
-    values = {name: _baseline(dataset, name) for name in baselines}
-    if predictions or not values:
+    by_baseline = {f"{name} (baseline)": _baseline(dataset, name) for name in baselines}
+    if predictions or not by_baseline:
         check_predictions(dataset, predictions, allow_missing=allow_missing)
     own = {model: _table(dataset, by_song) for model, by_song in predictions.items()}
-    if taken := own.keys() & {LOUDNESS}:
-        raise DataError(f"the model name {taken.pop()!r} is the baseline's; choose another")
-    values = own | {LOUDNESS: table for table in values.values()}
+    if taken := own.keys() & by_baseline.keys():
+        raise DataError(f"the model name {taken.pop()!r} is a baseline's; choose another")
+    values = own | by_baseline
     truths, humans = read_both(dataset)
     references = [
         human_reference(
@@ -101,12 +94,14 @@ def evaluate(
     groups: list[Group] = []
     for truth in truths:
         outcomes = judge_all(truth, values)
+        found = score_dimension(truth, outcomes, replicates=replicates, seed=seed)
         for subset in truth.members:
-            of_subset = _scores(truth, subset, outcomes, replicates=replicates, seed=seed)
-            found = _comparisons(truth, subset, outcomes, replicates=replicates, seed=seed)
-            scores += of_subset
-            comparisons += found
-            groups += _groups(truth, subset, of_subset, found)
+            scores += found.scores[subset]
+            comparisons += found.comparisons[subset]
+            groups += groups_of(
+                [score for score in found.scores[subset] if score.metric == HALF_CREDIT.name],
+                found.comparisons[subset],
+            )
     result = TaskResult(
         id=task_id,
         kind="musav",
@@ -145,116 +140,6 @@ def _table(dataset: MusAV, by_song: Mapping[str, tuple[float, float]]) -> Floats
     return np.array([by_song.get(song, missing) for song in dataset.song_ids], dtype=np.float64)
 
 
-def _scores(
-    truth: Truth,
-    subset: str,
-    outcomes: Mapping[str, Outcomes],
-    *,
-    replicates: int,
-    seed: int,
-) -> list[Score]:
-    member = truth.members[subset]
-    digest = item_digest(truth.pairs[i].id for i in np.flatnonzero(member))
-    rules: tuple[tuple[Metric, Ties], ...] = ((PAIRWISE_ACCURACY, "official"), (HALF_CREDIT, "half"))
-    scores = []
-    for model, codes in outcomes.items():
-        for metric, ties in rules:
-            counts = pairwise.agreement(codes[member], ties=ties)
-            estimate = pairwise.estimate(
-                codes[member],
-                units=truth.triplets[member],
-                ties=ties,
-                replicates=replicates,
-                seed=seed,
-            )
-            scores.append(
-                score_of(
-                    metric,
-                    estimate,
-                    unit="triplet",
-                    model=model,
-                    subset=subset,
-                    dimension=truth.dimension,
-                    n_items=counts.pairs,
-                    correct=counts.correct,
-                    ties=counts.tied,
-                    item_digest=digest,
-                )
-            )
-    return scores
-
-
-def _comparisons(
-    truth: Truth,
-    subset: str,
-    outcomes: Mapping[str, Outcomes],
-    *,
-    replicates: int,
-    seed: int,
-) -> list[Comparison]:
-    """Compare models on the pairs for which none of them misses a prediction."""
-    member = truth.members[subset].copy()
-    models = [m for m, codes in outcomes.items() if np.any(codes[member] != Outcome.MISSING)]
-    for model in models:
-        member &= outcomes[model] != Outcome.MISSING
-    decided = member & (truth.labels != "ab")
-    if len(models) < 2 or not decided.any():
-        return []
-    found = pairwise.compare(
-        [outcomes[model][decided] for model in models],
-        units=truth.triplets[decided],
-        ties="half",
-        replicates=replicates,
-        seed=seed,
-    )
-    n_units = len(np.unique(truth.triplets[decided]))
-    return [
-        Comparison(
-            model=models[one.first],
-            other=models[one.second],
-            metric=HALF_CREDIT.name,
-            subset=subset,
-            dimension=truth.dimension,
-            difference=one.difference,
-            interval=Interval(
-                low=one.interval.low,
-                high=one.interval.high,
-                level=one.interval.level,
-                method="paired percentile bootstrap",
-                unit="triplet",
-                n_units=n_units,
-                replicates=one.interval.replicates,
-            ),
-            p_value=one.p_value,
-            p_holm=one.p_holm,
-            minimum_detectable_difference=one.minimum_detectable_difference,
-            n=int(decided.sum()),
-        )
-        for one in found
-    ]
-
-
-def _groups(
-    truth: Truth, subset: str, scores: Sequence[Score], comparisons: Sequence[Comparison]
-) -> list[Group]:
-    compared = {one.model for one in comparisons} | {one.other for one in comparisons}
-    ranked = sorted(
-        (s for s in scores if s.metric == HALF_CREDIT.name and s.model in compared),
-        key=lambda score: -(score.value or 0.0),
-    )
-    names = [score.model for score in ranked]
-    if not names:
-        return []
-    different = np.zeros((len(names), len(names)), dtype=bool)
-    for one in comparisons:
-        i, j = names.index(one.model), names.index(one.other)
-        different[i, j] = different[j, i] = one.p_holm < SIGNIFICANT
-    return [
-        Group(subset=subset, metric=HALF_CREDIT.name, dimension=truth.dimension, models=list(group))
-        for group in indistinguishable_groups(names, different)
-    ]
-
-
 def _references(
     truths: Sequence[Truth], humans: Sequence[Humans], references: Sequence[HumanReference]
 ) -> list[Reference]:
@@ -270,7 +155,7 @@ def _references(
                         metric=PAIRWISE_ACCURACY.name,
                         value=reference.estimate.value,
                         n=reference.estimate.n,
-                        note="over all judged pairs on which the two others agree, whatever the set",
+                        note="over all judged pairs on which the two others agree",
                     )
                 )
             lines.append(

@@ -99,18 +99,20 @@ def _range_warnings(table: Floats, scale: tuple[float, float] | None) -> list[st
         return _outside(table, scale, "the given scale", margin=_OVERSHOOT)
     if ranges[0] is None or ranges[1] is None:
         return [
-            f"{name} reaches from {np.nanmin(column):g} to {np.nanmax(column):g}, which is no rating "
-            f"scale in use ({', '.join(f'{low:g} to {high:g}' for low, high in SCALES)}); "
+            f"{name} reaches from {np.nanmin(column):g} to {np.nanmax(column):g}, which is no "
+            f"rating scale in use ({', '.join(f'{low:g} to {high:g}' for low, high in SCALES)}); "
             f"--scale says what was meant"
             for name, column, fit in zip(DIMENSIONS, table.T, ranges, strict=True)
             if fit is None
         ]
     wider = max(ranges[0], ranges[1], key=lambda fit: fit[1] - fit[0])
-    widths = [float(np.nanpercentile(column, 99) - np.nanpercentile(column, 1)) for column in table.T]
+    widths = [
+        float(np.nanpercentile(column, 99) - np.nanpercentile(column, 1)) for column in table.T
+    ]
     if min(widths) > 0 and max(widths) / min(widths) > 8:
         return [
-            f"arousal spans {widths[0]:.3g} and valence {widths[1]:.3g}: they seem to be on different "
-            f"scales"
+            f"arousal spans {widths[0]:.3g} and valence {widths[1]:.3g}: they seem to be on "
+            f"different scales"
         ]
     return _outside(table, wider, "the scale that holds the others", margin=_FAR_OUTSIDE)
 
@@ -125,9 +127,7 @@ def _fitting(column: Floats) -> tuple[float, float] | None:
     return None
 
 
-def _outside(
-    table: Floats, scale: tuple[float, float], of: str, *, margin: float
-) -> list[str]:
+def _outside(table: Floats, scale: tuple[float, float], of: str, *, margin: float) -> list[str]:
     low, high = scale
     margin *= high - low
     found = []
@@ -146,17 +146,16 @@ def _swap_warning(
     model: str, table: Floats, truths: Sequence[Truth], *, replicates: int, seed: int
 ) -> list[str]:
     arousal, valence = truths
-    readings = {
-        "arousal_on_arousal": arousal.judge(table[:, 0]),
-        "valence_on_arousal": arousal.judge(table[:, 1]),
-        "valence_on_valence": valence.judge(table[:, 1]),
-        "arousal_on_valence": valence.judge(table[:, 0]),
-    }
-    accuracy = {name: agreement(codes, ties="half") for name, codes in readings.items()}
-    if not all(one.scored for one in accuracy.values()):
+    straight = arousal.judge(table[:, 0]), valence.judge(table[:, 1])
+    crossed = arousal.judge(table[:, 1]), valence.judge(table[:, 0])
+    accuracies = [agreement(codes, ties="half") for codes in (*crossed, *straight)]
+    if not all(one.scored for one in accuracies):
         return []
     swap = swapped_axis(
-        **readings,
+        arousal_on_arousal=straight[0],
+        valence_on_arousal=crossed[0],
+        valence_on_valence=straight[1],
+        arousal_on_valence=crossed[1],
         arousal_units=arousal.triplets,
         valence_units=valence.triplets,
         replicates=replicates,
@@ -166,9 +165,8 @@ def _swap_warning(
         return []
     return [
         f"{model}: arousal and valence look swapped. Read the other way round they score "
-        f"{accuracy['valence_on_arousal'].accuracy:.1%} and "
-        f"{accuracy['arousal_on_valence'].accuracy:.1%} on gt instead of "
-        f"{accuracy['arousal_on_arousal'].accuracy:.1%} and "
-        f"{accuracy['valence_on_valence'].accuracy:.1%} (sum {100 * swap.difference:+.1f} points, "
+        f"{accuracies[0].accuracy:.1%} and {accuracies[1].accuracy:.1%} on gt instead of "
+        f"{accuracies[2].accuracy:.1%} and {accuracies[3].accuracy:.1%} "
+        f"(sum {100 * swap.difference:+.1f} points, "
         f"95 % interval {100 * swap.interval.low:+.1f} to {100 * swap.interval.high:+.1f})"
     ]

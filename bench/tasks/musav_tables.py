@@ -19,6 +19,10 @@ from earmark.reports.record import Plain, Table
 
 Rows = list[list[Plain]]
 
+AGREEMENT = "Agreement of the judges"
+RELIABILITY = "Reliability of the judgements"
+AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
+
 
 def judges_table(humans: Sequence[Humans]) -> Table:
     """Return how many pairs were judged with which agreement, by kind of triplet."""
@@ -33,7 +37,7 @@ def judges_table(humans: Sequence[Humans]) -> Table:
             names = ("full-agreement", "majority-agreement", "disagreement", "incomplete")
             rows.append([one.dimension, kind, *(levels[name] for name in names)])
     return Table(
-        title="Agreement of the judges",
+        title=AGREEMENT,
         columns=["dimension", "triplet type", "full", "majority", "disagreement", "incomplete"],
         rows=rows,
         note="Pairs by the agreement of their three annotators. Full and majority are the ground "
@@ -65,7 +69,7 @@ def reliability_table(
             [one.dimension, "one annotator against the two others", *_cells(reference.estimate)]
         )
     return Table(
-        title="Reliability of the judgements",
+        title=RELIABILITY,
         columns=["dimension", "statistic", "value", "low", "high", "n"],
         rows=rows,
         note="The last line of each dimension is the human reference: an annotator who chose a or "
@@ -84,7 +88,8 @@ def annotators_table(humans: Sequence[Humans], references: Sequence[HumanReferen
     by_name: dict[str, list[Plain]] = {}
     for position, reference in enumerate(references):
         for one in reference.annotators:
-            row = by_name.setdefault(one.annotator, [one.annotator] + [None] * 2 * len(humans))
+            empty: list[Plain] = [one.annotator, *[None] * 2 * len(humans)]
+            row = by_name.setdefault(one.annotator, empty)
             row[1 + 2 * position] = one.accuracy if one.n else None
             row[2 + 2 * position] = one.n
     columns = [text for d in DIMENSIONS for text in (f"{d} accuracy", f"{d} n")]
@@ -131,16 +136,24 @@ def against_annotators_table(
                 ]
             )
     return Table(
-        title="Models against one annotator, on the same judgements",
+        title=AGAINST_ANNOTATOR,
         columns=[
-            "dimension", "model", "n", "model accuracy", "annotator accuracy", "difference", "low",
-            "high", "p",
+            "dimension",
+            "model",
+            "n",
+            "right",
+            "person",
+            "diff",
+            "low",
+            "high",
+            "p",
         ],
         rows=rows,
-        note="Cases: one annotator chose a or b, and the two others chose the same of a and b. Model "
-        "and annotator are held to the two others. Unlike the ground truth, the cases hold pairs on "
-        "which the third annotator disagrees: this is where a model can be compared with a person. "
-        "Predicted ties count half; interval and p over triplets, not corrected.",
+        note="Cases: one annotator chose a or b, and the two others chose the same of a and b. "
+        "Right: the share of cases in which the model says what the two others say; person: the "
+        "share in which the annotator does. Unlike the ground truth, the cases hold "
+        "pairs on which the third annotator disagrees: this is where a model can be compared with "
+        "a person. Predicted ties count half; interval and p over triplets, not corrected.",
     )
 
 

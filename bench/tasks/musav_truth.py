@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,8 @@ from earmark.bench.metrics import pairwise
 from earmark.bench.metrics.agreement import rating_matrix
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcomes
+from earmark.bench.tasks.base import Dimension
 from earmark.datasets.musav import DIMENSIONS, SUBSETS, MusAV, Pair
-
-Dimension = Literal["arousal", "valence"]
 
 BREAKDOWNS = ("gt, genre triplets", "gt, global triplets")
 """The two kinds of triplets within ``gt``: songs that share a genre, and songs of any."""
@@ -27,6 +26,7 @@ class Truth:
 
     dimension: Dimension
     pairs: Sequence[Pair]
+    ids: NDArray[np.str_]
     song_a: NDArray[np.intp]
     """Index into the dataset's ``song_ids``."""
     song_b: NDArray[np.intp]
@@ -73,6 +73,7 @@ def read_truth(dataset: MusAV, dimension: str) -> Truth:
     return Truth(
         dimension=cast(Dimension, dimension),
         pairs=pairs,
+        ids=np.array(ids, dtype=np.str_),
         song_a=np.array([place[pair.song_a] for pair in pairs], dtype=np.intp),
         song_b=np.array([place[pair.song_b] for pair in pairs], dtype=np.intp),
         labels=np.array([pair.higher_value for pair in pairs], dtype=np.str_),

@@ -8,7 +8,9 @@ from earmark.datasets import registry
 from earmark.datasets.base import DataError
 from earmark.datasets.registry import DATASETS, Registry
 
-THINGS = Registry("thing", "earmark.test-things", {"path": "pathlib:PurePath", "ghost": "no.such:x"})
+THINGS = Registry(
+    "thing", "earmark.test-things", {"path": "pathlib:PurePath", "ghost": "no.such:x"}
+)
 
 
 def test_naming_what_is_known_imports_nothing():

@@ -1,4 +1,4 @@
-"""Where data is looked for: ``{data}`` and ``{models}`` in a suite, and what to say if it is nowhere."""
+"""Where data is looked for: what ``{data}`` and ``{models}`` in a suite stand for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from earmark.datasets.fetch import cache_folder
 def data_roots() -> list[Path]:
     """Return the folders that ``{data}`` stands for, in the order they are tried.
 
-    ``EARMARK_DATA``, ``EARMARK_SHARED_DATA``, ``../shared/data``, and what ``earmark fetch`` brought.
+    ``EARMARK_DATA``, ``EARMARK_SHARED_DATA``, ``../shared/data``, then the cache of ``earmark
+    fetch``.
     """
     named = [os.environ.get("EARMARK_DATA"), os.environ.get("EARMARK_SHARED_DATA")]
     return [Path(root).expanduser() for root in named if root] + [

@@ -1,0 +1,134 @@
+"""``earmark run``: run suites, draw progress, say what came out and what could not run."""
+
+from __future__ import annotations
+
+import json as json_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from earmark.bench.fetch_command import is_at_hand
+from earmark.bench.runner import render_reports, run_suite
+from earmark.bench.suite import read_suite
+from earmark.bench.terminal import progress_bar
+from earmark.datasets.base import DataError
+from earmark.datasets.fetch import fetch as download
+from earmark.reports.record import NotRun, RunRecord
+from earmark.reports.record_io import read
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run_suites(
+    paths: list[Path] | None,
+    *,
+    out: Path,
+    store: Path,
+    available: bool,
+    fetch: bool,
+    replicates: int | None,
+    json: bool,
+) -> bool:
+    """Run suites (all that come with Earmark where none is given); return whether any task ran.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError, RecordError
+        If something is not as expected; with ``available``, what cannot run is listed instead.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=json, highlight=False)
+    printed = []
+    for path in paths or shipped_suites():
+        if fetch:
+            _fetch_for(path, console)
+        console.print(f"\n[bold]{read_suite(path).suite.title}[/bold]  [dim]{path.name}[/dim]")
+        with progress_bar() as progress:
+            folder, not_run = run_suite(
+                path,
+                out=out,
+                store=store,
+                available=available,
+                replicates=replicates,
+                progress=progress,
+            )
+        reports = [] if folder is None else render_reports(folder, folder)
+        _print_not_run(console, not_run)
+        if folder is None:
+            console.print("nothing could run", style="bold red")
+        else:
+            _print_record(console, read(folder))
+            for place in (folder / "run.json", *reports):
+                console.print(str(place), markup=False, soft_wrap=True)
+        printed.append(
+            {
+                "suite": str(path),
+                "record": None if folder is None else str(folder),
+                "reports": [str(report) for report in reports],
+                "not_run": [one.model_dump() for one in not_run],
+            }
+        )
+    if json:
+        typer.echo(json_module.dumps(printed, indent=2))
+    return any(one["record"] for one in printed)
+
+
+def shipped_suites() -> list[Path]:
+    """Return the suites that come with Earmark, by name."""
+    folder = files("earmark.bench.suites")
+    return sorted(Path(str(one)) for one in folder.iterdir() if one.name.endswith(".toml"))
+
+
+def _fetch_for(path: Path, console: Console) -> None:
+    """Download what a suite says it needs and is nowhere; a failure is told, not fatal."""
+    for name in read_suite(path).suite.fetch:
+        if is_at_hand(name):
+            continue
+        try:
+            with progress_bar() as progress:
+                download(name, progress=progress)
+        except DataError as error:
+            console.print(f"could not fetch {name}: {error}", style="yellow", markup=False)
+
+
+def _print_not_run(console: Console, not_run: list[NotRun]) -> None:
+    for one in not_run:
+        console.print(f"not run: {one.what}: {one.reason}", style="yellow", markup=False)
+
+
+def _print_record(console: Console, record: RunRecord) -> None:
+    from rich import box
+    from rich.table import Table
+
+    for task in record.tasks:
+        table = Table(title=task.title, box=box.SIMPLE_HEAD, title_justify="left")
+        for column in ("dimension", "model", "metric"):
+            table.add_column(column)
+        for column in ("score", "95 % interval", "n", "chance"):
+            table.add_column(column, justify="right")
+        for score in task.scores:
+            # The first subset and metric of a task are the ones to read first; the report has all.
+            if (score.subset, score.metric) != (task.scores[0].subset, task.scores[0].metric):
+                continue
+            interval = score.interval
+            table.add_row(
+                score.dimension or "",
+                score.model,
+                f"{score.metric}, {score.subset}",
+                "undefined" if score.value is None else f"{score.value:.3f}",
+                f"{interval.low:.3f} to {interval.high:.3f}" if interval else "",
+                str(score.n),
+                "" if score.chance is None else f"{score.chance:.3g}",
+            )
+        console.print(table)
+        for warning in task.warnings:
+            console.print(f"warning: {warning}", style="yellow", markup=False)
+        for problem in task.problems[:10]:
+            console.print(f"{problem.item}: {problem.reason}", style="yellow", markup=False)
+        if len(task.problems) > 10:
+            console.print(f"and {len(task.problems) - 10} more items, see the report")
+        _print_not_run(console, task.not_run)

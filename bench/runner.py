@@ -1,0 +1,259 @@
+"""Running suites: open what they list, run their tasks, leave a record and its reports."""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from earmark.bench.embeddings import Embeddings
+from earmark.bench.environment import describe_environment
+from earmark.bench.store import Store
+from earmark.bench.suite import Source, Suite, SuiteError, Task, read_suite
+from earmark.bench.tasks.base import TaskOutput
+from earmark.bench.tasks.registry import TASKS, Context
+from earmark.bench.terminal import Progress
+from earmark.datasets.base import DataError, DatasetCard
+from earmark.datasets.places import resolve
+from earmark.datasets.registry import DATASETS, check_options
+from earmark.models.base import ModelCard, ModelError
+from earmark.models.registry import MODELS
+from earmark.reports import record as schema
+from earmark.reports import record_io
+
+Opened = TypeVar("Opened")
+PLACES = ("{data}", "{models}")
+
+
+@dataclass(slots=True)
+class Run:
+    """One suite while it runs; what could not be opened is remembered with its reason."""
+
+    suite: Suite
+    embeddings: Embeddings
+    replicates: int
+    datasets: dict[str, Any | NotOpened] = field(default_factory=dict)
+    models: dict[str, Any | NotOpened] = field(default_factory=dict)
+    outputs: list[TaskOutput] = field(default_factory=list)
+    not_run: list[schema.NotRun] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """A dataset or model that is not at hand, and why."""
+
+    reason: str
+
+
+def run_suite(
+    path: Path | str,
+    *,
+    out: Path,
+    store: Path,
+    available: bool = False,
+    replicates: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Path | None, list[schema.NotRun]]:
+    """Run one suite; return its record's folder (None if nothing ran) and what did not run.
+
+    Parameters
+    ----------
+    available
+        Go on without what is not at hand; otherwise that is an error before anything runs.
+    progress
+        Called with items done, items in all, and of what.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError, RecordError
+        If something is not as expected; with ``available`` this ends only what it concerns.
+    """
+    started = time.perf_counter()
+    suite = read_suite(path)
+    run = Run(
+        suite=suite,
+        embeddings=Embeddings(Store(store), progress=progress),
+        replicates=replicates or suite.suite.replicates,
+    )
+    _check_tasks(suite, Path(path))
+    _open_all(run, strict=not available)
+    for task in suite.tasks:
+        _run_task(run, task, strict=not available)
+    if not run.outputs:
+        return None, run.not_run
+    record = _record(run, time.perf_counter() - started)
+    import pandas as pd
+
+    folder = record_io.write(
+        record,
+        items={one.result.id: pd.DataFrame(dict(one.items)) for one in run.outputs},
+        arrays={one.result.id: dict(one.arrays) for one in run.outputs if one.arrays},
+        runs_folder=out,
+    )
+    return folder, run.not_run
+
+
+def _check_tasks(suite: Suite, path: Path) -> None:
+    for task in suite.tasks:
+        if task.task not in TASKS:
+            near = difflib.get_close_matches(task.task, TASKS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
+            raise SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}")
+        # The first three parameters are the runner's own.
+        own = dict.fromkeys(("context", "dataset", "models"))
+        check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
+
+
+def _open_all(run: Run, *, strict: bool) -> None:
+    for name, source in run.suite.datasets.items():
+        run.datasets[name] = _open(partial(_create, DATASETS, source), strict)
+    wanted = {model for task in run.suite.tasks for model in run.suite.models_of(task)}
+    for name, source in run.suite.models.items():
+        if name in wanted:
+            run.models[name] = _open(partial(_create, MODELS, source), strict)
+
+
+def _open(create: Callable[[], Opened], strict: bool) -> Opened | NotOpened:
+    try:
+        return create()
+    except (DataError, ModelError) as error:
+        if strict:
+            raise
+        return NotOpened(str(error))
+
+
+def _create(registry: Any, source: Source) -> Any:
+    return registry.create(source.loader, {k: _placed(v) for k, v in source.options.items()})
+
+
+def _placed(value: Any) -> Any:
+    """Replace the first existing place for a template such as ``{data}/musav``."""
+    if isinstance(value, str) and value.startswith(PLACES):
+        return str(resolve(value))
+    return value
+
+
+def _run_task(run: Run, task: Task, *, strict: bool) -> None:
+    task_id = run.suite.id_of(task)
+    dataset = run.datasets[task.dataset]
+    if isinstance(dataset, NotOpened):
+        run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
+        return
+    models = {name: run.models[name] for name in run.suite.models_of(task)}
+    closed = {name: m.reason for name, m in models.items() if isinstance(m, NotOpened)}
+    run.not_run += [
+        schema.NotRun(what=f"{name} in {task_id}", reason=reason) for name, reason in closed.items()
+    ]
+    context = Context(task_id, run.embeddings, run.replicates, run.suite.suite.seed)
+    started = time.perf_counter()
+    try:
+        ran = TASKS[task.task](
+            context, dataset, {n: m for n, m in models.items() if n not in closed}, **task.options
+        )
+    except (DataError, ModelError) as error:
+        if strict:
+            raise
+        run.not_run.append(schema.NotRun(what=task_id, reason=str(error)))
+        return
+    run.timings[task_id] = round(time.perf_counter() - started, 3)
+    run.outputs.append(ran.output)
+    for name, seconds in ran.seconds.items():
+        run.seconds[name] = run.seconds.get(name, 0.0) + seconds
+
+
+def _record(run: Run, seconds: float) -> schema.RunRecord:
+    now = datetime.now(UTC)
+    suite = run.suite
+    used = {name for output in run.outputs for name in output.result.models}
+    return schema.RunRecord(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{suite.suite.name}-{secrets.token_hex(2)}",
+        created=now.isoformat(timespec="seconds"),
+        earmark_version=version("earmark"),
+        suite=schema.Suite(
+            name=suite.suite.name, title=suite.suite.title, digest=suite.digest, toml=suite.text
+        ),
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        seed=suite.suite.seed,
+        replicates=run.replicates,
+        environment=describe_environment(),
+        models=[
+            _model_entry(name, model.card, run.seconds.get(name))
+            for name, model in run.models.items()
+            if name in used and not isinstance(model, NotOpened)
+        ],
+        datasets=[
+            _dataset_entry(name, dataset)
+            for name, dataset in run.datasets.items()
+            if not isinstance(dataset, NotOpened)
+        ],
+        tasks=[output.result for output in run.outputs],
+        not_run=run.not_run,
+        seconds=round(seconds, 3),
+        timings=run.timings,
+    )
+
+
+def _model_entry(name: str, card: ModelCard, seconds: float | None) -> schema.ModelEntry:
+    return schema.ModelEntry(
+        id=name,
+        version=card.version,
+        weights_digest=card.weights_digest,
+        licence=card.licence,
+        citation=card.citation,
+        training_datasets=list(card.training_datasets),
+        crop_policy=card.crop_policy,
+        preprocessing=dict(card.preprocessing),
+        notes=list(card.notes),
+        seconds=None if seconds is None else round(seconds, 3),
+    )
+
+
+def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
+    card: DatasetCard = dataset.card
+    items = dataset.song_ids if hasattr(dataset, "song_ids") else dataset.clips
+    return schema.DatasetEntry(
+        id=name,
+        title=card.title,
+        version=card.version,
+        licence=card.licence,
+        citation=card.citation,
+        source=card.source,
+        synthetic=card.synthetic,
+        fingerprint=dataset.fingerprint,
+        n_items=len(items),
+        notes=list(card.notes),
+    )
+
+
+def render_reports(run: Path | str, out: Path | str) -> list[Path]:
+    """Render a record into ``out/report.html`` and ``out/report.pdf``.
+
+    Raises
+    ------
+    RecordError
+        If there is no readable record.
+    """
+    from earmark.reports.html import render_html
+    from earmark.reports.pdf import render_pdf
+
+    record = record_io.read(run)
+    items = {task.id: record_io.read_items(run, task.id) for task in record.tasks}
+    arrays: Mapping[str, Any] = {
+        task.id: record_io.read_arrays(run, task.id) for task in record.tasks if task.arrays
+    }
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    html, pdf = out / "report.html", out / "report.pdf"
+    html.write_text(render_html(record, items, arrays), encoding="utf-8")
+    render_pdf(record, items, arrays, pdf)
+    return [html, pdf]

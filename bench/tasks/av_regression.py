@@ -1,0 +1,277 @@
+"""Predicted against rated arousal and valence, clip by clip.
+
+Pearson's r holds whatever scale a model predicts on. R2, RMSE, MAE and CCC compare values, so a
+model's declared scale is first mapped onto the ratings' (end to end, one affine map for both
+dimensions, stated in the protocol); without a declared scale they are undefined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from earmark.bench.metrics import regression
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.regression import METRICS, PEARSON_R
+from earmark.bench.metrics.statistics import Estimate
+from earmark.bench.tasks.base import (
+    Dimension,
+    TaskOutput,
+    comparison_of,
+    groups_of,
+    item_digest,
+    score_of,
+)
+from earmark.datasets.base import Clip, DataError, RatedClips, Scale
+from earmark.reports.record import (
+    Comparison,
+    Group,
+    ItemProblem,
+    Plain,
+    Reference,
+    Score,
+    Table,
+    TaskResult,
+)
+
+DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
+
+
+def evaluate(
+    dataset: RatedClips,
+    predictions: Mapping[str, Mapping[str, tuple[float, float]]],
+    *,
+    scales: Mapping[str, tuple[float, float] | None],
+    problems: Sequence[ItemProblem] = (),
+    task_id: str = "av_regression",
+    replicates: int = 10_000,
+    seed: int = 2022,
+) -> TaskOutput:
+    """Score models on the clips that every one of them could hear.
+
+    Parameters
+    ----------
+    predictions
+        Model to clip id to (arousal, valence).
+    scales
+        Model to the ends of the scale it predicts on, or None where it declares none.
+    problems
+        Clips that could not be heard, for the record.
+
+    Raises
+    ------
+    DataError
+        If there is no model, or fewer than three clips are predicted by all models.
+    """
+    if not predictions:
+        raise DataError(f"{dataset.card.id}: no predictions to score")
+    chosen = [
+        index
+        for index, clip in enumerate(dataset.clips)
+        if all(clip.id in values for values in predictions.values())
+    ]
+    if len(chosen) < 3:
+        raise DataError(
+            f"{dataset.card.id}: {len(chosen)} of {len(dataset.clips)} clips are predicted by "
+            f"every model, at least 3 are needed"
+        )
+    clips = [dataset.clips[index] for index in chosen]
+    rated = dataset.ratings[chosen]
+    raw = {m: np.array([v[clip.id] for clip in clips]) for m, v in predictions.items()}
+    values = {m: _on_scale(raw[m], scales.get(m), dataset.scale) for m in raw}
+    units = np.array([clip.unit or clip.id for clip in clips])
+    unit = "clip" if all(clip.unit is None for clip in clips) else "unit"
+    digest = item_digest(clip.id for clip in clips)
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    groups: list[Group] = []
+    for column, dimension in enumerate(DIMENSIONS):
+        for model, table in values.items():
+            found = regression.evaluate(
+                rated[:, column], table[:, column], units=units, replicates=replicates, seed=seed
+            )
+            comparable = scales.get(model) is not None
+            scores += _scores(
+                found,
+                comparable=comparable,
+                model=model,
+                subset="all",
+                dimension=dimension,
+                n_items=len(dataset.clips),
+                item_digest=digest,
+                unit=unit,
+            )
+        paired = _comparisons(
+            rated[:, column],
+            {model: table[:, column] for model, table in values.items()},
+            dimension,
+            units=units,
+            unit=unit,
+            replicates=replicates,
+            seed=seed,
+        )
+        comparisons += paired
+        groups += groups_of(
+            [s for s in scores if s.dimension == dimension and s.metric == PEARSON_R.name], paired
+        )
+    result = TaskResult(
+        id=task_id,
+        kind="av_regression",
+        dataset=dataset.card.id,
+        title=f"Predicted against rated arousal and valence: {dataset.card.title}",
+        protocol=_protocol(dataset, scales, unit, replicates=replicates, seed=seed),
+        models=list(predictions),
+        scores=scores,
+        comparisons=comparisons,
+        groups=groups,
+        references=[
+            Reference(
+                name="chance", subset="all", dimension=dimension, metric=PEARSON_R.name, value=0.0
+            )
+            for dimension in DIMENSIONS
+        ],
+        tables=[_legacy_table(rated, values, scales)] if any(scales.values()) else [],
+        problems=list(problems),
+        warnings=_warnings(dataset, clips),
+    )
+    return TaskOutput(result, _items(clips, rated, raw))
+
+
+def _on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> Floats:
+    """Map a scale's ends onto another's; ratings on 1 to 9 become ratings on -10 to 10."""
+    if scale is None:
+        return values
+    share = (values - scale[0]) / (scale[1] - scale[0])
+    return np.asarray(onto.low + share * (onto.high - onto.low))
+
+
+def _scores(
+    found: Mapping[str, Estimate], *, comparable: bool, unit: str, **details: Any
+) -> list[Score]:
+    scores = []
+    for metric in METRICS:
+        estimate = found[metric.name]
+        if metric is not PEARSON_R and not comparable:
+            reason = "the model declares no scale, so its values cannot be held against ratings"
+            estimate = Estimate(np.nan, None, estimate.n, estimate.n_units, reason)
+        scores.append(score_of(metric, estimate, unit=unit, **details))
+    return scores
+
+
+def _comparisons(
+    rated: Floats,
+    values: Mapping[str, Floats],
+    dimension: Dimension,
+    *,
+    units: Any,
+    unit: str,
+    replicates: int,
+    seed: int,
+) -> list[Comparison]:
+    models = [model for model, column in values.items() if np.ptp(column) > 0]
+    if len(models) < 2:
+        return []
+    found = regression.compare(
+        rated,
+        [values[model] for model in models],
+        metric=PEARSON_R,
+        units=units,
+        replicates=replicates,
+        seed=seed,
+    )
+    return [
+        comparison_of(
+            one,
+            models,
+            metric=PEARSON_R.name,
+            subset="all",
+            dimension=dimension,
+            unit=unit,
+            n_units=len(np.unique(units)),
+            n=len(rated),
+        )
+        for one in found
+    ]
+
+
+def _protocol(
+    dataset: RatedClips,
+    scales: Mapping[str, tuple[float, float] | None],
+    unit: str,
+    *,
+    replicates: int,
+    seed: int,
+) -> dict[str, Plain]:
+    low, high = dataset.scale.low, dataset.scale.high
+    mapped = {
+        f"scale of {model}": f"{scale[0]:g} to {scale[1]:g}, mapped onto {low:g} to {high:g}"
+        if scale
+        else "none declared: Pearson's r alone"
+        for model, scale in scales.items()
+    }
+    return {
+        "protocol": "earmark",
+        "ratings": f"{low:g} to {high:g}",
+        **mapped,
+        "unit of resampling": unit,
+        "interval": "95 %, percentile bootstrap",
+        "paired test": "randomisation over units, Holm over the pairs of models",
+        "replicates": replicates,
+        "seed": seed,
+    }
+
+
+def _legacy_table(
+    rated: Floats,
+    values: Mapping[str, Floats],
+    scales: Mapping[str, tuple[float, float] | None],
+) -> Table:
+    rows: list[list[Plain]] = []
+    for model, table in values.items():
+        if scales.get(model) is None:
+            continue
+        legacy = regression.legacy_essentia(rated, table)
+        for column, dimension in enumerate(DIMENSIONS):
+            rows.append(
+                [
+                    model,
+                    dimension,
+                    legacy.pearson_r[column],
+                    legacy.r2_about_grand_mean[column],
+                    legacy.ccc_of_pooled_covariance[column],
+                    legacy.mse_published_as_rmse[column],
+                ]
+            )
+    return Table(
+        title="As the published figures of Essentia's models are defined (legacy)",
+        columns=["model", "dimension", "r", "R2 (legacy)", "CCC (legacy)", "RMSE (legacy)"],
+        rows=rows,
+        note="For comparison with the models' metadata alone: there, RMSE is a mean squared error, "
+        "the covariance in CCC pools both dimensions, and R2 is about the mean of both.",
+    )
+
+
+def _warnings(dataset: RatedClips, clips: Sequence[Clip]) -> list[str]:
+    left = len(dataset.clips) - len(clips)
+    if not left:
+        return []
+    return [f"{left} of {len(dataset.clips)} rated clips could not be scored, see the problems"]
+
+
+def _items(
+    clips: Sequence[Clip], rated: Floats, values: Mapping[str, Floats]
+) -> dict[str, list[Any]]:
+    names = ("model", "item", "unit", "dimension", "label", "rated", "predicted")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for model, table in values.items():
+        for column, dimension in enumerate(DIMENSIONS):
+            columns["model"] += [model] * len(clips)
+            columns["item"] += [clip.id for clip in clips]
+            columns["unit"] += [clip.unit or clip.id for clip in clips]
+            columns["dimension"] += [dimension] * len(clips)
+            columns["label"] += [clip.label for clip in clips]
+            columns["rated"] += rated[:, column].tolist()
+            columns["predicted"] += table[:, column].tolist()
+    return columns

@@ -1,0 +1,147 @@
+"""The tasks that a suite can name, each a function from models and a dataset to its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earmark.bench.embeddings import Embeddings
+from earmark.bench.predictions import Predictions, read_predictions
+from earmark.bench.tasks import av_regression, musav
+from earmark.bench.tasks.base import TaskOutput
+from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
+from earmark.datasets.base import DataError, RatedClips
+from earmark.datasets.musav import MusAV
+from earmark.datasets.places import resolve
+from earmark.models.base import ModelError
+from earmark.reports.record import NotRun
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every task is given besides its dataset, its models and its own options."""
+
+    task_id: str
+    embeddings: Embeddings
+    replicates: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A task's output and what its models cost."""
+
+    output: TaskOutput
+    seconds: Mapping[str, float]
+
+
+def run_musav(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    *,
+    audio: str | None = None,
+    embeddings: str | None = None,
+    predictions: Sequence[str] = (),
+    baselines: Sequence[str] = musav.BASELINES,
+    allow_missing: bool = False,
+) -> Ran:
+    """Score models on MusAV, from audio where it is there, else from kept embeddings or files.
+
+    Parameters
+    ----------
+    audio
+        Folder of the previews, if not the dataset's own.
+    embeddings
+        npz of mean embeddings, for models that are exact on them.
+    predictions
+        Files of predictions; a model in them that the suite lists too is that model's.
+    baselines, allow_missing
+        As :func:`earmark.bench.tasks.musav.evaluate`.
+    """
+    if not isinstance(dataset, MusAV):
+        raise DataError(f"the task musav needs the dataset musav, got {type(dataset).__name__}")
+    clips = dataset.clips(audio=None if audio is None else resolve(audio))
+    if models and any(clip.path for clip in clips):
+        found = predict_from_audio(models, clips, context.embeddings)
+    else:
+        found = AVPredictions()
+        if embeddings is not None:
+            _from_means(found, models, resolve(embeddings))
+    by_file = [one for path in predictions for one in read_predictions(resolve(path))]
+    _from_files(found, by_file)
+    for name in models:
+        if name not in found.values and not any(one.what.startswith(name) for one in found.not_run):
+            found.not_run.append(
+                NotRun(what=name, reason="no audio, embeddings or predictions of it at hand")
+            )
+    output = musav.evaluate(
+        dataset,
+        found.values,
+        baselines=baselines,
+        allow_missing=allow_missing,
+        sources=found.sources,
+        task_id=context.task_id,
+        replicates=context.replicates,
+        seed=context.seed,
+    )
+    return Ran(_with(output, found), found.seconds)
+
+
+def _from_means(found: AVPredictions, models: Mapping[str, Any], path: Path) -> None:
+    for name, model in models.items():
+        try:
+            found.values[name] = predict_from_means(name, model, path)
+            found.sources[name] = f"mean embeddings, {path.name}"
+        except ModelError as refusal:
+            what = f"{name} on mean embeddings"
+            found.not_run.append(NotRun(what=what, reason=str(refusal)))
+
+
+def _from_files(found: AVPredictions, by_file: Sequence[Predictions]) -> None:
+    for one in by_file:
+        if one.model in found.values:
+            raise DataError(
+                f"{one.path} holds predictions of {one.model!r}, which this task computes itself; "
+                f"drop the file or give its model another name"
+            )
+        found.values[one.model] = dict(one.values)
+        found.sources[one.model] = f"predictions, {one.path.name}, sha256 {one.digest[:12]}"
+
+
+def run_av_regression(context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    """Hold models' arousal and valence against ratings."""
+    if not isinstance(dataset, RatedClips):
+        raise DataError(
+            f"the task av_regression needs a set of rated clips, got {type(dataset).__name__}"
+        )
+    found = predict_from_audio(models, dataset.clips, context.embeddings)
+    output = av_regression.evaluate(
+        dataset,
+        found.values,
+        scales={name: models[name].card.av_scale for name in found.values},
+        problems=found.problems,
+        task_id=context.task_id,
+        replicates=context.replicates,
+        seed=context.seed,
+    )
+    return Ran(_with(output, found), found.seconds)
+
+
+def _with(output: TaskOutput, found: AVPredictions) -> TaskOutput:
+    result = output.result.model_copy(
+        update={
+            "problems": found.problems,
+            "not_run": [*output.result.not_run, *found.not_run],
+            "warnings": [*output.result.warnings, *found.warnings],
+        }
+    )
+    return TaskOutput(result, output.items, output.arrays)
+
+
+TASKS: Mapping[str, Callable[..., Ran]] = {
+    "av_regression": run_av_regression,
+    "musav": run_musav,
+}

@@ -1,0 +1,35 @@
+"""Progress bars: on standard error, and silent where that is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[int, int, str], None]
+"""Called with what is done, what there is in all, and of what."""
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Draw one bar for each kind of work that is reported."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    bars = Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    tasks: dict[str, TaskID] = {}
+
+    def report(done: int, total: int, name: str) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total)
+        bars.update(tasks[name], completed=done, total=total)
+
+    with bars:
+        yield report
