@@ -111,6 +111,16 @@ def test_the_order_of_rows_does_not_matter_and_the_content_does(tmp_path):
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 5
 
 
+def test_other_units_are_another_fingerprint(tmp_path):
+    rows = [("a", 1, 2, "X", "X"), ("b", 1, 2, "X", "Y")]
+    root = write(tmp_path, rows, header="track_id,arousal,valence,artist,album")
+    by_artist = load_rated_folder(root, scale=(1, 9), unit_column="artist")
+    by_album = load_rated_folder(root, scale=(1, 9), unit_column="album")
+    assert [clip.unit for clip in by_artist.clips] == ["X", "X"]
+    assert [clip.unit for clip in by_album.clips] == ["X", "Y"]
+    assert by_artist.fingerprint != by_album.fingerprint
+
+
 def test_a_byte_order_mark_quotes_and_blank_lines_change_nothing(tmp_path):
     plain = load_rated_folder(write(tmp_path), scale=(1, 9))
     text = '\ufefftrack_id,"arousal",valence\r\n\r\n"b",3,4.5\r\na, 1 ,9\r\nc,5,5\r\n\r\n'

@@ -216,6 +216,18 @@ def test_another_judgement_is_another_fingerprint(root):
     assert after.pairs("valence") == before.pairs("valence")
 
 
+def test_another_song_in_muse_is_another_fingerprint_and_a_strange_one_is_not(root):
+    before = musav.load(root)
+    path = root / "data" / "annotations" / "ismir2022" / "ismir2022-muse.songids"
+    path.write_text(f"{path.read_text()}stranger\n")
+    assert musav.load(root).fingerprint == before.fingerprint
+    song = next(song for song in before.song_ids if song not in before.muse_ids)
+    path.write_text(f"{path.read_text()}{song}\n")
+    after = musav.load(root)
+    assert after.fingerprint != before.fingerprint
+    assert after.muse_ids == before.muse_ids | {song}
+
+
 def test_the_dimension_is_never_read_from_a_folder_name(tmp_path, write_musav):
     plain = musav.load(write_musav(tmp_path / "plain"))
     named = musav.load(write_musav(tmp_path / "arousal" / "valence"))
