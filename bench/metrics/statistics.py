@@ -9,8 +9,10 @@ two sums, a correlation from moments), so one resampling of the sums serves all 
 
 Functions
 ---------
+* :func:`unit_sums`: column sums of each unit.
 * :func:`resample_sums`: column sums of each bootstrap replicate.
 * :func:`percentile_interval`: the interval between two quantiles of a score's replicates.
+* :func:`estimate_ratio`: a ratio of two sums (an accuracy) with its interval.
 
 References
 ----------

@@ -276,6 +276,21 @@ def test_where_denominators_differ_units_are_exchanged_whole():
     assert found.p_value == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 40_000))
 
 
+def test_an_exchange_that_leaves_nothing_scored_speaks_for_no_difference():
+    # Each model scores one unit alone; exchanging just one unit gives both to the same model and
+    # leaves the other model's ratio undefined: 2 of 4 exchanges. The other 2 are the observed one
+    # and its reverse, so all 4 are at least as far from 0.
+    columns = np.array([[[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]])
+    (found,) = compare(columns, replicates=2000, seed=0)
+    assert found.difference == 1
+    assert found.p_value == 1
+
+
+def test_differences_near_a_lattice_but_not_on_it_are_drawn():
+    assert randomisation_test([1, 2, 3, -2], seed=0).exact
+    assert not randomisation_test([1, 2, 3 + 1e-4, -2], seed=0).exact
+
+
 def test_any_statistic_of_sums_is_compared_and_identical_models_are_equal():
     rng = np.random.default_rng(0)
     error = rng.normal(size=(30, 1)) ** 2

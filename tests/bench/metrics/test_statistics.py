@@ -196,6 +196,11 @@ def test_a_ratio_counts_scored_items_and_units():
     assert found.interval.undefined > 0
 
 
+def test_a_ratio_is_undefined_without_a_denominator_whatever_the_numerator():
+    found = ratio(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 0.0]]))
+    np.testing.assert_array_equal(found, [0.5, np.nan, np.nan])
+
+
 def test_a_ratio_without_a_scored_item_is_nan_with_a_reason():
     found = estimate_ratio([[0, 0], [0, 0]], seed=0)
     assert np.isnan(found.value)
