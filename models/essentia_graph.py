@@ -1,0 +1,159 @@
+"""What a frozen TensorFlow graph says of itself, read without TensorFlow.
+
+A ``.pb`` file is one ``GraphDef`` message of protocol buffers; of each node its name, its operation
+and, for an input, its shape are read. That is enough to tell the generations of Essentia's heads
+and their dimensions apart, and to refuse a file that is cut or something else before TensorFlow is
+loaded. Field numbers are those of tensorflow/core/framework/{graph,node_def,attr_value}.proto.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.models.base import ModelError
+
+Shape = tuple[int, ...]
+
+_GRAPH_NODE, _NODE_NAME, _NODE_OP, _NODE_ATTR = 1, 1, 2, 5
+_MAP_KEY, _MAP_VALUE, _ATTR_SHAPE, _SHAPE_DIM, _DIM_SIZE = 1, 2, 7, 2, 1
+_LAST_GRAPH_FIELD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its operation, and the declared shape of a placeholder (-1: any size)."""
+
+    op: str
+    shape: Shape | None
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The nodes of a graph by name, and the file they were read from."""
+
+    path: Path
+    digest: str
+    """sha256 of the file."""
+    nodes: Mapping[str, Node]
+
+    def has(self, *names: str) -> bool:
+        """Return whether nodes of all these names are there; ``node:1`` is an output of a node."""
+        return all(name.partition(":")[0] in self.nodes for name in names)
+
+    def inputs(self) -> str:
+        """Return the graph's inputs with their shapes, for an error message."""
+        found = (
+            f"{n} {list(d.shape or ())}" for n, d in self.nodes.items() if d.op == _PLACEHOLDER
+        )
+        return ", ".join(found) or "none"
+
+
+_PLACEHOLDER = "Placeholder"
+
+
+def read_graph(path: Path) -> Graph:
+    """Return the nodes of a frozen graph.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is no frozen graph, or ends in the middle of a node.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"weights {path} cannot be read: {error.strerror}") from error
+    try:
+        nodes = dict(_nodes(memoryview(data)))
+    except ValueError as error:
+        raise ModelError(
+            f"weights {path} ({len(data)} bytes) are not a frozen TensorFlow graph, or cut short: "
+            f"{error}; download them again"
+        ) from error
+    return Graph(path, hashlib.sha256(data).hexdigest(), nodes)
+
+
+def _nodes(data: memoryview) -> Iterator[tuple[str, Node]]:
+    found = False
+    for number, value in _fields(data):
+        if number > _LAST_GRAPH_FIELD:
+            raise ValueError(f"a graph has no field {number}")
+        if number == _GRAPH_NODE:
+            found = True
+            yield _node(_message(value))
+    if not found:
+        raise ValueError("it holds no node")
+
+
+def _node(data: memoryview) -> tuple[str, Node]:
+    name = op = ""
+    shape = None
+    for number, value in _fields(data):
+        if number == _NODE_NAME:
+            name = bytes(_message(value)).decode()
+        elif number == _NODE_OP:
+            op = bytes(_message(value)).decode()
+        elif number == _NODE_ATTR:
+            entry = dict(_fields(_message(value)))
+            if bytes(_message(entry.get(_MAP_KEY, b""))) == b"shape":
+                shape = _shape(_message(entry.get(_MAP_VALUE, b"")))
+    return name, Node(op, shape if op == _PLACEHOLDER else None)
+
+
+def _shape(attribute: memoryview) -> Shape | None:
+    declared = dict(_fields(attribute)).get(_ATTR_SHAPE)
+    if declared is None:
+        return None
+    sizes = []
+    for number, value in _fields(_message(declared)):
+        if number == _SHAPE_DIM:
+            size = dict(_fields(_message(value))).get(_DIM_SIZE, 0)
+            if not isinstance(size, int):
+                raise ValueError("a dimension is not a number")
+            sizes.append(size - (1 << 64) if size >> 63 else size)
+    return tuple(sizes)
+
+
+def _message(value: int | bytes | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where a message was expected")
+    return memoryview(value)
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield field numbers and values of one message of protocol buffers."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == 0:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        if wire_type == 2:
+            size, at = _varint(data, at)
+        elif wire_type in (1, 5):
+            size = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f"byte {at} starts no field")
+        if at + size > len(data):
+            raise ValueError(
+                f"a field of {size} bytes begins {len(data) - at} bytes before the end"
+            )
+        yield number, data[at : at + size]
+        at += size
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError(f"the number before byte {at} does not end")
