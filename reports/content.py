@@ -1,0 +1,176 @@
+"""What a report says, before any page is set: HTML and PDF show one and the same content.
+
+All text is plain text: no markup of any kind, so that no id or title from the data can act as
+such. Whatever sets a page escapes what its format needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from matplotlib.figure import Figure
+
+from earmark.reports.figure_style import Width
+from earmark.reports.figures import Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of text. ``name`` marks ids of models, sets and datasets."""
+
+    text: str
+    style: Literal["plain", "strong", "name", "code", "link"] = "plain"
+
+
+Text = tuple[Span, ...]
+
+
+def text(*parts: str | Span) -> Text:
+    """Return plain strings and spans as one text.
+
+    >>> text("beats ", Span("loudness", "name"))[1].style
+    'name'
+    """
+    return tuple(Span(part) if isinstance(part, str) else part for part in parts)
+
+
+def plain(parts: Text) -> str:
+    """Return the text without its styles."""
+    return "".join(part.text for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text; as a ``warning`` it is set off from the rest."""
+
+    text: Text
+    tone: Literal["plain", "lead", "warning", "muted"] = "plain"
+    kind: Literal["paragraph"] = "paragraph"
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list; as a ``warning`` it is set off from the rest."""
+
+    items: list[Text]
+    tone: Literal["plain", "warning"] = "plain"
+    kind: Literal["bullets"] = "bullets"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and what they are."""
+
+    rows: list[tuple[str, Text]]
+    kind: Literal["facts"] = "facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text to copy as it is."""
+
+    label: str
+    text: str
+    folded: bool = False
+    kind: Literal["code"] = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; neighbours of one ``group`` stand under a common head."""
+
+    label: str
+    numeric: bool = False
+    group: str = ""
+    code: bool = False
+    """Set in a monospaced face and broken anywhere: digests, ids of items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell: ``sub`` stands small below the text, ``mark`` points to a note of the table."""
+
+    text: str
+    sub: str = ""
+    sort: float | None = None
+    mark: str = ""
+    tone: Literal["plain", "strong", "muted"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class TableBlock:
+    """A table. The first column names its rows; ``foot`` rows stand apart below."""
+
+    caption: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    foot: list[list[Cell]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    folded: bool = False
+    """Too long to read through: folded away where a page can fold."""
+    kind: Literal["table"] = "table"
+
+
+class Draw(Protocol):
+    """Draws one figure in the width asked for."""
+
+    def __call__(self, *, width: Width) -> Figure: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure to be drawn, what it shows in words, and its data."""
+
+    title: str
+    caption: str
+    description: str
+    """What a reader who cannot see it needs: what is drawn, and what comes out."""
+    draw: Draw
+    data: Columns
+    small: bool = False
+    """One of a series: shown in columns on a page that has the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """Figures that belong together."""
+
+    plots: list[Plot]
+    kind: Literal["plots"] = "plots"
+
+
+Block = Paragraph | Bullets | Facts | Code | TableBlock | Plots
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A headed part of the report."""
+
+    title: str
+    anchor: str
+    blocks: list[Block]
+    sections: list[Section] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    verdict: list[Block]
+    sections: list[Section]
+    colophon: str
+
+
+def as_plain(value: Any) -> Any:
+    """Return content as dictionaries, lists and text, for JSON; plots are left to the page."""
+    if isinstance(value, Plots):
+        return {"kind": "plots"}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(part) for part in value]
+    return value

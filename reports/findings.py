@@ -1,0 +1,214 @@
+"""What came out, in sentences that a record can answer for.
+
+A difference is named only where a test in the record finds one: models in one group are not
+ranked, and a score whose interval holds chance is not called better than it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from earmark.reports import formats
+from earmark.reports.content import Span, Text
+from earmark.reports.record import ModelEntry, RunRecord, Score, TaskResult
+from earmark.reports.scores import (
+    AGAINST_ANNOTATOR,
+    Dimension,
+    against,
+    best_first,
+    dimensions,
+    groups_of,
+    headline,
+    references,
+    select,
+    table,
+)
+
+NOUNS = {"musav": "pair", "av_regression": "clip"}
+"""What a kind of task calls its items."""
+
+
+def findings(task: TaskResult) -> list[Text]:
+    """Return what the task found on its headline set: a text a dimension, one on people, chance."""
+    chosen = headline(task)
+    if chosen is None:
+        return [(Span("No score was computed."),)]
+    metric, subset = chosen
+    found: list[Text] = []
+    for side in dimensions(task):
+        scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
+        if scores:
+            found.append(_best(task, scores, metric, subset, side))
+    people = _on_same_judgements(task) or _against_references(task, metric, subset)
+    return [*found, *people, *_at_chance(task, metric, subset)]
+
+
+def _best(
+    task: TaskResult, scores: Sequence[Score], metric: str, subset: str, side: Dimension
+) -> Text:
+    first = scores[0]
+    place = f"On {side}" if side else "Overall"
+    noun = NOUNS.get(task.kind, "item")
+    where = Span(f"{place} (set {subset}, {formats.plural(first.n_items, noun)}), ")
+    if first.value is None:
+        return (where, Span(f"no model has a score: {first.reason}."))
+    value = formats.with_unit(first.value, metric)
+    bounds = formats.interval(first.interval, metric)
+    groups = groups_of(task, metric=metric, subset=subset, dimension=side)
+    level = {model for group in groups if first.model in group.models for model in group.models}
+    others = [score.model for score in scores[1:] if score.model in level]
+    known = [score.model for score in scores if score.value is not None]
+    head = (where, Span(first.model, "name"), Span(f" has the highest {_title(metric)}, "))
+    if not first.higher_is_better:
+        head = (where, Span(first.model, "name"), Span(f" has the lowest {_title(metric)}, "))
+    number = Span(f"{value} {bounds}".strip(), "strong")
+    if len(known) == 1:
+        return (
+            where,
+            Span(first.model, "name"),
+            Span(f" has {_title(metric)} "),
+            number,
+            Span("."),
+        )
+    if not groups:
+        return (*head, number, Span("; no comparison was made."))
+    if not others:
+        return (*head, number, Span(", told apart from every other model."))
+    tail = "every other model" if len(others) == len(known) - 1 and len(others) > 1 else None
+    names = (Span(tail),) if tail else _names(others)
+    return (*head, number, Span(", and cannot be told apart from "), *names, Span("."))
+
+
+def _on_same_judgements(task: TaskResult) -> list[Text]:
+    """Return how models stand to one annotator where both were held to the same judgements."""
+    rows = table(task, AGAINST_ANNOTATOR, "dimension", "model", "n", "low", "high")
+    found: list[Text] = []
+    for side in dict.fromkeys(str(row["dimension"]) for row in rows):
+        ahead: list[str] = []
+        level: list[str] = []
+        behind: list[str] = []
+        here = [row for row in rows if row["dimension"] == side]
+        for row in here:
+            low, high = row["low"], row["high"]
+            if low is None or high is None:
+                continue
+            place = ahead if float(low) > 0 else behind if float(high) < 0 else level
+            place.append(str(row["model"]))
+        cases = f"Held to the same {here[0]['n']:,} judgements of {side} as one annotator, "
+        found.append((Span(cases), *_standings(ahead, level, behind, "that annotator"), Span(".")))
+    return found
+
+
+def _against_references(task: TaskResult, metric: str, subset: str) -> list[Text]:
+    found: list[Text] = []
+    for side in dimensions(task):
+        scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
+        for line in references(task, metric=metric, subset=subset, dimension=side):
+            sides = [(score.model, against(score, line.value)) for score in scores]
+            standings = _standings(
+                [model for model, standing in sides if standing == "better"],
+                [model for model, standing in sides if standing == "level"],
+                [model for model, standing in sides if standing == "worse"],
+                "it",
+            )
+            value = formats.with_unit(line.value, metric)
+            about = f"Held against “{line.name}” ({value}{f' on {side}' if side else ''}), "
+            found.append((Span(about), *standings, Span(".")))
+    return found
+
+
+def _standings(ahead: list[str], level: list[str], behind: list[str], line: str) -> Text:
+    """Return which models are above, level with and below a line."""
+    parts: list[Text] = []
+    if ahead:
+        parts.append((*_names(ahead), Span(f" {_are(ahead)} above")))
+    if level:
+        parts.append((*_names(level), Span(f" cannot be told apart from {line}")))
+    if behind:
+        everyone = not ahead and not level and len(behind) > 1
+        names = (Span("every model"),) if everyone else _names(behind)
+        verb = "is" if everyone else _are(behind)
+        parts.append((*names, Span(f" {verb} below")))
+    if not parts:
+        return (Span("no model has an interval"),)
+    joined: list[Span] = list(parts[0])
+    for part in parts[1:]:
+        joined += [Span("; "), *part]
+    return tuple(joined)
+
+
+def _at_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
+    """Return which models a score cannot tell from chance, and which are worse than it."""
+    found: list[Text] = []
+    for standing, said in (
+        ("level", "Not distinguishable from chance: "),
+        ("worse", "Worse than chance: "),
+    ):
+        names: list[Span] = []
+        for side in dimensions(task):
+            scores = select(task.scores, metric=metric, subset=subset, dimension=side)
+            models = [
+                s.model
+                for s in scores
+                if s.value is not None and s.chance is not None and against(s, s.chance) == standing
+            ]
+            if models:
+                names += [Span("; ")] if names else []
+                names += [*_names(models), Span(f" on {side}" if side else "")]
+        if names:
+            found.append((Span(said), *names, Span(".")))
+    return found
+
+
+def contaminated(record: RunRecord) -> list[Text]:
+    """Return which models were trained on a dataset that this record scores them on."""
+    models = {model.id: model for model in record.models}
+    found: list[Text] = []
+    for task in record.tasks:
+        seen = [
+            model
+            for model in task.models
+            if model in models and has_seen(models[model], task.dataset)
+        ]
+        if seen:
+            found.append(
+                (
+                    *_names(seen),
+                    Span(f" {'was' if len(seen) == 1 else 'were'} trained on "),
+                    Span(task.dataset, "name"),
+                    Span(", on which this report scores "),
+                    Span("it" if len(seen) == 1 else "them"),
+                    Span(": read those scores as fit, not as generalisation."),
+                )
+            )
+    return found
+
+
+def has_seen(model: ModelEntry, dataset: str) -> bool:
+    """Return whether a model's card names this dataset among those it was trained on."""
+    return _bare(dataset) in {_bare(name) for name in model.training_datasets}
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def _title(metric: str) -> str:
+    """Return a metric's name inside a sentence: ``accuracy``, but ``Pearson r`` and ``CCC``."""
+    title = formats.metric(metric).title
+    return title.lower() if metric.endswith("accuracy") else title
+
+
+def _names(models: Iterable[str]) -> Text:
+    names = list(models)
+    spans: list[Span] = []
+    for place, name in enumerate(names):
+        if place:
+            spans.append(Span(" and " if place == len(names) - 1 else ", "))
+        spans.append(Span(name, "name"))
+    return tuple(spans)
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"

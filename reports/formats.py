@@ -1,0 +1,211 @@
+"""How numbers and metrics are written: sensible digits, the same everywhere.
+
+Accuracies are in per cent with one decimal, correlations have three, counts a thousands
+separator, and negative numbers a true minus.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from earmark.reports.record import Comparison, Interval, Plain, Score
+
+NOTHING = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric is written: ``value * factor`` with ``digits`` decimals in ``unit``."""
+
+    title: str
+    unit: str = ""
+    digits: int = 3
+    factor: float = 1.0
+
+    @property
+    def head(self) -> str:
+        """The head of a column of values."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def difference_unit(self) -> str:
+        """The unit of a difference of two values."""
+        return "points" if self.unit == "%" else self.unit
+
+
+_METRICS = {
+    "pairwise_accuracy": Metric("Accuracy", "%", 1, 100),
+    "pairwise_accuracy_half_credit": Metric("Accuracy, ties half", "%", 1, 100),
+    "accuracy": Metric("Accuracy", "%", 1, 100),
+    "pearson_r": Metric("Pearson r"),
+    "spearman_rho": Metric("Spearman ρ"),
+    "kendall_tau": Metric("Kendall τ"),
+    "concordance": Metric("CCC"),
+    "ccc": Metric("CCC"),
+    "r2": Metric("R²"),
+    "rmse": Metric("RMSE"),
+    "mae": Metric("MAE"),
+    "roc_auc": Metric("ROC AUC"),
+    "average_precision": Metric("Average precision"),
+    "median_rank": Metric("Median rank", "", 1),
+    "mean_rank": Metric("Mean rank", "", 1),
+}
+
+
+def metric(name: str) -> Metric:
+    """Return how a metric is written; one that is not known keeps its own name.
+
+    >>> metric("recall_at_10").head, metric("my_metric").title
+    ('Recall at 10 (%)', 'my metric')
+    """
+    if name in _METRICS:
+        return _METRICS[name]
+    words = name.replace("_", " ")
+    if name.startswith("recall_at_"):
+        return Metric(words.capitalize(), "%", 1, 100)
+    if name.endswith("_accuracy"):
+        return Metric(words.capitalize(), "%", 1, 100)
+    return Metric(words)
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number with fixed decimals, a true minus, and no negative zero.
+
+    >>> number(-0.0004, 3), number(-1234.5, 1)
+    ('0.000', '−1,234.5')
+    """
+    written = f"{value:,.{digits}f}"
+    if float(written.replace(",", "")) == 0:
+        written = written.lstrip("-")
+    return written.replace("-", "−")
+
+
+def score_value(score: Score) -> str:
+    """Return a score's value as its metric is written, or a dash."""
+    if score.value is None:
+        return NOTHING
+    how = metric(score.metric)
+    return number(how.factor * score.value, how.digits)
+
+
+def interval(bounds: Interval | None, name: str) -> str:
+    """Return ``[low, high]`` of an interval of this metric, or nothing."""
+    if bounds is None:
+        return ""
+    how = metric(name)
+    low, high = (number(how.factor * edge, how.digits) for edge in (bounds.low, bounds.high))
+    return f"[{low}, {high}]"
+
+
+def with_unit(value: float, name: str) -> str:
+    r"""Return a value of a metric in running text.
+
+    >>> with_unit(0.712, "pairwise_accuracy"), with_unit(0.5, "pearson_r")
+    ('71.2\xa0%', '0.500')
+    """
+    how = metric(name)
+    unit = f"\N{NO-BREAK SPACE}{how.unit}" if how.unit else ""
+    return f"{number(how.factor * value, how.digits)}{unit}"
+
+
+def difference(pair: Comparison) -> str:
+    """Return a difference with its sign."""
+    how = metric(pair.metric)
+    written = number(how.factor * pair.difference, how.digits)
+    return written if pair.difference < 0 else f"+{written}"
+
+
+def p_value(p: float) -> str:
+    r"""Return a p-value with three decimals, never as zero.
+
+    >>> p_value(0.00004), p_value(0.04567), p_value(1)
+    ('<\xa00.001', '0.046', '1.000')
+    """
+    return "<\N{NO-BREAK SPACE}0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(value: float) -> str:
+    """Return a count with a thousands separator; halves are kept.
+
+    >>> count(1223), count(711.5)
+    ('1,223', '711.5')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def percent(share: float) -> str:
+    r"""Return a share in per cent, where only all of it is written as 100.
+
+    >>> percent(1), percent(0.9999), percent(0.5)
+    ('100\xa0%', '99.9\xa0%', '50.0\xa0%')
+    """
+    space = "\N{NO-BREAK SPACE}"
+    if share == 1:
+        return f"100{space}%"
+    return f"{math.floor(1000 * share) / 10:.1f}{space}%"
+
+
+def cell(value: Plain) -> str:
+    """Return a value of a task's own table.
+
+    >>> cell(1234), cell(0.12345), cell(None), cell(True), cell("a")
+    ('1,234', '0.123', '—', 'yes', 'a')
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return number(value, 0)
+    if isinstance(value, float):
+        return number(value, 3) if abs(value) < 1000 else number(value, 1)
+    return value
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural(number_of: int, noun: str) -> str:
+    r"""Return a count with its noun.
+
+    >>> plural(1, "model"), plural(2085, "pair")
+    ('1\xa0model', '2,085\xa0pairs')
+    """
+    return f"{number_of:,}\N{NO-BREAK SPACE}{noun}{'' if number_of == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return wall time in its two largest units.
+
+    >>> duration(0.4), duration(75), duration(7320)
+    ('0.4 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(iso: str) -> str:
+    """Return a moment of the record as a reader has it.
+
+    >>> moment("2026-05-04T10:00:00+00:00")
+    '4 May 2026, 10:00 UTC'
+    """
+    when = datetime.fromisoformat(iso)
+    months = "January February March April May June July August September October November December"
+    zone = "UTC" if not when.utcoffset() else when.strftime("UTC%:z")
+    return f"{when.day} {months.split()[when.month - 1]} {when.year}, {when:%H:%M} {zone}"

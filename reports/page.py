@@ -1,0 +1,236 @@
+"""The whole report as content: what is said, in which order, whatever sets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from earmark.reports import formats, tables, tables_beside
+from earmark.reports.content import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Facts,
+    Page,
+    Paragraph,
+    Plots,
+    Section,
+    Span,
+    TableBlock,
+    Text,
+    text,
+)
+from earmark.reports.findings import NOUNS, contaminated, findings
+from earmark.reports.page_sources import datasets, models, reproducibility
+from earmark.reports.plots import plots_of
+from earmark.reports.record import RecordError, RunRecord, TaskResult
+from earmark.reports.scores import dimensions, headline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_PROBLEMS = 200
+"""Bad items that are listed by name; the record holds all."""
+
+
+def build(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Page:
+    """Return the report of a record; ``items`` hold the per-item outcomes of each task.
+
+    Raises
+    ------
+    RecordError
+        If a task of the record has no items.
+    """
+    if missing := [task.id for task in record.tasks if task.id not in items]:
+        raise RecordError(f"a report of {record.id} needs the items of {', '.join(missing)}")
+    return Page(
+        title=record.suite.title,
+        subtitle=f"{formats.moment(record.created)} · run {record.id} · "
+        f"suite {record.suite.name} · Earmark {record.earmark_version}",
+        verdict=_verdict(record, items),
+        sections=[
+            *(_task(task, items[task.id], record) for task in record.tasks),
+            datasets(record),
+            models(record),
+            reproducibility(record),
+        ],
+        colophon=f"Rendered from the run record {record.id} by Earmark {record.earmark_version}. "
+        f"Every number stands in the record’s run.json.",
+    )
+
+
+def _verdict(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
+    blocks: list[Block] = [Paragraph(_what_was_run(record, items), "lead")]
+    if warning := _synthetic(record):
+        blocks.append(Paragraph(warning, "warning"))
+    found: list[Text] = []
+    for task in record.tasks:
+        many = len(record.tasks) > 1
+        for number, finding in enumerate(findings(task)):
+            name = (Span(f"{task.title}. ", "strong"),) if many and number == 0 else ()
+            found.append((*name, *finding))
+    blocks.append(Bullets(found) if found else Paragraph(text("Nothing was scored.")))
+    if failed := _not_run(record):
+        blocks.append(Bullets(failed, "warning"))
+    if warnings := _warnings(record):
+        blocks.append(Bullets(warnings, "warning"))
+    return blocks
+
+
+def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
+    scored = dict.fromkeys(model for task in record.tasks for model in task.models)
+    parts = [
+        f"{formats.plural(items[task.id]['item'].nunique(), NOUNS.get(task.kind, 'item'))} of "
+        f"{_dataset_title(record, task)}"
+        if "item" in items[task.id].columns
+        else _dataset_title(record, task)
+        for task in record.tasks
+    ]
+    if not parts:
+        return text("No task of this suite ran.")
+    failed = len(record.not_run) + sum(len(task.not_run) for task in record.tasks)
+    complete = (
+        " Everything that the suite asks for ran."
+        if not failed
+        else f" {formats.plural(failed, 'part')} of the suite could not run."
+    )
+    return text(
+        Span(formats.plural(len(scored), "model"), "strong"),
+        " scored on ",
+        Span(formats.listed(parts), "strong"),
+        ".",
+        complete,
+    )
+
+
+def _dataset_title(record: RunRecord, task: TaskResult) -> str:
+    return next((d.title for d in record.datasets if d.id == task.dataset), task.dataset)
+
+
+def _synthetic(record: RunRecord) -> Text:
+    names = [dataset.title for dataset in record.datasets if dataset.synthetic]
+    if not names:
+        return ()
+    verb = "is" if len(names) == 1 else "are"
+    return text(
+        Span("Synthetic data. ", "strong"),
+        f"{formats.listed(names)} {verb} made by a program, not by people and their music: scores "
+        f"there show that the measuring works, and say nothing of how good a model is.",
+    )
+
+
+def _not_run(record: RunRecord) -> list[Text]:
+    parts = [
+        *(("", part) for part in record.not_run),
+        *((f"{task.id}: ", part) for task in record.tasks for part in task.not_run),
+    ]
+    return [
+        text(Span("Could not run. ", "strong"), f"{where}{part.what}: {part.reason}")
+        for where, part in parts
+    ]
+
+
+def _warnings(record: RunRecord) -> list[Text]:
+    found = [
+        text(Span("Contamination. ", "strong"), *sentence) for sentence in contaminated(record)
+    ]
+    if record.environment.git_dirty:
+        found.append(
+            text(
+                Span("Uncommitted changes. ", "strong"),
+                "The code that ran is not the commit that the record names.",
+            )
+        )
+    for task in record.tasks:
+        found += [text(Span(f"{task.id}. ", "strong"), warning) for warning in task.warnings]
+    return found
+
+
+def _task(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> Section:
+    chosen = headline(task)
+    blocks: list[Block] = []
+    if chosen is None:
+        blocks.append(Paragraph(text("This task left no score."), "warning"))
+    parts: list[tuple[str, str, list[Block]]] = [
+        ("Scores", "scores", _scores(task, *chosen) if chosen else []),
+        ("Figures", "figures", _figures(task, items, record)),
+        ("Comparisons", "comparisons", _comparisons(task)),
+        ("Breakdowns", "tables", [tables_beside.own(table) for table in task.tables]),
+        ("Protocol", "protocol", _protocol(task)),
+        ("Items that could not be used", "problems", _problems(task)),
+    ]
+    return Section(
+        title=task.title,
+        anchor=f"task-{task.id}",
+        blocks=blocks,
+        sections=[
+            Section(title, f"task-{task.id}-{anchor}", content)
+            for title, anchor, content in parts
+            if content
+        ],
+    )
+
+
+def _scores(task: TaskResult, metric: str, subset: str) -> list[Block]:
+    """Return the headline set first, then all sets, then all that the record has."""
+    sides = dimensions(task)
+    subsets = {score.subset for score in task.scores}
+    metrics = {score.metric for score in task.scores if score.subset == subset}
+    blocks: list[Block] = [
+        tables.verdict(task, metric=metric, subset=subset, dimension=side) for side in sides
+    ]
+    if len(metrics) > 2:
+        blocks.append(tables.every_metric(task, subset=subset))
+    if len(subsets) > 1:
+        blocks += [tables.every_set(task, metric=metric, dimension=side) for side in sides]
+    if len(subsets) > 1 or len(metrics) > 1:
+        blocks.append(tables.every_score(task))
+    return blocks
+
+
+def _figures(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> list[Block]:
+    plots = plots_of(task, items, record)
+    return [Plots(plots)] if plots else []
+
+
+def _comparisons(task: TaskResult) -> list[Block]:
+    if not task.comparisons:
+        return []
+    chosen = headline(task)
+    subset = chosen[1] if chosen else task.comparisons[0].subset
+    first = [pair for pair in task.comparisons if pair.subset == subset]
+    rest = [pair for pair in task.comparisons if pair.subset != subset]
+    blocks: list[Block] = []
+    if first:
+        blocks.append(tables_beside.comparisons(first, caption=f"Paired differences, set {subset}"))
+    if rest:
+        caption = "Paired differences, the other sets" if first else "Paired differences"
+        blocks.append(tables_beside.comparisons(rest, caption=caption))
+    if task.groups:
+        blocks.append(tables_beside.group_table(task))
+    return blocks
+
+
+def _protocol(task: TaskResult) -> list[Block]:
+    rows = [(name, text(formats.cell(value))) for name, value in task.protocol.items()]
+    return [
+        Facts([("dataset", text(task.dataset)), ("task", text(f"{task.id} ({task.kind})")), *rows])
+    ]
+
+
+def _problems(task: TaskResult) -> list[Block]:
+    if not task.problems:
+        return []
+    shown = task.problems[:MOST_PROBLEMS]
+    more = len(task.problems) - len(shown)
+    left = f"And {formats.count(more)} more, all in the record’s run.json."
+    return [
+        TableBlock(
+            caption=formats.plural(len(task.problems), "item"),
+            columns=[Column("Item", code=True), Column("Reason")],
+            rows=[[Cell(problem.item), Cell(problem.reason)] for problem in shown],
+            notes=[left] if more else [],
+            folded=len(shown) > 12,
+        )
+    ]

@@ -1,0 +1,188 @@
+"""The back matter of a report: datasets, models, and all that it takes to run it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from earmark.reports import formats
+from earmark.reports.content import (
+    Block,
+    Cell,
+    Code,
+    Column,
+    Facts,
+    Paragraph,
+    Section,
+    Span,
+    TableBlock,
+    Text,
+    text,
+)
+from earmark.reports.findings import has_seen
+from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord
+
+
+def datasets(record: RunRecord) -> Section:
+    """Return what was listened to."""
+    parts = [
+        Section(dataset.title, f"dataset-{place}", _dataset(dataset))
+        for place, dataset in enumerate(record.datasets)
+    ]
+    return Section("Datasets", "datasets", [], parts)
+
+
+def _dataset(dataset: DatasetEntry) -> list[Block]:
+    scale = dataset.rating_scale
+    rows = [
+        ("id", text(dataset.id)),
+        ("version", text(dataset.version)),
+        ("items", text(formats.count(dataset.n_items))),
+        *([("ratings", text(f"{scale[0]:g} to {scale[1]:g}".replace("-", "−")))] if scale else []),
+        ("licence", text(dataset.licence)),
+        ("source", (_link(dataset.source),)),
+        ("fingerprint", (Span(dataset.fingerprint, "code"),)),
+        *_notes(dataset.notes),
+    ]
+    blocks: list[Block] = []
+    if dataset.synthetic:
+        blocks.append(
+            Paragraph(
+                text("Synthetic: made by a program, for tests and demonstrations."), "warning"
+            )
+        )
+    return [*blocks, Facts(rows), Code("BibTeX", dataset.citation, folded=True)]
+
+
+def models(record: RunRecord) -> Section:
+    """Return who listened: a table of all, then each card."""
+    scored = {model: task.dataset for task in record.tasks for model in task.models}
+    rows = [
+        [
+            Cell(model.id),
+            Cell(model.version),
+            Cell(model.licence),
+            Cell(", ".join(model.training_datasets) or "none stated"),
+            Cell(", ".join(_seen(model, record)) or "none of these"),
+            Cell(
+                formats.duration(model.seconds) if model.seconds is not None else "from the store",
+                sort=model.seconds,
+            ),
+        ]
+        for model in record.models
+    ]
+    strangers = sorted(set(scored) - {model.id for model in record.models})
+    notes = [f"Scored without a card: {formats.listed(strangers)}."] if strangers else []
+    table = TableBlock(
+        caption="Models of this run",
+        columns=[
+            Column("Model"),
+            Column("Version"),
+            Column("Licence"),
+            Column("Trained on"),
+            Column("Datasets of this report among them"),
+            Column("Time", numeric=True),
+        ],
+        rows=rows,
+        notes=notes,
+    )
+    cards = [
+        Section(model.id, f"model-{place}", _model(model))
+        for place, model in enumerate(record.models)
+    ]
+    return Section("Models", "models", [table], cards)
+
+
+def _seen(model: ModelEntry, record: RunRecord) -> list[str]:
+    return [dataset.id for dataset in record.datasets if has_seen(model, dataset.id)]
+
+
+def _model(model: ModelEntry) -> list[Block]:
+    scale = model.av_scale
+    shown = f"{scale[0]:g} to {scale[1]:g}".replace("-", "−") if scale else "none declared"
+    rows = [
+        ("weights (sha256)", (Span(model.weights_digest, "code"),)),
+        ("crop policy", text(model.crop_policy)),
+        ("scale of arousal and valence", text(shown)),
+        *((name, text(formats.cell(value))) for name, value in model.preprocessing.items()),
+        *_notes(model.notes),
+    ]
+    return [Facts(rows), Code("BibTeX", model.citation, folded=True)]
+
+
+def reproducibility(record: RunRecord) -> Section:
+    """Return the command, the code, the machine, the suite, and the lists of items."""
+    where = record.environment
+    commit = where.git_commit or "not in a git repository"
+    state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}
+    rows: list[tuple[str, Text]] = [
+        ("seed", text(str(record.seed))),
+        ("bootstrap replicates", text(formats.count(record.replicates))),
+        ("Earmark", text(record.earmark_version)),
+        ("git commit", (Span(commit, "code"), Span(f" ({state[where.git_dirty]})"))),
+        ("Python", text(where.python)),
+        ("platform", text(where.platform)),
+        (
+            "machine",
+            text(
+                f"{where.processor}, {formats.plural(where.cores, 'core')}, "
+                f"{where.memory_gib:.1f} GiB memory, GPU: {where.gpu or 'none'}"
+            ),
+        ),
+        (
+            "packages",
+            text(", ".join(f"{name} {version}" for name, version in where.packages.items())),
+        ),
+        ("wall time", text(_times(record))),
+        ("suite (sha256)", (Span(record.suite.digest, "code"),)),
+    ]
+    blocks: list[Block] = [
+        Code("Command", shlex.join(record.command)),
+        Facts(rows),
+        Code("Suite", record.suite.toml, folded=True),
+    ]
+    if digests := _item_lists(record):
+        blocks.append(digests)
+    return Section("Reproducibility", "reproducibility", blocks)
+
+
+def _times(record: RunRecord) -> str:
+    parts = ", ".join(f"{n} {formats.duration(s)}" for n, s in record.timings.items())
+    whole = formats.duration(record.seconds)
+    return f"{whole} ({parts})" if parts else whole
+
+
+def _item_lists(record: RunRecord) -> TableBlock | None:
+    """Return the digest of every list of items that a score rests on."""
+    lists = dict.fromkeys(
+        (task.id, score.subset, score.dimension or "", score.n_items, score.item_digest)
+        for task in record.tasks
+        for score in task.scores
+    )
+    if not lists:
+        return None
+    return TableBlock(
+        caption="Lists of items",
+        columns=[
+            Column("Task"),
+            Column("Set"),
+            Column("Dimension"),
+            Column("Items", numeric=True),
+            Column("sha256 of the sorted ids", code=True),
+        ],
+        rows=[
+            [Cell(task), Cell(subset), Cell(side), Cell(formats.count(n), sort=n), Cell(digest)]
+            for task, subset, side, n, digest in lists
+        ],
+        folded=True,
+    )
+
+
+def _notes(notes: Iterable[str]) -> list[tuple[str, Text]]:
+    return [("note", text(note)) for note in notes]
+
+
+def _link(source: str) -> Span:
+    """Return a web address as a link to follow, anything else as text."""
+    is_address = source.startswith(("https://", "http://")) and not set(source) & set(" \t\n<>\"'")
+    return Span(source, "link" if is_address else "plain")

@@ -1,0 +1,245 @@
+"""The figures of a task, from its record and its per-item outcomes.
+
+What is drawn depends on the task's kind; a kind that is not known here has no figures, and its
+scores and tables are shown all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from earmark.reports import figures, figures_predictions, formats
+from earmark.reports.content import Plot
+from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord, Score, TaskResult
+from earmark.reports.scores import (
+    AGREEMENT,
+    CALIBRATION,
+    dimensions,
+    headline,
+    references,
+    select,
+    table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TALLEST = 7.6
+"""Inches of a figure that still fits on a page with its caption."""
+
+
+def plots_of(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> list[Plot]:
+    """Return the figures of a task that there is data for.
+
+    ``items`` are the per-item outcomes of the task, one row a model, item and dimension.
+    """
+    if task.kind == "musav":
+        return [*_accuracies(task), *_agreement(task), *_calibration(task)]
+    if task.kind == "av_regression":
+        models = {model.id: model for model in record.models}
+        dataset = next((d for d in record.datasets if d.id == task.dataset), None)
+        return [
+            plot
+            for model in task.models
+            for plot in _ratings(task, items, model, models.get(model), dataset)
+        ]
+    return []
+
+
+def _accuracies(task: TaskResult) -> list[Plot]:
+    """Accuracy on every set; on as many figures as the sets need pages."""
+    chosen = headline(task)
+    if chosen is None:
+        return []
+    scores = [s for s in select(task.scores, metric=chosen[0]) if s.value is not None]
+    models = list(dict.fromkeys(score.model for score in scores))
+    subsets = list(dict.fromkeys(score.subset for score in scores))
+    fitting = max(1, int((TALLEST - 1) / figures.band_height(len(models))))
+    plots = []
+    for start in range(0, len(subsets), fitting):
+        part = subsets[start : start + fitting]
+        here = [score for score in scores if score.subset in part]
+        of = f", sets {start + 1} to {start + len(part)}" if fitting < len(subsets) else ""
+        plots.append(_accuracy(task, here, part, chosen[0], of))
+    return plots
+
+
+def _accuracy(
+    task: TaskResult, scores: list[Score], subsets: list[str], metric: str, of: str
+) -> Plot:
+    nan = math.nan
+    columns: dict[str, Any] = {
+        "model": [score.model for score in scores],
+        "subset": [score.subset for score in scores],
+        "dimension": [score.dimension or "all" for score in scores],
+        "value": [score.value for score in scores],
+        "low": [score.interval.low if score.interval else nan for score in scores],
+        "high": [score.interval.high if score.interval else nan for score in scores],
+    }
+    level = next((100 * s.interval.level for s in scores if s.interval), 95)
+    n_models = len({score.model for score in scores})
+    best = max(scores, key=lambda score: score.value or 0)
+    space = "\N{NO-BREAK SPACE}"
+    return Plot(
+        title=f"Accuracy per ground-truth set{of}",
+        caption=f"Share of pairs that each model orders as the listeners do, with its {level:g}"
+        f"{space}% interval. Lines: chance, and what people reach.",
+        description=f"Points with interval bars for {formats.plural(n_models, 'model')} on "
+        f"{formats.plural(len(subsets), 'set')}. Highest: {best.model} on {best.subset}, "
+        f"{best.dimension or ''} {formats.with_unit(best.value or 0, metric)}. "
+        f"The table of every score has all values.",
+        draw=partial(figures.accuracy, **columns, lines=_lines(task, scores, subsets, metric)),
+        data=columns,
+    )
+
+
+def _lines(
+    task: TaskResult, scores: Sequence[Score], subsets: Sequence[str], metric: str
+) -> list[figures.Line]:
+    """Return chance and the references; one that is the same on every set is one line."""
+    lines = [
+        figures.Line("chance", chance)
+        for chance in sorted({s.chance for s in scores if s.chance is not None})
+    ]
+    for side in dimensions(task):
+        values: dict[str, dict[str, float]] = {}
+        for subset in subsets:
+            for line in references(task, metric=metric, subset=subset, dimension=side):
+                values.setdefault(line.name, {})[subset] = line.value
+        for name, of_set in values.items():
+            if len(of_set) == len(subsets) and len(set(of_set.values())) == 1:
+                lines.append(figures.Line(name, next(iter(of_set.values())), side or "all"))
+            else:
+                lines += [figures.Line(name, v, side or "all", s) for s, v in of_set.items()]
+    return lines
+
+
+def _agreement(task: TaskResult) -> list[Plot]:
+    parts = ("full", "majority", "disagreement", "incomplete")
+    rows = table(task, AGREEMENT, "dimension", "triplet type", *parts)
+    if not any(row[part] for row in rows for part in parts):
+        return []
+    columns: dict[str, Any] = {
+        "dimension": [str(row["dimension"]) for row in rows],
+        "triplet_type": [str(row["triplet type"]) for row in rows],
+        **{part: [row[part] or 0 for row in rows] for part in parts},
+    }
+    return [
+        Plot(
+            title="Agreement of the judges",
+            caption="Pairs by the agreement of their annotators. Full and majority agreement make "
+            "the ground truth; songs of a genre triplet share a genre.",
+            description="Stacked bars of full, majority and no agreement, a bar a dimension and "
+            "kind of triplet. The table of the same title has the counts.",
+            draw=partial(figures.agreement, **columns),
+            data=columns,
+        )
+    ]
+
+
+def _calibration(task: TaskResult) -> list[Plot]:
+    rows = table(task, CALIBRATION, "dimension", "model", "decile", "accuracy", "n")
+    rows = [row for row in rows if row["n"] and row["accuracy"] is not None]
+    if not rows:
+        return []
+    n = np.array([row["n"] for row in rows], float)
+    right = np.array([row["accuracy"] for row in rows], float)
+    low, high = _wilson(right, n)
+    columns: dict[str, Any] = {
+        "model": [str(row["model"]) for row in rows],
+        "dimension": [str(row["dimension"]) for row in rows],
+        "bin": [row["decile"] for row in rows],
+        "accuracy": right.tolist(),
+        "low": low.tolist(),
+        "high": high.tolist(),
+    }
+    return [
+        Plot(
+            title=CALIBRATION,
+            caption="Accuracy in tenths of the pairs, by how far apart the model puts the two "
+            f"songs (n = {n.min():,.0f} to {n.max():,.0f} pairs a point). A model that knows what "
+            "it knows rises to the right. Bars: Wilson’s 95\N{NO-BREAK SPACE}% interval, pairs of "
+            "a point taken as independent.",
+            description="A small panel a model and dimension: accuracy against the rank of the "
+            "predicted difference. The table of the same title has all values.",
+            draw=partial(figures_predictions.calibration, **columns),
+            data=columns,
+        )
+    ]
+
+
+def _wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's score interval at 95 % of shares of ``n`` cases."""
+    z = 1.959963984540054
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def _ratings(
+    task: TaskResult,
+    items: pd.DataFrame,
+    model: str,
+    entry: ModelEntry | None,
+    dataset: DatasetEntry | None,
+) -> list[Plot]:
+    rows = items[(items["model"] == model) & items["predicted"].notna() & items["rated"].notna()]
+    if rows.empty:
+        return []
+    columns: dict[str, Any] = {
+        "dimension": [str(side) for side in rows["dimension"]],
+        "rated": [float(value) for value in rows["rated"]],
+        "predicted": [float(value) for value in rows["predicted"]],
+        "label": [None if label != label else label for label in rows["label"]],
+    }
+    notes = {side: _statistics(task, model, side) for side in set(columns["dimension"])}
+    rated_scale = dataset.rating_scale if dataset else None
+    predicted_scale = entry.av_scale if entry else None
+    same = rated_scale is not None and rated_scale == predicted_scale
+    line = (
+        "Dashed: the identity."
+        if same
+        else "Line: least squares; the scales differ or are not both known, so the identity "
+        "means nothing here."
+    )
+    described = "; ".join(f"{side}: {notes[side]}" for side in sorted(notes) if notes[side])
+    return [
+        Plot(
+            title=f"Predicted against rated: {model}",
+            caption=f"{formats.plural(rows['item'].nunique(), 'clip')}, a point each. {line}",
+            description=f"Scatter of predicted against rated values of {model}. {described}",
+            small=True,
+            data=columns,
+            draw=partial(
+                figures_predictions.ratings,
+                **columns,
+                rated_scale=rated_scale,
+                predicted_scale=predicted_scale,
+                notes=notes,
+            ),
+        )
+    ]
+
+
+def _statistics(task: TaskResult, model: str, side: str) -> str:
+    """Return r and CCC of a model on the headline set, as the record has them."""
+    chosen = headline(task)
+    said = []
+    for score in task.scores:
+        if (score.model, score.dimension) != (model, side) or score.value is None:
+            continue
+        if chosen is not None and score.subset != chosen[1]:
+            continue
+        if score.metric == "pearson_r":
+            said.append(
+                f"r {formats.score_value(score)} "
+                f"{formats.interval(score.interval, score.metric)}".strip()
+            )
+        if score.metric in {"ccc", "concordance"}:
+            said.append(f"CCC {formats.score_value(score)}")
+    return " · ".join(said)

@@ -1,0 +1,127 @@
+"""Looking things up in a task's results: which set the verdict is drawn on, who is level."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeVar
+
+from earmark.reports.record import Comparison, Group, Plain, Reference, Score, Table, TaskResult
+
+AGREEMENT = "Agreement of the judges"
+CALIBRATION = "Accuracy by predicted difference"
+AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
+"""Titles of the tables that ``musav`` writes and that figures and findings read."""
+
+Dimension = Literal["arousal", "valence"] | None
+Standing = Literal["better", "worse", "level", "unknown"]
+Named = TypeVar("Named", Score, Group, Comparison, Reference)
+
+
+def unique(names: Iterable[Dimension]) -> list[Dimension]:
+    """Return each dimension once, in order of appearance."""
+    return list(dict.fromkeys(names))
+
+
+def headline(task: TaskResult) -> tuple[str, str] | None:
+    """Return the metric and the subset that verdicts are drawn on; None without scores."""
+    if not task.scores:
+        return None
+    metric = task.headline_metric or task.scores[0].metric
+    of_metric = [score for score in task.scores if score.metric == metric]
+    first = of_metric[0] if of_metric else task.scores[0]
+    return metric, task.headline_subset or first.subset
+
+
+def dimensions(task: TaskResult) -> list[Dimension]:
+    """Return the dimensions that were scored, ``[None]`` where a task has none."""
+    return unique(score.dimension for score in task.scores)
+
+
+def select(
+    entries: Iterable[Named],
+    *,
+    metric: str | None = None,
+    subset: str | None = None,
+    dimension: Dimension | Literal["any"] = "any",
+) -> list[Named]:
+    """Return the entries of this metric, subset and dimension; None and ``any`` take all."""
+    return [
+        entry
+        for entry in entries
+        if metric in {None, entry.metric}
+        and subset in {None, entry.subset}
+        and (dimension == "any" or entry.dimension == dimension)
+    ]
+
+
+def best_first(scores: Iterable[Score]) -> list[Score]:
+    """Return scores in order of their value, undefined ones last."""
+    return sorted(
+        scores,
+        key=lambda s: (
+            s.value is None,
+            0.0 if s.value is None else -s.value if s.higher_is_better else s.value,
+        ),
+    )
+
+
+def against(score: Score, line: float) -> Standing:
+    """Return on which side of a line the whole interval of a score lies."""
+    if score.interval is None:
+        return "unknown"
+    above, below = score.interval.low > line, score.interval.high < line
+    if not (above or below):
+        return "level"
+    return "better" if above == score.higher_is_better else "worse"
+
+
+def groups_of(task: TaskResult, *, metric: str, subset: str, dimension: Dimension) -> list[Group]:
+    """Return the groups on a set: those of the metric, else those that the task drew by another."""
+    here = select(task.groups, subset=subset, dimension=dimension)
+    return select(here, metric=metric) or here
+
+
+def letters(groups: Iterable[Group]) -> dict[str, str]:
+    """Return each model's letters: models that share one cannot be told apart.
+
+    >>> from earmark.reports.record import Group
+    >>> letters([Group(subset="s", metric="m", models=m) for m in (["x", "y"], ["y", "z"])])
+    {'x': 'a', 'y': 'a b', 'z': 'b'}
+    """
+    marks: dict[str, list[str]] = {}
+    for number, group in enumerate(groups):
+        letter = string.ascii_lowercase[number] if number < 26 else f"g{number + 1}"
+        for model in group.models:
+            marks.setdefault(model, []).append(letter)
+    return {model: " ".join(letters) for model, letters in marks.items()}
+
+
+def references(
+    task: TaskResult, *, metric: str, subset: str, dimension: Dimension
+) -> list[Reference]:
+    """Return what a score on this set is held against, chance apart.
+
+    A reference on a set that the task does not score holds for all of its sets.
+    """
+    scored = {score.subset for score in task.scores}
+    return [
+        reference
+        for reference in select(task.references, metric=metric)
+        if reference.dimension in {None, dimension}
+        and (reference.subset == subset or reference.subset not in scored)
+        and reference.name.casefold() != "chance"
+    ]
+
+
+def table(task: TaskResult, title: str, *columns: str) -> list[Mapping[str, Plain]]:
+    """Return the rows of a task's own table by column; none if it is not there as expected."""
+    for entry in task.tables:
+        if entry.title == title and set(columns) <= set(entry.columns):
+            return rows_of(entry)
+    return []
+
+
+def rows_of(entry: Table) -> list[Mapping[str, Plain]]:
+    """Return the rows of a table, each by the names of its columns."""
+    return [dict(zip(entry.columns, row, strict=True)) for row in entry.rows]

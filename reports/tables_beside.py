@@ -1,0 +1,141 @@
+"""Tables beside the scores: comparisons of models, groups, and a task's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from earmark.reports import formats
+from earmark.reports.cells import LONG, interval_cell, level, plain_value
+from earmark.reports.content import Cell, Column, TableBlock
+from earmark.reports.record import Comparison, Plain, Table, TaskResult
+from earmark.reports.scores import select
+
+SIGNIFICANT = 0.05
+
+
+def comparisons(pairs: Sequence[Comparison], *, caption: str) -> TableBlock:
+    """Return paired differences, the largest first within a set."""
+    sided = any(pair.dimension for pair in pairs)
+    subsets = len({pair.subset for pair in pairs}) > 1
+    metrics = list(dict.fromkeys(pair.metric for pair in pairs))
+    how = formats.metric(metrics[0])
+    by = formats.listed([formats.metric(name).title for name in metrics])
+    unit = f" ({how.difference_unit})" if how.difference_unit and len(metrics) == 1 else ""
+    columns = [
+        *([Column("Dimension")] if sided else []),
+        *([Column("Set")] if subsets else []),
+        *([Column("Metric")] if len(metrics) > 1 else []),
+        Column("Model"),
+        Column("Other"),
+        Column(f"Difference{unit}", numeric=True),
+        Column(f"{level(pairs[0].interval)} interval", numeric=True),
+        Column("p", numeric=True),
+        Column("p, Holm", numeric=True),
+        Column("Detectable", numeric=True),
+        Column("n", numeric=True),
+    ]
+    rows = []
+    for pair in pairs:
+        apart = pair.p_holm < SIGNIFICANT
+        scale = formats.metric(pair.metric)
+        rows.append(
+            [
+                *([Cell(pair.dimension or formats.NOTHING)] if sided else []),
+                *([Cell(pair.subset)] if subsets else []),
+                *([Cell(scale.title)] if len(metrics) > 1 else []),
+                Cell(pair.model),
+                Cell(pair.other),
+                Cell(
+                    formats.difference(pair),
+                    sort=pair.difference,
+                    tone="strong" if apart else "plain",
+                ),
+                interval_cell(pair.interval, pair.metric),
+                Cell(formats.p_value(pair.p_value), sort=pair.p_value),
+                Cell(
+                    formats.p_value(pair.p_holm),
+                    sort=pair.p_holm,
+                    tone="strong" if apart else "plain",
+                ),
+                plain_value(pair.minimum_detectable_difference, pair.metric),
+                Cell(formats.count(pair.n), sort=pair.n),
+            ]
+        )
+    return TableBlock(
+        caption=caption,
+        columns=columns,
+        rows=rows,
+        notes=[
+            f"Model minus other on the same items ({by}). "
+            f"Bold: told apart at {SIGNIFICANT:g} after Holm’s correction. Detectable: the "
+            f"smallest difference that a test on these items would find four times in five."
+        ],
+        folded=len(rows) > LONG,
+    )
+
+
+def group_table(task: TaskResult) -> TableBlock:
+    """Return on every set which models cannot be told apart."""
+    sided = any(group.dimension for group in task.groups)
+    rows = []
+    for metric, subset, side in dict.fromkeys(
+        (group.metric, group.subset, group.dimension) for group in task.groups
+    ):
+        here = select(task.groups, metric=metric, subset=subset, dimension=side)
+        for number, group in enumerate(here):
+            rows.append(
+                [
+                    Cell(subset),
+                    *([Cell(side or formats.NOTHING)] if sided else []),
+                    Cell(formats.metric(metric).title),
+                    Cell("abcdefghijklmnopqrstuvwxyz"[number % 26]),
+                    Cell(", ".join(group.models)),
+                ]
+            )
+    return TableBlock(
+        caption="Models that cannot be told apart, on every set",
+        columns=[
+            Column("Set"),
+            *([Column("Dimension")] if sided else []),
+            Column("Metric"),
+            Column("Group"),
+            Column("Models, best first"),
+        ],
+        rows=rows,
+        folded=len(rows) > LONG,
+    )
+
+
+def own(table: Table) -> TableBlock:
+    """Return a task's own table as it is."""
+    numeric = [
+        _is_numeric([row[place] for row in table.rows]) for place in range(len(table.columns))
+    ]
+    rows = [
+        [
+            Cell(formats.cell(value), sort=_sort_key(value) if is_number else None)
+            for value, is_number in zip(row, numeric, strict=True)
+        ]
+        for row in table.rows
+    ]
+    return TableBlock(
+        caption=table.title,
+        columns=[
+            Column(name, numeric=is_number)
+            for name, is_number in zip(table.columns, numeric, strict=True)
+        ],
+        rows=rows,
+        notes=[table.note] if table.note else [],
+        folded=len(rows) > LONG,
+    )
+
+
+def _is_numeric(values: Sequence[Plain]) -> bool:
+    there = [value for value in values if value is not None]
+    return bool(there) and all(_sort_key(value) is not None for value in there)
+
+
+def _sort_key(value: Plain) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
