@@ -18,23 +18,37 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 Row = NDArray[np.floating[Any]]
 
 SHARD_NAME = re.compile(r"shard-[0-9a-f]{16}\.safetensors")
 TEMPORARY = ".tmp-"
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+"""Of safetensors."""
 LARGEST_HEADER = 100_000_000
 """Bytes; the limit of the safetensors format."""
 
 
 class StoreError(ValueError):
     """The store cannot be read or written; the message names the path and the mend."""
+
+
+class Place(NamedTuple):
+    """Where a row lies in its shard."""
+
+    start: int
+    length: int
+    """Both in bytes."""
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+Layout = dict[str, Place]
 
 
 def _json(text: str | bytes) -> Any:
@@ -100,7 +114,7 @@ class Shard:
 
 def row_checksum(space: str, key: str, row: Row) -> str:
     """Return the checksum of a row of the space with this digest, 32 hexadecimal digits."""
-    digest = hashlib.sha256(f"{space}\n{key}\n{row.dtype.name}\n{row.shape}\n".encode())
+    digest = hashlib.sha256(f"{space}\n{key}\n{row.dtype.char}\n{row.shape}\n".encode())
     digest.update(np.ascontiguousarray(row).data)
     return digest.hexdigest()[:32]
 
@@ -196,31 +210,56 @@ def recover(path: Path, space: str) -> Shard:
     return Shard(path.name, size, hashlib.sha256(header).hexdigest(), checksums)
 
 
-def read_rows(
-    folder: Path, space: str, shard: Shard, keys: Iterable[str]
-) -> tuple[dict[str, Row], dict[str, str]]:
-    """Read rows of one shard: those whose checksum holds, and why the others cannot be used.
+def read_layout(folder: Path, shard: Shard) -> Layout:
+    """Read where each row of a shard lies in its file.
 
     Raises
     ------
     FileNotFoundError
         If the shard is gone: another process may have merged it into another.
+    ValueError
+        If the header is not the one that was written.
+    """
+    header = _read_header(folder / shard.name)
+    if hashlib.sha256(header).hexdigest() != shard.header:
+        raise ValueError("the header is not the one that was written")
+    entries = json.loads(header)
+    layout: Layout = {}
+    for key in shard.rows.keys() & entries.keys():
+        start, end = entries[key]["data_offsets"]
+        first = 8 + len(header)
+        dtype = DTYPES[entries[key]["dtype"]]
+        layout[key] = Place(first + start, end - start, dtype, tuple(entries[key]["shape"]))
+    return layout
+
+
+def read_rows(
+    folder: Path, space: str, shard: Shard, layout: Layout, keys: Iterable[str]
+) -> tuple[dict[str, Row], dict[str, str]]:
+    """Read rows of one shard: those whose checksum holds, and why the others cannot be used.
+
+    The file is read, not mapped: one that is cut meanwhile gives a short read, not a dead process.
+
+    Raises
+    ------
+    FileNotFoundError
+        As :func:`read_layout`.
     """
     rows: dict[str, Row] = {}
     faults: dict[str, str] = {}
-    wanted = list(keys)
-    try:
-        with safe_open(folder / shard.name, framework="numpy") as file:
-            for key in wanted:
-                try:
-                    row = file.get_tensor(key)
-                except SafetensorError as error:
-                    faults[key] = f"the shard does not hold it ({error})"
-                    continue
-                if row_checksum(space, key, row) == shard.rows[key]:
-                    rows[key] = row
-                else:
-                    faults[key] = "its bytes do not match its checksum"
-    except SafetensorError as error:
-        faults.update(dict.fromkeys(wanted, f"the shard cannot be read ({error})"))
+    with (folder / shard.name).open("rb", buffering=0) as file:
+        for key in keys:
+            if key not in layout:
+                faults[key] = "the shard does not hold it"
+                continue
+            start, length, dtype, shape = layout[key]
+            content = bytearray(os.pread(file.fileno(), length, start))
+            if len(content) < length:
+                faults[key] = f"the file ends before byte {start + length}"
+                continue
+            row = np.frombuffer(content, dtype).reshape(shape)
+            if row_checksum(space, key, row) == shard.rows[key]:
+                rows[key] = row
+            else:
+                faults[key] = "its bytes do not match its checksum"
     return rows, faults

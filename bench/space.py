@@ -27,10 +27,12 @@ import numpy as np
 from earmark.bench.shard_index import Index, mend
 from earmark.bench.shards import (
     Damage,
+    Layout,
     Row,
     Shard,
     StoreError,
     fault_of,
+    read_layout,
     read_rows,
     write_shard,
     write_whole,
@@ -74,6 +76,7 @@ class Space:
         self._buffered_since = 0.0
         self._wrote = False
         self._index = Index(folder)
+        self._layouts: dict[str, Layout] = {}
         self._lock = filelock.FileLock(folder / LOCK, timeout=LOCK_SECONDS)
         self._open()
 
@@ -117,9 +120,7 @@ class Space:
                 by_shard.setdefault(self._index.where[key], []).append(key)
         for name, wanted in by_shard.items():
             try:
-                found, faults = read_rows(
-                    self.folder, self.digest, self._index.shards[name], wanted
-                )
+                found, faults = self._read_from(self._index.shards[name], wanted)
             except FileNotFoundError:
                 if self._refresh():  # another process has merged shards: look again
                     return rows | self._read(key for key in keys if key not in rows)
@@ -131,6 +132,16 @@ class Space:
                 self._report(Damage(self.folder / name, reason, key))
                 self._index.reject(key)
         return rows
+
+    def _read_from(
+        self, shard: Shard, keys: Sequence[str]
+    ) -> tuple[dict[str, Row], dict[str, str]]:
+        if shard.name not in self._layouts:
+            try:
+                self._layouts[shard.name] = read_layout(self.folder, shard)
+            except ValueError as error:
+                return {}, dict.fromkeys(keys, str(error))
+        return read_rows(self.folder, self.digest, shard, self._layouts[shard.name], keys)
 
     def verify(self) -> list[Damage]:
         """Check every shard and the checksum of every row, and return what is damaged now."""

@@ -332,8 +332,9 @@ def test_a_reader_sees_what_another_writes_meanwhile(tmp_path):
     np.testing.assert_array_equal(reader.get([key(2)])[key(2)], row(2))
 
 
-def test_opening_a_store_loads_no_torch():
-    code = "import sys, earmark.bench.store; print('torch' in sys.modules)"
+@pytest.mark.parametrize("module", ["store", "embeddings"])
+def test_importing_loads_no_torch(module):
+    code = f"import sys, earmark.bench.{module}; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
 
