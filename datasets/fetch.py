@@ -27,6 +27,7 @@ from filelock import FileLock
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError
+from earmark.datasets.places import cache_folder, data_roots
 
 Progress = Callable[[int, int, str], None]
 """Called with the bytes of a file done, its size, and its path in the item."""
@@ -119,14 +120,6 @@ def describe(name: str) -> Item:
     raise FetchError(f"nothing to fetch is called {name!r}. {guess}Offered: {', '.join(items)}")
 
 
-def cache_folder() -> Path:
-    """Return ``EARMARK_CACHE``, or ``earmark`` under ``XDG_CACHE_HOME`` or ``~/.cache``."""
-    if own := os.environ.get("EARMARK_CACHE"):
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "earmark"
-
-
 def fetch(
     name: str,
     *,
@@ -173,7 +166,8 @@ def find_weights(name_or_path: str | Path, *, folders: Sequence[str | Path] = ()
     """Return the weights file that a path or a name such as ``msd-musicnn-1`` stands for.
 
     Looked for as a path, then as ``<name>.pb`` in ``folders``, in those of ``EARMARK_WEIGHTS``
-    (separated as ``PATH`` is) and in the cache. A released name found so must be the released file.
+    (separated as ``PATH`` is), in ``models/essentia`` beside each data folder and in the cache. A
+    released name found so must be the released file.
 
     Raises
     ------
@@ -187,7 +181,8 @@ def find_weights(name_or_path: str | Path, *, folders: Sequence[str | Path] = ()
         raise FetchError(f"weights {name_or_path}: no such file; give a file or a name without '/'")
     name = str(name_or_path).removesuffix(".pb")
     named = [Path(f) for f in os.environ.get("EARMARK_WEIGHTS", "").split(os.pathsep) if f]
-    places = [*map(Path, folders), *named, cache_folder() / "weights"]
+    beside = [root.parent / "models" / "essentia" for root in data_roots()]
+    places = [*map(Path, folders), *named, *beside, cache_folder() / "weights"]
     for place in places:
         candidate = place.expanduser() / f"{name}.pb"
         if candidate.is_file():

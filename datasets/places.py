@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.datasets.base import DataError
-from earmark.datasets.fetch import cache_folder
+
+
+def cache_folder() -> Path:
+    """Return ``EARMARK_CACHE``, or ``earmark`` under ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    if own := os.environ.get("EARMARK_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "earmark"
 
 
 def data_roots() -> list[Path]:

@@ -82,24 +82,25 @@ class _Columns:
 
     def __init__(self, truth: Truth) -> None:
         self._triplets = truth.triplets
-        self._place: dict[tuple[str, str, str], int] = {}
+        self._names: list[tuple[str, str, str]] = []
         self._added: list[Floats] = []
-        self.sums: Floats = np.empty((0, 0))
-        """By triplet, shape ``(n_triplets, 2 * n_names)``."""
-        self._resampled: Floats = np.empty((0, 0))
+        self._found: dict[tuple[str, str, str], tuple[Floats, Floats]] = {}
 
     def add(self, name: tuple[str, str, str], codes: Outcomes, member: Mask, ties: Ties) -> None:
-        self._place[name] = 2 * len(self._place)
+        self._names.append(name)
         self._added.append(pairwise.credit(codes, ties=ties) * member[:, None])
 
     def resample(self, *, replicates: int, seed: int) -> None:
-        self.sums = unit_sums(np.hstack(self._added), self._triplets)
-        self._resampled = resample_sums(self.sums, replicates=replicates, seed=seed)
+        # Without predicted ties or gaps most columns are the same: models share denominators.
+        distinct, place = np.unique(np.hstack(self._added), axis=1, return_inverse=True)
+        sums = unit_sums(distinct, self._triplets)
+        replicated = resample_sums(sums, replicates=replicates, seed=seed)
+        for name, columns in zip(self._names, place.reshape(-1, 2), strict=True):
+            self._found[name] = sums[:, columns], replicated[:, columns]
 
     def of(self, name: tuple[str, str, str]) -> tuple[Floats, Floats]:
-        """Return the two columns by triplet, and by replicate."""
-        start = self._place[name]
-        return self.sums[:, start : start + 2], self._resampled[:, start : start + 2]
+        """Return numerator and denominator by triplet, and by replicate."""
+        return self._found[name]
 
 
 def _score(

@@ -20,11 +20,11 @@ from earmark.datasets.fetch import (
     Item,
     RemoteFile,
     available,
-    cache_folder,
     describe,
     fetch,
     find_weights,
 )
+from earmark.datasets.places import cache_folder
 
 WEIGHTS = bytes(range(256)) * 2000  # 512,000 bytes: several blocks
 TABLE = b"a table\n" * 100
@@ -369,17 +369,21 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 
 @pytest.fixture
 def places(monkeypatch, tmp_path):
-    """Three folders that are looked into: given, in the environment, the cache."""
+    """Four folders that are looked into: given, environment, beside the data, the cache."""
     folders = {"given": tmp_path / "given", "environment": tmp_path / "environment"}
+    folders["beside the data"] = tmp_path / "models" / "essentia"
     folders["cache"] = tmp_path / "cache" / "weights"
     for folder in folders.values():
         folder.mkdir(parents=True)
     monkeypatch.setenv("EARMARK_WEIGHTS", f"{tmp_path / 'absent'}:{folders['environment']}")
+    monkeypatch.setenv("EARMARK_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("EARMARK_SHARED_DATA", raising=False)
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)  # away from any ../shared/data
     return folders
 
 
-def test_weights_are_found_given_folders_first_then_environment_then_cache(places):
+def test_weights_are_found_in_the_order_of_the_places(places):
     for folder in places.values():
         (folder / "mine.pb").write_bytes(b"")
     for folder in places.values():
