@@ -46,6 +46,7 @@ from earmark.bench.metrics.statistics import (
     percentile_interval,
     ratio,
     resample_sums,
+    rows_at_once,
     unit_sums,
 )
 
@@ -56,7 +57,6 @@ Statistic = Callable[[Floats], Floats]
 _EXACT_STEPS = 2**14
 # How finely the smallest difference may be divided to find the lattice: halves, thirds, ... 12ths.
 _LATTICE_DIVISORS = 12
-_BLOCK = 2**19
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ def _fair_coins(count: int) -> tuple[float, ...]:
 def _swapped_sums(sums: Floats, replicates: int, rng: np.random.Generator) -> Floats:
     """Return column sums over a random half of the units, ``(replicates, n_columns)``."""
     n_units = len(sums)
-    per_block = max(1, _BLOCK // n_units)
+    per_block = rows_at_once(sums)
     result = np.empty((replicates, sums.shape[1]))
     for start in range(0, replicates, per_block):
         block = result[start : start + per_block]

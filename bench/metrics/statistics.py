@@ -35,8 +35,10 @@ LEVEL = 0.95
 
 # One binomial deviate of the multinomial costs about as much as a dozen uniform unit indices.
 _UNITS_PER_ROW = 12
-# Counts held at once: a block stays in the processor's cache (0.5 MiB of int64).
+# Counts held at once, which keeps a block in the processor's cache (0.5 MiB of int64).
 _BLOCK = 2**16
+# Products at once: OpenBLAS gives larger ones to threads, and on a busy machine waits for them.
+_PRODUCTS = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def _sums_over_units(sums: Floats, replicates: int, rng: np.random.Generator) ->
     n_units = len(sums)
     # Narrow indices are drawn faster; the bound is exclusive, so 2**16 units still fit.
     width = np.uint16 if n_units <= 2**16 else np.uint32 if n_units <= 2**32 else np.uint64
-    per_block = max(1, _BLOCK // n_units)
+    per_block = rows_at_once(sums)
     result = np.empty((replicates, sums.shape[1]))
     for start in range(0, replicates, per_block):
         block = result[start : start + per_block]
@@ -182,6 +184,11 @@ def _sums_over_units(sums: Floats, replicates: int, rng: np.random.Generator) ->
         counts = np.bincount(cells.ravel(), minlength=block.shape[0] * n_units)
         block[:] = counts.reshape(len(block), n_units).astype(np.float64) @ sums
     return result
+
+
+def rows_at_once(sums: Floats) -> int:
+    """Return how many rows of weights to multiply with ``sums`` (n_units, n_columns) at once."""
+    return max(1, min(_BLOCK // len(sums), _PRODUCTS // sums.size))
 
 
 def percentile_interval(replicates: ArrayLike, *, level: float = LEVEL) -> Interval:
