@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from earmark.bench.model_outputs import Floats, Item, Output, Progress
+from earmark.bench.model_outputs import Floats, Item, Output, Progress, Refusal
 from earmark.bench.store import DType, Kind, Store, audio_key, text_key
 from earmark.datasets.audio import AudioError, Waveform, decode_ahead, file_digest
 from earmark.datasets.base import Clip, DataError, first_ten
@@ -28,6 +28,7 @@ from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
     PatchEmbedder,
+    PatchHead,
     TextEmbedder,
 )
 from earmark.reports.record import ItemProblem
@@ -174,6 +175,47 @@ class Embeddings:
             model, files, kind="av", dimension=2, batch_size=batch_size, embed=model.predict_av
         )
         return _embedded(output, files.keys, files)
+
+    def av_from_patches(self, head: PatchHead, clips: Sequence[Clip]) -> Embedded:
+        """Return arousal and valence, shape ``(n_clips, 2)``, of a head on kept patches.
+
+        Clips are listened to only where the store lacks both the head's values and the patches;
+        ``seconds`` counts both. Raises as `patches`.
+        """
+        files = self._files(clips)
+        listened: list[Patches] = []
+
+        def load(wanted: Sequence[str]) -> Generator[tuple[str, Floats | Refusal]]:
+            found = self.patches(head.embedder, [Clip(key, files.paths[key]) for key in wanted])
+            listened.append(found)
+            refused = {one.item: one.reason for one in found.problems}
+            for key in wanted:
+                yield key, Refusal(refused[key]) if key in refused else found[key]
+
+        output: Output[Floats] = Output(
+            card=head.card,
+            kind="av",
+            space=self.store.space(head.card, kind="av", dtype=self._dtype),
+            dtype=self._dtype,
+            dimension=2,
+            batch_size=1,
+            load=load,
+            embed=lambda batch: [head.predict_av_from_patches(patches) for patches in batch],
+            names=files.names(),
+            progress=self._progress,
+        )
+        embedded = _embedded(output, files.keys, files)
+        heard = [patches.seconds for patches in listened if patches.seconds is not None]
+        own = [] if output.seconds is None else [output.seconds]
+        return replace(
+            embedded,
+            seconds=sum(heard + own) if heard + own else None,
+            warnings=tuple(
+                dict.fromkeys(
+                    [*embedded.warnings, *(text for p in listened for text in p.warnings)]
+                )
+            ),
+        )
 
     def patches(self, embedder: PatchEmbedder, clips: Sequence[Clip]) -> Patches:
         """Return the patches of each clip, ``(n_patches, dimension)``, by clip id.

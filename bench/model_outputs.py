@@ -21,6 +21,13 @@ Progress = Callable[[int, int, str], None]
 """Called with how many items are done, how many there are, and of what."""
 Item = TypeVar("Item")
 
+
+class Refusal(str):
+    """Why an item cannot be had, where what it is made from could not be had either."""
+
+    __slots__ = ()
+
+
 NORM_TOLERANCE = 1e-3
 
 
@@ -34,7 +41,7 @@ class Output(Generic[Item]):
     dtype: DType
     dimension: int
     batch_size: int
-    load: Callable[[Sequence[str]], Generator[tuple[str, Item | AudioError]]]
+    load: Callable[[Sequence[str]], Generator[tuple[str, Item | AudioError | Refusal]]]
     """Gives the items of keys, or why one cannot be had."""
     embed: Callable[[list[Item]], Iterable[Floats]]
     """Gives a row an item."""
@@ -55,7 +62,7 @@ class Output(Generic[Item]):
         batch: dict[str, Item] = {}
         with self.space, closing(self.load(missing)) as loaded:
             for key, item in loaded:
-                if isinstance(item, AudioError):
+                if isinstance(item, AudioError | Refusal):
                     self.refused[key] = str(item)
                     done += 1
                     self._report(done, len(keys))

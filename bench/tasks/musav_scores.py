@@ -136,7 +136,7 @@ def _compared(outcomes: Mapping[str, Outcomes], member: Mask) -> dict[str, Mask]
     """Return the models with any prediction in a set, each with the pairs that none misses."""
     judged = {model: codes != Outcome.MISSING for model, codes in outcomes.items()}
     models = [model for model, seen in judged.items() if np.any(seen & member)]
-    common = np.logical_and.reduce([member, *(judged[model] for model in models)])
+    common: Mask = np.logical_and.reduce([member, *(judged[model] for model in models)])
     return dict.fromkeys(models, common)
 
 

@@ -44,29 +44,21 @@ def predict_from_audio(
     found = AVPredictions()
     for name, model in models.items():
         if isinstance(model, PatchHead):
-            patches = embeddings.patches(model.embedder, clips)
-            values = {}
-            for clip_id, rows in patches.items():
-                arousal, valence = model.predict_av_from_patches(rows)
-                values[clip_id] = (float(arousal), float(valence))
-            problems, warnings, seconds = patches.problems, patches.warnings, patches.seconds
+            heard = embeddings.av_from_patches(model, clips)
         elif isinstance(model, ArousalValenceModel):
             heard = embeddings.av(model, clips)
-            pairs = zip(heard.ids, heard.rows.tolist(), strict=True)
-            values = {clip_id: (row[0], row[1]) for clip_id, row in pairs}
-            problems, warnings, seconds = heard.problems, heard.warnings, heard.seconds
         else:
             raise ModelError(
                 f"model {name!r} ({type(model).__name__}) predicts no arousal and valence: it has "
                 f"neither predict_av nor predict_av_from_patches"
             )
-        _check_finite(name, values)
-        found.values[name] = values
+        pairs = zip(heard.ids, heard.rows.tolist(), strict=True)
+        found.values[name] = {clip_id: (row[0], row[1]) for clip_id, row in pairs}
         found.sources[name] = "audio"
-        found.problems += [one for one in problems if one not in found.problems]
-        found.warnings += [text for text in warnings if text not in found.warnings]
-        if seconds is not None:
-            found.seconds[name] = seconds
+        found.problems += [one for one in heard.problems if one not in found.problems]
+        found.warnings += [text for text in heard.warnings if text not in found.warnings]
+        if heard.seconds is not None:
+            found.seconds[name] = heard.seconds
     return found
 
 

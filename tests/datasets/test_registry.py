@@ -52,7 +52,7 @@ def test_what_cannot_be_found_is_told_with_what_can(name, message):
 
 
 def test_an_unknown_option_is_refused_with_the_nearest():
-    with pytest.raises(DataError, match="no option 'numerater'. Did you mean 'numerator'"):
+    with pytest.raises(DataError, match=r"no option 'numerater'\. Did you mean 'numerator'"):
         THINGS.create("fractions:Fraction", {"numerater": 3})
 
 
