@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-INVALID, USAGE, INTERNAL = 3, 64, 70
+REGRESSION, INVALID, USAGE, INTERNAL = 1, 3, 64, 70
 
 app = typer.Typer(
     name="earmark",
@@ -182,6 +182,27 @@ def check_data(
 
     if not check_dataset(name, root, json=json):
         raise _ExitError(INVALID)
+
+
+@app.command("check-model")
+def check_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="A name, or your own: module:attribute, path/to/file.py:attribute."
+        ),
+    ],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of the model; its value as in TOML."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold a model against what the benchmark relies on; exit 1 if it fails a check."""
+    from earmark.bench.check_command import check_model as run_checks
+
+    if not run_checks(model, options=option or (), json=json):
+        raise _ExitError(REGRESSION)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -11,6 +11,7 @@ import typer
 from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks import musav_tables as judges
 from earmark.bench.tasks.musav import evaluate
+from earmark.bench.terminal import new_table
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, load
 from earmark.datasets.places import resolve
@@ -88,7 +89,7 @@ def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
     """Return one row a model, under the name of each ground-truth set."""
     lines = [one for one in result.references if one.dimension == dimension]
     beside = {one.name: f"{one.name} {_percent(one.value)}" for one in lines}
-    table = _new_table(f"{dimension.capitalize()}: {', '.join(beside.values())}")
+    table = new_table(f"{dimension.capitalize()}: {', '.join(beside.values())}")
     table.add_column("", overflow="fold")
     for name in ("accuracy", "95 % interval", "correct", "ties", "cover"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -105,20 +106,6 @@ def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
             if score.subset == subset:
                 table.add_row(*_cells(score), letters.get(score.model, ""))
     return table
-
-
-def _new_table(title: str) -> RichTable:
-    from rich import box
-    from rich.table import Table
-
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
 
 
 def _cells(score: Score) -> list[str]:
@@ -150,7 +137,7 @@ def _letters(result: TaskResult, dimension: str, subset: str) -> dict[str, str]:
 
 
 def _plain_table(table: Table) -> RichTable:
-    printed = _new_table(table.title)
+    printed = new_table(table.title)
     for position, column in enumerate(table.columns):
         numeric = any(isinstance(row[position], int | float) for row in table.rows)
         printed.add_column(column, justify="right" if numeric else "left", overflow="fold")

@@ -12,14 +12,15 @@ import typer
 from earmark.bench.fetch_command import is_at_hand
 from earmark.bench.runner import render_reports, run_suite
 from earmark.bench.suite import read_suite
-from earmark.bench.terminal import progress_bar
+from earmark.bench.terminal import new_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.fetch import fetch as download
-from earmark.reports.record import NotRun, RunRecord
+from earmark.reports.record import NotRun, RunRecord, TaskResult
 from earmark.reports.record_io import read
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def run_suites(
@@ -101,30 +102,8 @@ def _print_not_run(console: Console, not_run: list[NotRun]) -> None:
 
 
 def _print_record(console: Console, record: RunRecord) -> None:
-    from rich import box
-    from rich.table import Table
-
     for task in record.tasks:
-        table = Table(title=task.title, box=box.SIMPLE_HEAD, title_justify="left")
-        for column in ("dimension", "model", "metric"):
-            table.add_column(column)
-        for column in ("score", "95 % interval", "n", "chance"):
-            table.add_column(column, justify="right")
-        for score in task.scores:
-            # The first subset and metric of a task are the ones to read first; the report has all.
-            if (score.subset, score.metric) != (task.scores[0].subset, task.scores[0].metric):
-                continue
-            interval = score.interval
-            table.add_row(
-                score.dimension or "",
-                score.model,
-                f"{score.metric}, {score.subset}",
-                "undefined" if score.value is None else f"{score.value:.3f}",
-                f"{interval.low:.3f} to {interval.high:.3f}" if interval else "",
-                str(score.n),
-                "" if score.chance is None else f"{score.chance:.3g}",
-            )
-        console.print(table)
+        console.print(_first_scores(task))
         for warning in task.warnings:
             console.print(f"warning: {warning}", style="yellow", markup=False)
         for problem in task.problems[:10]:
@@ -132,3 +111,28 @@ def _print_record(console: Console, record: RunRecord) -> None:
         if len(task.problems) > 10:
             console.print(f"and {len(task.problems) - 10} more items, see the report")
         _print_not_run(console, task.not_run)
+
+
+def _first_scores(task: TaskResult) -> Table:
+    """Return the scores of a task's first subset and metric: those to read first."""
+    first = task.scores[0]
+    chance = "" if first.chance is None else f", chance {first.chance:.3g}"
+    table = new_table(f"{task.title}\n{first.metric}, {first.subset}{chance}")
+    for column in ("", "model"):
+        table.add_column(column, overflow="fold")
+    for column in ("score", "95 % interval", "n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    before = None
+    for score in task.scores:
+        if (score.subset, score.metric) != (first.subset, first.metric):
+            continue
+        interval = score.interval
+        table.add_row(
+            "" if score.dimension == before else score.dimension or "",
+            score.model,
+            "undefined" if score.value is None else f"{score.value:.3f}",
+            f"{interval.low:.3f} to {interval.high:.3f}" if interval else score.reason or "",
+            str(score.n),
+        )
+        before = score.dimension
+    return table

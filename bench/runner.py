@@ -214,6 +214,7 @@ def _model_entry(name: str, card: ModelCard, seconds: float | None) -> schema.Mo
         crop_policy=card.crop_policy,
         preprocessing=dict(card.preprocessing),
         notes=list(card.notes),
+        av_scale=card.av_scale,
         seconds=None if seconds is None else round(seconds, 3),
     )
 
@@ -221,6 +222,7 @@ def _model_entry(name: str, card: ModelCard, seconds: float | None) -> schema.Mo
 def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
     card: DatasetCard = dataset.card
     items = dataset.song_ids if hasattr(dataset, "song_ids") else dataset.clips
+    scale = getattr(dataset, "scale", None)
     return schema.DatasetEntry(
         id=name,
         title=card.title,
@@ -232,6 +234,7 @@ def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
         fingerprint=dataset.fingerprint,
         n_items=len(items),
         notes=list(card.notes),
+        rating_scale=None if scale is None else (scale.low, scale.high),
     )
 
 

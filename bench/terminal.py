@@ -1,10 +1,14 @@
-"""Progress bars: on standard error, and silent where that is no terminal."""
+"""What the commands draw: progress bars (silent where there is no terminal) and tables."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and of what."""
@@ -33,3 +37,18 @@ def progress_bar() -> Iterator[Progress]:
 
     with bars:
         yield report
+
+
+def new_table(title: str) -> Table:
+    """Return an empty table that fits a narrow terminal."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )

@@ -7,8 +7,8 @@ torchaudio's mel spectrogram and decibels, BatchNorm beside the convolutions, me
 default order, attention from every place of the map of which only the first answer is kept, and
 the whole batch at once. On a quiet machine of two cores the released code encodes 54 clips of
 20 s a second at its best batch size; the target is 1.3 times that. A shared machine says little in
-clips a second, so both ways run in turns and the ratio is what is asserted. Results are compared
-before anything is timed.
+clips a second, so both ways run in turns and the ratio of their best runs is what is asserted, and
+only where the process was given its two cores. Results are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+import soundfile
 import torch
 import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 from torchaudio.functional import resample
-from torchaudio.transforms import AmplitudeToDB, MelSpectrogram, Resample
+from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
+from earmark.datasets.audio import load
 from earmark.models.muscall import RELEASED, MusCALL
 from earmark.models.muscall.resnet import AttentionPool
 
@@ -33,9 +38,7 @@ BATCH_SIZES = (1, 8, 32)
 CLIP_SAMPLES = 20 * 16_000
 TARGET = 1.3
 ROUNDS = 7
-
-Taken = tuple[list[float], list[float]]
-"""Seconds of each run of ours, and of the plain way."""
+ENOUGH_CORES = 1.4
 
 # The released front end's filters above Nyquist; see the presets.
 pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filterbank")
@@ -132,32 +135,54 @@ def assert_same(ours: Tensor, reference: Tensor) -> None:
     assert (ours - reference).abs().max() <= 1e-4 * reference.abs().max()
 
 
+@dataclass
+class Runs:
+    """Wall-clock and processor seconds of each run of one way."""
+
+    wall: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+    def time(self, run: Callable[[], object]) -> None:
+        processor, wall = time.process_time(), time.perf_counter()
+        run()
+        self.wall.append(time.perf_counter() - wall)
+        self.processor.append(time.process_time() - processor)
+
+
 def in_turns(
     ours: Callable[[], object], plain: Callable[[], object], *, rounds: int = ROUNDS
-) -> Taken:
-    """Return the seconds of each run of both, which take turns so that both meet the same load."""
-    taken: Taken = ([], [])
+) -> tuple[Runs, Runs]:
+    """Time both, taking turns so that both meet the same load."""
+    taken = Runs(), Runs()
     for _ in range(rounds):
-        for run, seconds in zip((ours, plain), taken, strict=True):
-            start = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - start)
+        taken[0].time(ours)
+        taken[1].time(plain)
     return taken
 
 
-def report(benchmark: BenchmarkFixture, what: str, n_clips: int, taken: Taken) -> None:
+def report(benchmark: BenchmarkFixture, what: str, n_clips: int, taken: tuple[Runs, Runs]) -> None:
     ours, plain = taken
-    ratio = statistics.median(b / a for a, b in zip(ours, plain, strict=True))
-    rates = {
-        "clips_per_second": n_clips / statistics.median(ours),
-        "plain_clips_per_second": n_clips / statistics.median(plain),
-        "ratio": ratio,
+    pairs = zip(ours.wall, plain.wall, strict=True)
+    figures = {
+        "clips_per_second": n_clips / min(ours.wall),
+        "plain_clips_per_second": n_clips / min(plain.wall),
+        "ratio_of_best": min(plain.wall) / min(ours.wall),
+        "median_ratio": statistics.median(theirs / own for own, theirs in pairs),
+        "processor_ratio": min(plain.processor) / min(ours.processor),
+        "cores_got": cores_got(ours, plain),
     }
-    benchmark.extra_info |= rates
-    print(
-        f"\n{what}: {rates['clips_per_second']:.1f} clips/s, plain "
-        f"{rates['plain_clips_per_second']:.1f}, median ratio {ratio:.2f}"
-    )
+    benchmark.extra_info |= figures
+    print(f"\n{what}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+
+
+def record(benchmark: Any, run: Callable[[], object]) -> None:
+    """Time ours once more for pytest-benchmark's own table (its fixture is not annotated)."""
+    benchmark.pedantic(run, rounds=3)
+
+
+def cores_got(*runs: Runs) -> float:
+    """Return how many cores the process was given on the whole: near 2 on a quiet machine."""
+    return sum(sum(each.processor) for each in runs) / sum(sum(each.wall) for each in runs)
 
 
 @pytest.mark.parametrize("n_clips", BATCH_SIZES)
@@ -166,7 +191,7 @@ def test_audio_tower(benchmark: BenchmarkFixture, model: MusCALL, n_clips: int) 
     assert_same(fast.encode_audio(waveforms), plain(waveforms))
     taken = in_turns(lambda: fast.encode_audio(waveforms), lambda: plain(waveforms))
     report(benchmark, f"audio tower, batch {n_clips}", n_clips, taken)
-    benchmark.pedantic(fast.encode_audio, args=(waveforms,), rounds=3)
+    record(benchmark, partial(fast.encode_audio, waveforms))
 
 
 def test_audio_tower_at_its_best_batch_beats_the_plain_one_at_its_best(
@@ -174,20 +199,23 @@ def test_audio_tower_at_its_best_batch_beats_the_plain_one_at_its_best(
 ) -> None:
     fast, plain = model.for_inference(), plain_tower(model)
     batches = [noise(n_clips) for n_clips in BATCH_SIZES]
-    ratios = []
-    for _ in range(ROUNDS):
-        best = [0.0, 0.0]
-        for waveforms in batches:
-            taken = in_turns(
-                partial(fast.encode_audio, waveforms), partial(plain, waveforms), rounds=1
-            )
-            best = [max(b, len(waveforms) / t[0]) for b, t in zip(best, taken, strict=True)]
-        ratios.append(best[0] / best[1])
-    ratio = statistics.median(ratios)
-    benchmark.extra_info |= {"ratio": ratio, "ratios": ratios}
-    print(f"\naudio tower, best batch of each: median ratio {ratio:.2f} of {sorted(ratios)}")
-    benchmark.pedantic(fast.encode_audio, args=(batches[1],), rounds=3)
-    assert ratio >= TARGET
+    of_batch = {
+        len(waveforms): in_turns(partial(fast.encode_audio, waveforms), partial(plain, waveforms))
+        for waveforms in batches
+    }
+    best, plain_best = (
+        max(n_clips / min(taken[way].wall) for n_clips, taken in of_batch.items()) for way in (0, 1)
+    )
+    cores = cores_got(*(runs for taken in of_batch.values() for runs in taken))
+    benchmark.extra_info |= {"ratio": best / plain_best, "cores_got": cores}
+    print(
+        f"\naudio tower, best batch of each: {best:.1f} clips/s, plain {plain_best:.1f}, ratio "
+        f"{best / plain_best:.2f}, cores_got {cores:.2f}"
+    )
+    record(benchmark, partial(fast.encode_audio, batches[1]))
+    if cores < ENOUGH_CORES:
+        pytest.skip(f"got {cores:.2f} of 2 cores: others are at work, this was no measurement")
+    assert best / plain_best >= TARGET
 
 
 @pytest.mark.parametrize("n_clips", BATCH_SIZES)
@@ -197,20 +225,22 @@ def test_log_mel(benchmark: BenchmarkFixture, model: MusCALL, n_clips: int) -> N
     with torch.inference_mode():
         taken = in_turns(lambda: model.log_mel(waveforms), lambda: plain(waveforms))
         report(benchmark, f"log-mel, batch {n_clips}", n_clips, taken)
-        benchmark.pedantic(model.log_mel, args=(waveforms,), rounds=3)
+        record(benchmark, partial(model.log_mel, waveforms))
 
 
-def test_resampling_after_downmix_with_a_kept_kernel(benchmark: BenchmarkFixture) -> None:
-    stereo = noise(2, 20 * 44_100)
-    kept = Resample(44_100, 16_000)
+def test_loading_and_resampling_a_stereo_file(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Ours mixes down first and keeps the kernel; the plain way does neither."""
+    path = tmp_path / "stereo.wav"
+    soundfile.write(path, noise(2, 20 * 44_100).T.numpy(), 44_100, subtype="FLOAT")
 
     def ours() -> Tensor:
-        resampled: Tensor = kept(stereo.mean(dim=0))
-        return resampled
+        return torch.from_numpy(load(path, sample_rate=16_000).samples)
 
     def plain() -> Tensor:
-        return resample(stereo, 44_100, 16_000).mean(dim=0)
+        samples, rate = soundfile.read(path, dtype="float32")
+        resampled: Tensor = resample(torch.from_numpy(samples.T.copy()), rate, 16_000)
+        return resampled.mean(dim=0)
 
     assert_same(ours(), plain())
-    report(benchmark, "resampling 44.1 to 16 kHz", 1, in_turns(ours, plain, rounds=30))
-    benchmark.pedantic(ours, rounds=10)
+    report(benchmark, "44.1 kHz stereo to 16 kHz mono", 1, in_turns(ours, plain, rounds=30))
+    record(benchmark, ours)

@@ -107,8 +107,15 @@ def _from_files(found: AVPredictions, by_file: Sequence[Predictions]) -> None:
                 f"{one.path} holds predictions of {one.model!r}, which this task computes itself; "
                 f"drop the file or give its model another name"
             )
+        found.not_run[:] = [_scored_instead(gap, one) for gap in found.not_run]
         found.values[one.model] = dict(one.values)
         found.sources[one.model] = f"predictions, {one.path.name}, sha256 {one.digest[:12]}"
+
+
+def _scored_instead(gap: NotRun, file: Predictions) -> NotRun:
+    if not gap.what.startswith(f"{file.model} "):
+        return gap
+    return NotRun(what=gap.what, reason=f"{gap.reason}; scored from {file.path.name} instead")
 
 
 def run_av_regression(context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
