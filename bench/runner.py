@@ -80,12 +80,12 @@ def run_suite(
     """
     started = time.perf_counter()
     suite = read_suite(path)
+    _check_tasks(suite, Path(path))
     run = Run(
         suite=suite,
         embeddings=Embeddings(Store(store), progress=progress),
         replicates=replicates or suite.suite.replicates,
     )
-    _check_tasks(suite, Path(path))
     _open_all(run, strict=not available)
     for task in suite.tasks:
         _run_task(run, task, strict=not available)

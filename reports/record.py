@@ -99,7 +99,8 @@ class Comparison(Part):
     subset: str
     dimension: Literal["arousal", "valence"] | None = None
     difference: float
-    interval: Interval
+    interval: Interval | None
+    """None where the difference is undefined in too many resamples: a set too small for one."""
     p_value: float
     p_holm: float
     """After Holm's correction over all pairs of models in this subset and dimension."""
@@ -198,6 +199,18 @@ class TaskResult(Part):
             raise ValueError(
                 f"task {self.id} has results of {', '.join(stray)}, "
                 f"which its models do not list: {', '.join(self.models)}"
+            )
+        return self
+
+    @whole(mode="after")
+    def _has_its_headline(self) -> Self:
+        scored = {(score.metric, score.subset) for score in self.scores}
+        metrics = {self.headline_metric or metric for metric, _ in scored}
+        subsets = {self.headline_subset or subset for _, subset in scored}
+        if scored and not scored & {(metric, subset) for metric in metrics for subset in subsets}:
+            raise ValueError(
+                f"task {self.id} has no score of its headline metric {self.headline_metric!r} "
+                f"on its headline subset {self.headline_subset!r}"
             )
         return self
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.bench.metrics import statistics
 from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.comparisons import PairedComparison, indistinguishable_groups
 from earmark.bench.metrics.statistics import Estimate
@@ -35,18 +36,23 @@ def item_digest(ids: Iterable[str]) -> str:
     return fingerprint(sorted(ids))
 
 
-def interval_of(estimate: Estimate, *, unit: str) -> Interval | None:
-    """Return an estimate's interval for the record; None where it has none or an end is open."""
-    found = estimate.interval
+def interval_of(
+    found: statistics.Interval | None,
+    *,
+    unit: str,
+    n_units: int,
+    method: str = "percentile bootstrap",
+) -> Interval | None:
+    """Return an interval for the record; None where there is none or an end is undefined."""
     if found is None or not (np.isfinite(found.low) and np.isfinite(found.high)):
         return None
     return Interval(
         low=found.low,
         high=found.high,
         level=found.level,
-        method="percentile bootstrap",
+        method=method,
         unit=unit,
-        n_units=estimate.n_units,
+        n_units=n_units,
         replicates=found.replicates,
     )
 
@@ -58,7 +64,9 @@ def score_of(metric: Metric, estimate: Estimate, *, unit: str, **details: Any) -
         metric=metric.name,
         value=float(estimate.value) if defined else None,
         reason=None if defined else estimate.reason or "undefined",
-        interval=interval_of(estimate, unit=unit) if defined else None,
+        interval=interval_of(estimate.interval, unit=unit, n_units=estimate.n_units)
+        if defined
+        else None,
         n=estimate.n,
         chance=metric.chance,
         higher_is_better=metric.higher_is_better,
@@ -87,14 +95,8 @@ def comparison_of(
         subset=subset,
         dimension=dimension,
         difference=found.difference,
-        interval=Interval(
-            low=found.interval.low,
-            high=found.interval.high,
-            level=found.interval.level,
-            method="paired percentile bootstrap",
-            unit=unit,
-            n_units=n_units,
-            replicates=found.interval.replicates,
+        interval=interval_of(
+            found.interval, unit=unit, n_units=n_units, method="paired percentile bootstrap"
         ),
         p_value=found.p_value,
         p_holm=found.p_holm,

@@ -67,7 +67,7 @@ def test_scoring_predictions_imports_no_deep_learning(predictions, data):
     code = (
         "import sys; from earmark.bench import cli\n"
         "try:\n    cli.main()\nexcept SystemExit as done:\n    assert not done.code\n"
-        "heavy = [m for m in ('torch', 'tensorflow', 'essentia', 'matplotlib') if m in sys.modules]\n"
+        "heavy = {'torch', 'tensorflow', 'essentia', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     arguments = ["musav", str(predictions), "--data", str(data), "--replicates", "100"]

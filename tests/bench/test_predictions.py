@@ -50,7 +50,7 @@ def test_the_file_names_the_model_where_no_column_does(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"songid": "s3", "arousal_mean": NaN, "valence_mean": 1}', "line 3: song s3: arousal nan"),
+        ('{"songid": "s3", "arousal_mean": NaN, "valence_mean": 1}', "song s3: arousal nan"),
         ('{"songid": "s3", "arousal_mean": 1, "valence_mean": Infinity}', "valence inf"),
         ('{"songid": "s1", "model": "m", "arousal_mean": 1, "valence_mean": 1}', "there twice"),
         ('{"songid": "s3", "arousal_mean": 1, "val', "line 3: not JSON"),
