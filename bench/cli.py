@@ -95,6 +95,19 @@ def run(
 
 
 @app.command()
+def embed(
+    suites: Annotated[list[Path], typer.Argument(help="Suite files (TOML).")],
+    store: Annotated[
+        Path, typer.Option(help="Folder of kept embeddings.", envvar="EARMARK_STORE")
+    ] = Path("store"),
+) -> None:
+    """Fill the store for suites, alone or under torchrun, without scoring anything."""
+    from earmark.bench.embed_command import embed_suites
+
+    embed_suites(suites, store=store)
+
+
+@app.command()
 def musav(
     files: Annotated[
         list[Path], typer.Argument(help="Predictions: JSONL (MusAV's format), CSV or Parquet.")

@@ -80,13 +80,13 @@ def run_suite(
     """
     started = time.perf_counter()
     suite = read_suite(path)
-    _check_tasks(suite, Path(path))
+    check_tasks(suite, Path(path))
     run = Run(
         suite=suite,
         embeddings=Embeddings(Store(store), progress=progress),
         replicates=replicates or suite.suite.replicates,
     )
-    _open_all(run, strict=not available)
+    open_all(run, strict=not available)
     for task in suite.tasks:
         _run_task(run, task, strict=not available)
     if not run.outputs:
@@ -103,7 +103,8 @@ def run_suite(
     return folder, run.not_run
 
 
-def _check_tasks(suite: Suite, path: Path) -> None:
+def check_tasks(suite: Suite, path: Path) -> None:
+    """Hold the suite's tasks and their options against those that are known."""
     for task in suite.tasks:
         if task.task not in TASKS:
             near = difflib.get_close_matches(task.task, TASKS, n=1)
@@ -114,7 +115,8 @@ def _check_tasks(suite: Suite, path: Path) -> None:
         check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
 
 
-def _open_all(run: Run, *, strict: bool) -> None:
+def open_all(run: Run, *, strict: bool) -> None:
+    """Open what the suite lists; what is not at hand is an error, or remembered as such."""
     for name, source in run.suite.datasets.items():
         run.datasets[name] = _open(partial(_create, DATASETS, source), strict)
     wanted = {model for task in run.suite.tasks for model in run.suite.models_of(task)}

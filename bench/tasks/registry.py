@@ -12,7 +12,7 @@ from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks import av_regression, musav
 from earmark.bench.tasks.base import TaskOutput
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
-from earmark.datasets.base import DataError, RatedClips
+from earmark.datasets.base import Clip, DataError, RatedClips
 from earmark.datasets.musav import MusAV
 from earmark.datasets.places import resolve
 from earmark.models.base import ModelError
@@ -146,6 +146,15 @@ def _with(output: TaskOutput, found: AVPredictions) -> TaskOutput:
         }
     )
     return TaskOutput(result, output.items, output.arrays)
+
+
+def heard_clips(task: str, dataset: Any, *, audio: str | None = None, **_: Any) -> Sequence[Clip]:
+    """Return the clips with audio that a task listens to; ``_`` are its other options."""
+    if task == "musav":
+        clips = dataset.clips(audio=None if audio is None else resolve(audio))
+    else:
+        clips = dataset.clips
+    return [clip for clip in clips if clip.path is not None]
 
 
 TASKS: Mapping[str, Callable[..., Ran]] = {

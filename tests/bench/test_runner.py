@@ -1,6 +1,7 @@
 """Running a suite: record and reports from real files, once heard, interrupted, or not at hand."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -9,8 +10,9 @@ import soundfile
 
 from earmark.bench import cli
 from earmark.bench.runner import render_reports, run_suite
+from earmark.bench.store import Store, audio_key
 from earmark.bench.suite import SuiteError
-from earmark.datasets.audio import decoded_files
+from earmark.datasets.audio import decoded_files, file_digest
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import load as load_musav
 from earmark.reports.record_io import read, read_items
@@ -278,3 +280,26 @@ def test_the_command_fails_if_nothing_ran(root, earmark, monkeypatch):
     assert code == 3
     assert "nothing could run" in out
     assert "/nowhere/songs" in "".join(out.split("\n"))
+
+
+def store_content(folder, audio):
+    """Return the row of every audio file by space and key."""
+    keys = [audio_key(file_digest(path)) for path in sorted(audio.iterdir())]
+    return {
+        (space.identity, key): row.tobytes()
+        for space in Store(folder).spaces()
+        for key, row in space.get(keys).items()
+    }
+
+
+def test_two_processes_fill_the_store_as_one_does(root):
+    command = ["-m", "earmark.bench.cli", "embed", str(root / "suite.toml"), "--store"]
+    alone = [sys.executable, *command, str(root / "alone")]
+    together = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    together += [*command, str(root / "together")]
+    for call in (alone, together):
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    content = store_content(root / "alone", root / "songs" / "audio")
+    assert len(content) == 2 * N_CLIPS
+    assert store_content(root / "together", root / "songs" / "audio") == content

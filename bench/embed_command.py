@@ -1,0 +1,63 @@
+"""``earmark embed``: fill the store for suites, split over processes and machines.
+
+Alone it does what ``earmark run`` does before scoring. Under ``torchrun --nproc-per-node N -m
+earmark.bench.cli embed SUITE`` (or on several machines with one shared store) each process listens
+to its own share of the clips, and the store holds what one process would have put there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from earmark.bench.embeddings import Embeddings
+from earmark.bench.runner import NotOpened, Run, check_tasks, open_all
+from earmark.bench.store import Store
+from earmark.bench.suite import read_suite
+from earmark.bench.tasks.registry import heard_clips
+from earmark.bench.tasks.sources import predict_from_audio
+from earmark.bench.terminal import progress_bar
+
+
+def embed_suites(paths: list[Path], *, store: Path) -> None:
+    """Embed this process's share of every clip that the suites' tasks listen to.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError
+        As :func:`earmark.bench.runner.run_suite`.
+    """
+    from lightning.fabric import Fabric
+
+    # One process a device is torchrun's or the scheduler's business; Fabric finds out its rank.
+    fabric = Fabric(accelerator="auto", devices="auto" if _launched() else 1)
+    fabric.launch()
+    for path in paths:
+        with progress_bar() as progress:
+            share = (fabric.global_rank, fabric.world_size)
+            n_clips = _embed(path, Embeddings(Store(store), progress=progress, share=share))
+        typer.echo(f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}")
+    fabric.barrier()
+
+
+def _launched() -> bool:
+    return "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ
+
+
+def _embed(path: Path, embeddings: Embeddings) -> int:
+    suite = read_suite(path)
+    check_tasks(suite, path)
+    run = Run(suite=suite, embeddings=embeddings, replicates=suite.suite.replicates)
+    open_all(run, strict=True)
+    heard: set[str] = set()
+    for task in suite.tasks:
+        dataset = run.datasets[task.dataset]
+        models = {name: run.models[name] for name in suite.models_of(task)}
+        if isinstance(dataset, NotOpened) or not models:
+            continue
+        clips = heard_clips(task.task, dataset, **task.options)
+        found = predict_from_audio(models, clips, embeddings)
+        heard.update(clip for values in found.values.values() for clip in values)
+    return len(heard)
