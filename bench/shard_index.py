@@ -120,23 +120,19 @@ class Index:
         Raises
         ------
         OSError
-            If it cannot be written; the index is then as before.
+            If it cannot be written. Half a line may be left, which counts for nothing.
         """
         if not self._heading:
             self.rewrite([*self.shards.values(), shard])
             return
         line = shard.line().encode() + b"\n"
         with self.path.open("r+b", buffering=0) as file:
-            file.truncate(self._offset)  # what a killed writer left of its line
+            file.truncate(self._offset)  # what a writer that failed has left of its line
             file.seek(self._offset)
-            try:
-                written = 0
-                while written < len(line):
-                    written += file.write(line[written:])
-                os.fsync(file.fileno())
-            except BaseException:
-                file.truncate(self._offset)
-                raise
+            written = 0
+            while written < len(line):
+                written += file.write(line[written:])
+            os.fsync(file.fileno())
         self._offset += len(line)
         self._take(shard)
 

@@ -77,6 +77,16 @@ def test_every_shape_and_type_comes_back_bit_by_bit(tmp_path_factory, data, dtyp
             assert found[name].tobytes() == expected.tobytes()  # NaN and -0.0 too
 
 
+def test_a_strided_row_is_written_as_it_reads(tmp_path):
+    strided = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    shard = shards.write_shard(tmp_path, "space", {"key": strided})
+    np.testing.assert_array_equal(load_file(tmp_path / shard.name)["key"], strided)
+    layout = shards.read_layout(tmp_path, shard)
+    rows, faults = shards.read_rows(tmp_path, "space", shard, layout, ["key", "other"])
+    np.testing.assert_array_equal(rows["key"], strided)
+    assert faults == {"other": "the shard does not hold it"}
+
+
 def test_a_row_can_neither_be_changed_by_its_giver_nor_by_its_taker(tmp_path):
     space = Store(tmp_path).space(CARD, kind="audio_vectors")
     given_row = row(1)

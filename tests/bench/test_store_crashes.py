@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.bench.shards import write_whole
 from earmark.bench.store import Space, Store, StoreError, text_key
 from earmark.models.base import ModelCard
 
@@ -57,6 +58,16 @@ def assert_whole(root: Path, numbers: range = range(N_ROWS)) -> None:
     assert space.verify() == []
     found = space.get(KEYS[number] for number in numbers)
     assert [found[KEYS[n]].tolist() for n in numbers] == [row(n).tolist() for n in numbers]
+
+
+def test_a_file_is_replaced_whole_while_another_process_reads_it(tmp_path):
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    with path.open("rb") as reader:
+        write_whole(path, b"newer")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"newer"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # Killed writers
@@ -184,12 +195,13 @@ def test_a_reader_is_not_misled_by_a_line_that_is_being_written(root):
     whole = index.read_bytes()
     put_missing(open_space(root), [*KEYS])
     with index.open("ab") as file:
-        file.write(b'{"shard": "shard-01234')
+        file.write(b'{"shard": "shard-01234' * 100)
     assert reader.missing(KEYS) == []
     assert reader.damage == []
     with reader:
-        reader.put({text_key("new"): row(0)})  # writes over the half line
+        reader.put({text_key("new"): row(0)})  # instead of the half line
     assert index.read_bytes().startswith(whole)
+    assert b"shard-01234" not in index.read_bytes()
     assert open_space(root).missing([*KEYS, text_key("new")]) == []
 
 
@@ -217,6 +229,7 @@ for number in range(1000):
     except StoreError as error:
         print(error)
         break
+assert len(list(space.folder.glob("shard-*"))) == number  # none without its line
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
 assert space.verify() == []
 space.flush()  # what could not be written is not forgotten
