@@ -12,6 +12,7 @@ Conventions
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from earmark.bench.model_outputs import Floats, Item, Output, Progress, Refusal
-from earmark.bench.store import DType, Kind, Store, audio_key, text_key
+from earmark.bench.store import DType, Kind, Store, audio_key, space_of, text_key
 from earmark.datasets.audio import AudioError, Waveform, decode_ahead, file_digest
 from earmark.datasets.base import Clip, DataError, first_ten
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
+    ModelCard,
     PatchEmbedder,
     PatchHead,
     TextEmbedder,
@@ -183,19 +185,21 @@ class Embeddings:
         ``seconds`` counts both. Raises as `patches`.
         """
         files = self._files(clips)
+        first = {key: name for name, key in reversed(files.keys)}
         listened: list[Patches] = []
 
         def load(wanted: Sequence[str]) -> Generator[tuple[str, Floats | Refusal]]:
-            found = self.patches(head.embedder, [Clip(key, files.paths[key]) for key in wanted])
+            needed = [Clip(first[key], files.paths[key]) for key in wanted]
+            found = self.patches(head.embedder, needed)
             listened.append(found)
-            refused = {one.item: one.reason for one in found.problems}
+            refused = {one.item: Refusal(one.reason) for one in found.problems}
             for key in wanted:
-                yield key, Refusal(refused[key]) if key in refused else found[key]
+                yield key, refused[first[key]] if first[key] in refused else found[first[key]]
 
         output: Output[Floats] = Output(
             card=head.card,
             kind="av",
-            space=self.store.space(head.card, kind="av", dtype=self._dtype),
+            space=self.store.space(self._card_on_patches(head), kind="av", dtype=self._dtype),
             dtype=self._dtype,
             dimension=2,
             batch_size=1,
@@ -216,6 +220,12 @@ class Embeddings:
                 )
             ),
         )
+
+    def _card_on_patches(self, head: PatchHead) -> ModelCard:
+        """Return the head's card with the space it reads from: that decides its values too."""
+        patches = space_of(head.embedder.card, kind="patches", dtype=self._dtype)
+        read = {"patches_space": hashlib.sha256(patches.encode()).hexdigest()}
+        return replace(head.card, preprocessing={**head.card.preprocessing, **read})
 
     def patches(self, embedder: PatchEmbedder, clips: Sequence[Clip]) -> Patches:
         """Return the patches of each clip, ``(n_patches, dimension)``, by clip id.
