@@ -9,5 +9,13 @@ MODELS = Registry(
     "earmark.models",
     {
         "essentia-av": "earmark.models.essentia_av:essentia_av",
+        "muscall": "earmark.models.joint_muscall:muscall",
+        "dcase": "earmark.models.joint_dcase:dcase",
+        "clap": "earmark.models.clap:clap",
+        "muq-mulan": "earmark.models.muq_mulan:muq_mulan",
+        "conse": "earmark.models.conse:conse",
+        "random": "earmark.models.random_model:random_model",
+        "text-axis": "earmark.models.text_axis_av:text_axis",
+        "sentence-bert": "earmark.models.sentence_bert:sentence_bert",
     },
 )

@@ -1,0 +1,187 @@
+"""What every adapter does alike: inputs checked, vectors of unit norm, devices, packages, texts."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from earmark.datasets.audio import Waveform
+from earmark.models.base import Floats, ModelError
+
+RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
+"""What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
+UNTRAINED = "untrained"
+"""The digest of a card whose weights have learned nothing."""
+UNKNOWN_TRAINING = (
+    "What these weights were trained on is not stated (option training_datasets): no "
+    "contamination can be found."
+)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_DIRECTION = 1e-6
+
+
+class TruncationWarning(UserWarning):
+    """A text is longer than the model reads; what it lost is said in the message."""
+
+
+def check_clips(clips: Sequence[Waveform], sample_rate: int | None) -> None:
+    """Raise unless clips are mono, finite, not empty and at the rate that the model hears.
+
+    Raises
+    ------
+    ModelError
+        Naming the first clip that is not, by its place in the list.
+    """
+    for index, clip in enumerate(clips):
+        samples = clip.samples
+        if samples.ndim != 1 or samples.size == 0:
+            raise ModelError(
+                f"clip {index} has shape {samples.shape}, expected mono samples (n_samples,), at "
+                f"least one"
+            )
+        if sample_rate is not None and clip.sample_rate != sample_rate:
+            raise ModelError(
+                f"clip {index} is at {clip.sample_rate} Hz, this model hears {sample_rate} Hz; "
+                f"load it with sample_rate={sample_rate}"
+            )
+        if not np.isfinite(samples).all():
+            raise ModelError(f"clip {index} has samples that are not finite; decode it again")
+
+
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """Return the texts with lone surrogates, which are no characters, read as U+FFFD.
+
+    Raises
+    ------
+    ModelError
+        If ``texts`` is a single string or holds something else than strings.
+    """
+    if isinstance(texts, str):
+        raise ModelError(f"expected a list of texts, got the one text {texts[:40]!r}")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ModelError(f"text {index} is {text!r}, expected a str")
+    return [_SURROGATE.sub("\ufffd", text) for text in texts]
+
+
+def warn_truncated(texts: Sequence[str], lost: Sequence[int], *, kept: int) -> None:
+    """Warn if texts lost tokens from their end; ``lost`` says how many each, ``kept`` the limit."""
+    cut = [index for index, number in enumerate(lost) if number > 0]
+    if cut:
+        worst = max(cut, key=lambda index: lost[index])
+        warnings.warn(
+            f"{len(cut)} of {len(texts)} texts truncated to {kept} tokens; text {worst} "
+            f"{texts[worst][:40]!r} loses {lost[worst]}",
+            TruncationWarning,
+            stacklevel=4,
+        )
+
+
+def unit_vectors(rows: ArrayLike, *, dimension: int, of: str) -> Floats:
+    """Return rows ``(n, dimension)`` at unit L2 norm, float32.
+
+    Raises
+    ------
+    ModelError
+        If a row is not finite, or so short that it has no direction.
+    """
+    wide = np.asarray(rows, np.float64).reshape(-1, dimension)
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _NO_DIRECTION)))
+    if bad.size:
+        raise ModelError(
+            f"{of} {bad[0]} has a vector of norm {norms[bad[0], 0]:g}, which has no direction"
+        )
+    return np.asarray(wide / norms, np.float32)
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called ``cpu``, ``cuda``, ``cuda:1``, ..., or for ``auto`` CUDA's if any.
+
+    Raises
+    ------
+    ModelError
+        If there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelError(f"device {name!r}: expected 'cpu', 'cuda', 'cuda:1' or 'auto'") from None
+    number = torch.cuda.device_count() if device.type == "cuda" else 1
+    if device.type not in ("cpu", "cuda") or (device.index or 0) >= number:
+        raise ModelError(
+            f"device {name!r}: PyTorch finds {torch.cuda.device_count()} CUDA devices; choose "
+            f"'cpu' or 'auto'"
+        )
+    return device
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """No gradients, and no TF32, whose 10-bit products move vectors by a thousandth on a GPU."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def require(package: str, *, extra: str, of: str) -> Any:
+    """Import a package that comes with one of Earmark's extras.
+
+    Raises
+    ------
+    ModelError
+        If it is not installed; the message names the extra.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ModelError(
+            f"{of} needs the package {package}, which cannot be imported ({error}); "
+            f"run: pip install 'earmark[{extra}]'"
+        ) from error
+
+
+def read_texts(path: str | Path) -> list[str]:
+    """Return the texts of a ``.csv`` file's column ``caption``, or the lines of any other file.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, has no such column, or holds no text.
+    """
+    path = Path(path).expanduser()
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                rows = csv.DictReader(file)
+                if "caption" not in (rows.fieldnames or ()):
+                    raise ModelError(
+                        f"{path}: its columns are {', '.join(rows.fieldnames or ())}, expected one "
+                        f"named 'caption'"
+                    )
+                texts = [row["caption"] or "" for row in rows]
+            else:
+                texts = file.read().splitlines()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"texts {path} cannot be read: {error}") from error
+    texts = [text.strip() for text in texts if text.strip()]
+    if not texts:
+        raise ModelError(f"{path} holds no text")
+    return texts

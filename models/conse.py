@@ -1,0 +1,340 @@
+"""ConSE: a zero-shot audio-text model made of a tagger and a model of sentences.
+
+A clip's vector is the convex combination of the vectors of the tags' names, weighted with the
+probabilities the tagger hears [1]_: ``sum_t p_t s(t) / sum_t p_t`` over the ``top_t`` most probable
+tags. A text's vector is its sentence vector. Neither learned from pairs of audio and text.
+
+Vectors of texts about music share most of their direction, and so do mixtures of tags. Subtracting
+the mean vector of a reference from each side takes that away, and with it the hubs, clips that are
+near to every text [2]_. A side's reference is one of:
+
+* ``tags``: the tags themselves, each as probable as the other. Needs nothing.
+* a folder of audio (for clips), or a file of texts (for texts): no label is read, nor which text
+  belongs to which clip. It may be the clips or texts that are evaluated; then the evaluation is
+  transductive, and the card tells whoever reads it what the reference was.
+* ``none``: not centred, as in the paper.
+
+References
+----------
+.. [1] M. Norouzi et al., "Zero-shot learning by convex combination of semantic embeddings",
+       ICLR 2014, eq. 3.
+.. [2] I. Suzuki et al., "Centering similarity measures to reduce hubs", EMNLP 2013, section 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.datasets.audio import AudioError, SilentAudioError, Waveform, file_digest, load
+from earmark.datasets.base import audio_files, fingerprint
+from earmark.models.adapter import check_texts, read_texts, unit_vectors
+from earmark.models.base import Floats, ModelCard, ModelError, TextEmbedder
+from earmark.models.sentence_bert import MINILM, sentence_bert
+from earmark.models.tagger import Tagger, musicnn_tagger
+
+CITATION = """@inproceedings{norouzi2014zeroshot,
+  author = {Norouzi, Mohammad and Mikolov, Tomas and Bengio, Samy and Singer, Yoram and
+            Shlens, Jonathon and Frome, Andrea and Corrado, Greg S. and Dean, Jeffrey},
+  title = {Zero-Shot Learning by Convex Combination of Semantic Embeddings},
+  booktitle = {International Conference on Learning Representations (ICLR)},
+  year = {2014}
+}"""
+TEMPLATE = "{} music"
+"""Put around each tag: alone, "beautiful" or "00s" is not about music."""
+
+Doubles = NDArray[np.float64]
+Reference = TypeVar("Reference")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReference:
+    """Clips whose mean vector is subtracted from every clip's."""
+
+    paths: tuple[Path, ...]
+    stated: str
+    """What stands on the card: where from, how many, and the digest of the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextReference:
+    """Texts whose mean vector is subtracted from every text's."""
+
+    texts: tuple[str, ...]
+    stated: str
+
+
+class ConSE:
+    """A tagger and a sentence embedder as one joint audio-text model.
+
+    Parameters
+    ----------
+    top_t
+        How many of the most probable tags are combined (the paper's T); None: all.
+    audio_reference, text_reference
+        ``tags``, ``none`` or a reference; see the module's text.
+    """
+
+    def __init__(
+        self,
+        tagger: Tagger,
+        sentences: TextEmbedder,
+        *,
+        template: str = TEMPLATE,
+        top_t: int | None = None,
+        audio_reference: AudioReference | str = "tags",
+        text_reference: TextReference | str = "tags",
+    ) -> None:
+        _check_template(template)
+        for reference in (audio_reference, text_reference):
+            if isinstance(reference, str) and reference not in ("tags", "none"):
+                raise ModelError(
+                    f"conse: reference {reference!r}, expected 'tags', 'none', an AudioReference "
+                    f"or a TextReference"
+                )
+        if top_t is not None and not 1 <= top_t <= len(tagger.tags):
+            raise ModelError(
+                f"conse: top_t is {top_t}, expected 1 to {len(tagger.tags)}, the number of tags"
+            )
+        self.tagger = tagger
+        self.sentences = sentences
+        self.template = template
+        self.top_t = top_t
+        self.audio_reference = audio_reference
+        self.text_reference = text_reference
+        self.sample_rate = tagger.sample_rate
+        self.dimension = sentences.dimension
+        self._heard: dict[bytes, Doubles] = {}
+        self.card = self._card()
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        """Return unit vectors of shape ``(n_clips, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            As the tagger; if a clip's vector is the reference's mean itself; or if a file of the
+            reference cannot be read.
+        """
+        rows = [self._combination(clip) - self.audio_centre for clip in clips]
+        return unit_vectors(rows or np.empty(0), dimension=self.dimension, of="clip")
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors of shape ``(n_texts, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            If ``texts`` is no list of strings, or a text's vector is the reference's mean itself.
+        """
+        vectors = self.sentences.embed_text(check_texts(texts)).astype(np.float64)
+        return unit_vectors(vectors - self.text_centre, dimension=self.dimension, of="text")
+
+    def tag_weights(self, clip: Waveform) -> Doubles:
+        """Return how much of each tag's vector is in a clip's, shape ``(n_tags,)``; the sum is 1.
+
+        Raises
+        ------
+        ModelError
+            As the tagger, or if it gives what are no probabilities.
+        """
+        key = hashlib.sha256(clip.samples.tobytes()).digest()
+        key += clip.sample_rate.to_bytes(8, "big")
+        # The clips that are evaluated may be the reference too: none is heard twice.
+        if key not in self._heard:
+            self._heard[key] = self._weights(self.tagger.probabilities(clip))
+        return self._heard[key]
+
+    @cached_property
+    def tag_vectors(self) -> Doubles:
+        """Unit vectors of the tags in the template, shape ``(n_tags, dimension)``."""
+        texts = [self.template.replace("{}", tag) for tag in self.tagger.tags]
+        return self.sentences.embed_text(texts).astype(np.float64)
+
+    @cached_property
+    def audio_centre(self) -> Doubles:
+        """What is subtracted from clips' vectors, shape ``(dimension,)``."""
+        if isinstance(self.audio_reference, str):
+            return self._centre_without_data(self.audio_reference)
+        rows = [
+            self._combination(_listen(path, self.sample_rate))
+            for path in self.audio_reference.paths
+        ]
+        return np.asarray(np.mean(rows, axis=0), np.float64)
+
+    @cached_property
+    def text_centre(self) -> Doubles:
+        """What is subtracted from texts' vectors, shape ``(dimension,)``."""
+        if isinstance(self.text_reference, str):
+            return self._centre_without_data(self.text_reference)
+        vectors = self.sentences.embed_text(self.text_reference.texts)
+        return np.asarray(vectors.mean(axis=0, dtype=np.float64))
+
+    def _centre_without_data(self, reference: str) -> Doubles:
+        if reference == "tags":
+            return np.asarray(self.tag_vectors.mean(axis=0))
+        return np.zeros(self.dimension)
+
+    def _combination(self, clip: Waveform) -> Doubles:
+        return self.tag_weights(clip) @ self.tag_vectors
+
+    def _weights(self, probabilities: Floats) -> Doubles:
+        weights = np.array(probabilities, np.float64)
+        if weights.shape != (len(self.tagger.tags),) or not (weights >= 0).all():
+            raise ModelError(
+                f"conse: the tagger gives values of shape {weights.shape}, expected a probability, "
+                f"0 or more, for each of {len(self.tagger.tags)} tags"
+            )
+        if self.top_t is not None:
+            # Stable: of equally probable tags the first ones are kept.
+            weights[np.argsort(-weights, kind="stable")[self.top_t :]] = 0
+        total = weights.sum()
+        if not 0 < total < np.inf:
+            raise ModelError(f"conse: the tags' probabilities add up to {total:g}: none is heard")
+        return np.asarray(weights / total)
+
+    def _card(self) -> ModelCard:
+        tagger, sentences = self.tagger.card, self.sentences.card
+        stated = [
+            one if isinstance(one, str) else one.stated
+            for one in (self.audio_reference, self.text_reference)
+        ]
+        parts = {"tagger": tagger, "sentences": sentences}
+        return ModelCard(
+            id=f"conse-{tagger.id}-{sentences.id}",
+            version="1",
+            weights_digest=fingerprint(card.weights_digest for card in parts.values()),
+            licence=f"{tagger.licence} (tagger), {sentences.licence} (sentences)",
+            citation="\n".join((CITATION, tagger.citation, sentences.citation)),
+            training_datasets=(*tagger.training_datasets, *sentences.training_datasets),
+            crop_policy=f"{tagger.crop_policy}, mean of the probabilities",
+            preprocessing={
+                **{
+                    f"{part}_{name}": value
+                    for part, card in parts.items()
+                    for name, value in (
+                        ("id", card.id),
+                        ("version", card.version),
+                        *card.preprocessing.items(),
+                    )
+                },
+                "tags_sha256": fingerprint(self.tagger.tags),
+                "tag_template": self.template,
+                "top_t": len(self.tagger.tags) if self.top_t is None else self.top_t,
+                "centred_audio": stated[0],
+                "centred_text": stated[1],
+                "longer_texts": "truncated as the sentence model does",
+            },
+            notes=(
+                *tagger.notes,
+                *sentences.notes,
+                "No pair of audio and text was seen in training. Recordings that are evaluated may "
+                "be among those the tagger learned its tags from.",
+                f"Clips are centred on: {stated[0]}. Texts are centred on: {stated[1]}.",
+            ),
+        )
+
+
+def conse(
+    *,
+    tagger: str = "msd-musicnn-1",
+    tags: Sequence[str] | None = None,
+    sentences: str = MINILM,
+    template: str = TEMPLATE,
+    top_t: int | None = None,
+    audio_reference: str = "tags",
+    text_reference: str = "tags",
+    weights: str | None = None,
+    device: str = "cpu",
+) -> ConSE:
+    """Return a joint model of a MusiCNN tagger and a Sentence-BERT model.
+
+    Parameters
+    ----------
+    tagger, tags, weights
+        As :func:`earmark.models.tagger.musicnn_tagger`; ``weights`` is a folder to look in first.
+    sentences, device
+        Weights and device of :func:`earmark.models.sentence_bert.sentence_bert`.
+    template
+        What is put around a tag, ``{}``.
+    top_t
+        How many of the most probable tags are combined; None: all.
+    audio_reference
+        ``tags``, ``none``, or a folder of audio files, at any depth.
+    text_reference
+        ``tags``, ``none``, or a file of texts: ``.csv`` with a column ``caption``, or one a line.
+
+    Raises
+    ------
+    ModelError
+        If weights or a reference are not found, or an option is not possible.
+    """
+    heard = musicnn_tagger(tagger, tags=tags, folders=[weights] if weights else [])
+    read = sentence_bert(weights=sentences, device=device)
+    return ConSE(
+        heard,
+        read,
+        template=template,
+        top_t=top_t,
+        audio_reference=_reference(audio_reference, read_audio_reference),
+        text_reference=_reference(text_reference, read_text_reference),
+    )
+
+
+def read_audio_reference(folder: str | Path) -> AudioReference:
+    """Return the audio files below a folder as a reference; they are listened to when needed.
+
+    Raises
+    ------
+    ModelError
+        If there is no audio file.
+    """
+    folder = Path(folder).expanduser()
+    paths = audio_files(folder)
+    if not paths:
+        raise ModelError(
+            f"conse: audio_reference {folder} holds no audio file; expected a folder, 'tags' or "
+            f"'none'"
+        )
+    # Sorted, since neither names nor order of the files change their mean.
+    digest = fingerprint(sorted(file_digest(path) for path in paths))
+    return AudioReference(tuple(paths), f"{len(paths)} files of {folder.name}, sha256 {digest}")
+
+
+def read_text_reference(path: str | Path) -> TextReference:
+    """Return the texts of a file as a reference.
+
+    Raises
+    ------
+    ModelError
+        As :func:`earmark.models.adapter.read_texts`.
+    """
+    path = Path(path).expanduser()
+    texts = read_texts(path)
+    digest = fingerprint(sorted(texts))
+    return TextReference(tuple(texts), f"{len(texts)} texts of {path.name}, sha256 {digest}")
+
+
+def _reference(given: str, read: Callable[[str], Reference]) -> Reference | str:
+    return given if given in ("tags", "none") else read(given)
+
+
+def _check_template(template: str) -> None:
+    if template.count("{}") != 1:
+        raise ModelError(f"conse: template {template!r} must hold '{{}}' once, where the tag goes")
+
+
+def _listen(path: Path, sample_rate: int | None) -> Waveform:
+    try:
+        return load(path, sample_rate=sample_rate)
+    except SilentAudioError as error:
+        return error.waveform
+    except AudioError as error:
+        raise ModelError(f"conse: a file of audio_reference cannot be used: {error}") from error

