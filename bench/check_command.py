@@ -36,7 +36,7 @@ def check_model(name: str, *, options: Sequence[str], json: bool) -> bool:
         results = check(
             model,
             factory=partial(MODELS.create, name, given),
-            on_cuda=partial(MODELS.create, name, {**given, "device": "cuda"})
+            on_device=partial(_make_on, name, given)
             if takes_device and "device" not in given
             else None,
             progress=progress,
@@ -96,6 +96,10 @@ def _make(name: str, options: dict[str, Any]) -> Any:
         ) from error
 
 
+def _make_on(name: str, options: dict[str, Any], device: str) -> Any:
+    return MODELS.create(name, {**options, "device": device})
+
+
 def _counts(results: Sequence[CheckResult]) -> dict[str, int]:
     return {status: sum(one.status == status for one in results) for status in _SHOWN}
 
@@ -142,5 +146,7 @@ def _print_table(name: str, model: Any, results: Sequence[CheckResult]) -> None:
     console.print(
         f"{counts['pass']} passed, {counts['fail']} failed, "
         f"{counts['not_applicable']} not applicable",
-        style="bold red" if counts["fail"] else "bold",
+        style="bold",
     )
+    if failed := [one.name for one in results if one.status == "fail"]:
+        console.print(f"failed: {', '.join(failed)}", style="bold red")
