@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import TextToPath
 
 Width = Literal["column", "full"]
 INCHES: dict[Width, float] = {"column": 3.3, "full": 7.0}
@@ -47,16 +50,16 @@ BARS = (
 )
 """From most to least agreement."""
 SERIES = (
-    Ink("#0072b2", "#5ab4ee"),
-    Ink("#d55e00", "#f58a45"),
-    Ink("#00875f", "#3fcf9f"),
-    Ink("#aa3377", "#e58cc3"),
-    Ink("#9a6b00", "#e8b931"),
-    Ink("#43484e", "#c3c8ce"),
+    Ink("#0072b2", "#3f9fe0"),
+    Ink("#d55e00", "#f0803c"),
+    Ink("#aa3377", "#d873b0"),
+    Ink("#2a2f35", "#dfe3e7"),
+    Ink("#7a4d1d", "#a07a50"),
+    Ink("#332288", "#7d6cf0"),
     Ink("#3b9bd8", "#a9d9fa"),
-    Ink("#882255", "#d77a9d"),
+    Ink("#cc6677", "#ffc9b8"),
 )
-"""After Okabe and Ito, and Tol; darkened to 3:1 on white."""
+"""After Okabe and Ito, and Tol: 3:1 on the page, apart under each of the colour blindnesses."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
 
 _ROLES: dict[str, Ink] = {
@@ -114,6 +117,19 @@ _RC: Any = {
 }
 
 
+# What XML forbids, and other control characters but tab and line feed.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(words: str) -> str:
+    r"""Return the text with control characters, which no page can show, made visible.
+
+    >>> printable("a\x0bb") == "a\N{REPLACEMENT CHARACTER}b"
+    True
+    """
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", words)
+
+
 def palette(theme: Literal["light", "dark"]) -> dict[str, str]:
     """Return the colour of each CSS variable of :func:`svg`, by the variable's name."""
     return {f"--fig-{role}": getattr(ink, theme) for role, ink in _ROLES.items()}
@@ -158,6 +174,13 @@ def quiet_grid(axes: Axes, axis: Literal["x", "y", "both"]) -> None:
     axes.tick_params(length=0, axis="y" if axis == "x" else "x" if axis == "y" else "both")
 
 
+def text_width(words: str, size: float) -> float:
+    """Return the width in points of text in matplotlib's own face, the widest that we set."""
+    face = FontProperties(family="DejaVu Sans", size=size)
+    width, _, _ = TextToPath().get_text_width_height_descent(words, face, ismath=False)
+    return float(width)
+
+
 def svg(figure: Figure, *, name: str, title: str, text: str, face: str | None) -> str:
     """Return the figure as one ``<svg>`` element: the same bytes for the same figure.
 
@@ -167,8 +190,12 @@ def svg(figure: Figure, *, name: str, title: str, text: str, face: str | None) -
     is the page's.
     """
     file = io.StringIO()
-    with style(), mpl.rc_context({"svg.hashsalt": name}):
+    with style(), mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        # Type stays text: the page's faces draw what matplotlib's own face lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    # Laid out once: another round would move the panels a little, and change the bytes.
+    figure.set_layout_engine("none")
     drawn = file.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawn, flags=re.DOTALL)
@@ -220,6 +247,6 @@ def _labelled(drawn: str, name: str, title: str, text: str) -> str:
     return (
         f'{head} stroke-linejoin="round" role="img" '
         f'aria-labelledby="{name}-title" aria-describedby="{name}-desc">'
-        f'<title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-desc">{escape(text)}</desc>{rest}'
+        f'<title id="{name}-title">{escape(printable(title))}</title>'
+        f'<desc id="{name}-desc">{escape(printable(text))}</desc>{rest}'
     )

@@ -29,11 +29,15 @@ from earmark.reports.figure_style import (
     TEXT,
     Width,
     new_figure,
+    printable,
     series_style,
     style,
+    text_width,
 )
 
 Columns = Mapping[str, Sequence[object]]
+_LEGEND_MARK = 30
+"""Points that a legend takes beside a name: its mark, and the gap to the next column."""
 LONGEST_NAME = 34
 """Longer names of models and sets are cut in the middle; tables have them whole."""
 
@@ -93,17 +97,20 @@ def accuracy(
     panel = 0.5 + band * len(subsets)
     with style():
         stacked = width == "column" or len(dimensions) > 2
-        legend_rows = math.ceil(len(models) / _legend_columns(models, width))
+        names = _legend_names(models, width)
+        legend_rows = math.ceil(len(names) / _legend_columns(names, width))
         height = panel * (len(dimensions) if stacked else 1) + 0.15 * legend_rows + 0.2
         figure = new_figure(width, height)
         shape = (len(dimensions), 1) if stacked else (1, len(dimensions))
         grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
         limits = _accuracy_limits(np.concatenate([values, lows, highs]), lines)
+        labels = [short(subset, 22 if width == "column" else LONGEST_NAME) for subset in subsets]
+        beside = max(text_width(label, 7) for label in labels) / 72 + 0.25
+        inches = (INCHES[width] - beside) / (1 if stacked else len(dimensions)) - 0.1
         for axes, name in zip(grid, dimensions, strict=True):
             here = [line for line in lines if line.dimension in {None, name}]
-            _rule_sets(axes, subsets)
+            _rule_sets(axes, labels)
             axes.set_xlim(*limits)
-            inches = INCHES[width] / (1 if stacked else len(dimensions)) - 1.0
             levels = _draw_lines(axes, here, subsets, limits=limits, inches=inches)
             axes.set_title(sentence(name), pad=4 + 9 * levels)
             for row in (r for r, d in enumerate(dimension) if d == name):
@@ -115,7 +122,7 @@ def accuracy(
         if stacked:
             for axes in grid[:-1]:
                 axes.tick_params(labelbottom=True)
-        _legend_of_models(figure, grid[0], models, width)
+        _legend_of_models(figure, grid[0], names, width)
     return figure
 
 
@@ -214,6 +221,7 @@ def short(name: str, longest: int = LONGEST_NAME) -> str:
     >>> short("a-very-long-name", 9)
     'a-ve…name'
     """
+    name = " ".join(printable(name).split())
     if len(name) <= longest:
         return name
     head = longest // 2
@@ -228,10 +236,10 @@ def _accuracy_limits(shares: np.ndarray, lines: Sequence[Line]) -> tuple[float, 
     return low - air, high + air
 
 
-def _rule_sets(axes: Axes, subsets: list[str]) -> None:
-    axes.set_ylim(len(subsets) - 0.5, -0.5)
-    axes.set_yticks(range(len(subsets)), [short(name) for name in subsets])
-    for edge in range(1, len(subsets)):
+def _rule_sets(axes: Axes, labels: list[str]) -> None:
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels)
+    for edge in range(1, len(labels)):
         axes.axhline(edge - 0.5, color=GRID.light, linewidth=0.6)
     axes.grid(True, axis="x")
     axes.tick_params(axis="y", length=0)
@@ -287,7 +295,7 @@ def _write_line_name(
     """
     points = 72 * inches
     at = (x - limits[0]) / (limits[1] - limits[0]) * points
-    length = 3.7 * len(name)
+    length = text_width(name, 6.5)
     if at - length / 2 < 0:
         start, place, side = 0.0, (0.0, 1), "left"
     elif at + length / 2 > points:
@@ -324,23 +332,34 @@ def _mark(axes: Axes, y: float, value: float, low: float, high: float, number: i
     axes.plot(value, y, markersize=3.6, markeredgewidth=0.8, linestyle="none", **look)
 
 
-def _legend_columns(models: Sequence[str], width: Width) -> int:
-    """Return the most columns whose names fit side by side; a legend fills column by column."""
-    lengths = [4.1 * len(short(name)) + 26 for name in models]
-    for columns in range(len(models), 1, -1):
-        rows = math.ceil(len(models) / columns)
-        widest = (max(lengths[at : at + rows]) for at in range(0, len(models), rows))
+def _legend_names(models: Sequence[str], width: Width) -> list[str]:
+    """Return the names as a legend of one column has room for them."""
+    room = 72 * INCHES[width] - _LEGEND_MARK
+    longest = LONGEST_NAME
+    names = [short(name, longest) for name in models]
+    while max(text_width(name, 7) for name in names) > room:
+        longest -= 1
+        names = [short(name, longest) for name in models]
+    return names
+
+
+def _legend_columns(names: Sequence[str], width: Width) -> int:
+    """Return the most columns whose names fit side by side."""
+    lengths = [text_width(name, 7) + _LEGEND_MARK for name in names]
+    for columns in range(len(names), 1, -1):
+        widest = [part.max() for part in np.array_split(lengths, columns)]
         if sum(widest) <= 72 * INCHES[width]:
             return columns
     return 1
 
 
-def _legend_of_models(figure: Figure, axes: Axes, models: list[str], width: Width) -> None:
+def _legend_of_models(figure: Figure, axes: Axes, names: Sequence[str], width: Width) -> None:
     handles = [
-        axes.plot([], [], markersize=3.6, linewidth=1.1, label=short(name), **series_style(i))[0]
-        for i, name in enumerate(models)
+        axes.plot([], [], markersize=3.6, linewidth=1.1, label=name, **series_style(number))[0]
+        for number, name in enumerate(names)
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(models, width))
+    columns = _legend_columns(names, width)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns)
 
 
 def _write_share(axes: Axes, x: float, y: float, share: float, *, dark: bool) -> None:

@@ -75,7 +75,7 @@ def _best(
         return (*head, number, Span("; no comparison was made."))
     if not others:
         return (*head, number, Span(", told apart from every other model."))
-    tail = "every other model" if len(others) == len(known) - 1 and len(others) > 1 else None
+    tail = "any other model" if len(others) == len(known) - 1 and len(others) > 1 else None
     names = (Span(tail),) if tail else _names(others)
     return (*head, number, Span(", and cannot be told apart from "), *names, Span("."))
 
@@ -126,10 +126,11 @@ def _standings(ahead: list[str], level: list[str], behind: list[str], line: str)
     if level:
         parts.append((*_names(level), Span(f" cannot be told apart from {line}")))
     if behind:
-        everyone = not ahead and not level and len(behind) > 1
-        names = (Span("every model"),) if everyone else _names(behind)
-        verb = "is" if everyone else _are(behind)
-        parts.append((*names, Span(f" {verb} below")))
+        every = "every other model" if ahead or level else "every model"
+        if len(behind) > (3 if ahead or level else 1):
+            parts.append((Span(f"{every} is below"),))
+        else:
+            parts.append((*_names(behind), Span(f" {_are(behind)} below")))
     if not parts:
         return (Span("no model has an interval"),)
     joined: list[Span] = list(parts[0])

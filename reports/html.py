@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from earmark.reports import page
 from earmark.reports.content import Column, Plot
-from earmark.reports.figure_style import palette, svg
+from earmark.reports.figure_style import palette, printable, svg
 from earmark.reports.figures import to_csv
 from earmark.reports.record import RunRecord
 
@@ -50,6 +50,7 @@ def render_html(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters["groups"] = _groups
     # Read as they are: what is Markup here comes from the project, never from data.
@@ -65,6 +66,11 @@ def render_html(
         dark=palette("dark"),
         drawn=_Drawn(itertools.count(1)),
     )
+
+
+def _shown(value: Any) -> Any:
+    """Return what the template prints; characters that HTML forbids are made visible."""
+    return printable(value) if type(value) is str else value
 
 
 def _groups(columns: list[Column]) -> list[dict[str, Any]]:

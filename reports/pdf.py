@@ -3,7 +3,8 @@
 Data reaches Typst as JSON strings, which it never parses as markup. The same record gives the
 same bytes: the date is the record's own or ``SOURCE_DATE_EPOCH``, and the fonts are those inside
 the wheel. Only where the record holds characters that these lack (e.g. Chinese titles) are the
-system's fonts allowed as a fallback; such a PDF may differ between machines.
+system's fonts allowed as a fallback; such a PDF may differ between machines, and does not claim
+the accessibility standard PDF/UA-1 as the others do, since a glyph may be missing from all fonts.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from earmark.reports.content import (
     as_plain,
     text,
 )
-from earmark.reports.figure_style import svg
+from earmark.reports.figure_style import printable, svg
 from earmark.reports.record import RecordError, RunRecord
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 FACE = "Libertinus Serif"
-# Latin, Greek, Cyrillic, punctuation, arrows and mathematical signs: what the wheel's fonts have.
-_COVERED = re.compile(r"[\u0000-\u052f\u1e00-\u1fff\u2000-\u23ff\u2500-\u25ff\ufb00-\ufb06]*")
+MOST_ROWS = 300
+"""Rows of a table on paper; a web page has all."""
 
 
 def render_pdf(
@@ -58,26 +59,47 @@ def render_pdf(
     RecordError
         If a task of the record has no items, or the file cannot be written.
     """
-    import typst
-
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        content = _laid_out(page.build(record, items), folder)
-        content["run"] = f"{record.id} · Earmark {record.earmark_version}"
-        written = json.dumps(content, ensure_ascii=False)
-        (folder / "content.json").write_text(written, encoding="utf-8")
-        shutil.copyfile(TEMPLATE, folder / "report.typ")
-        drawn = typst.compile(
-            folder / "report.typ",
-            root=folder,
-            ignore_system_fonts=_COVERED.fullmatch(written) is not None,
-            timestamp=_timestamp(record),
-            pdf_standards=["ua-1"],
-        )
+        sources = write_sources(record, items, Path(name))
+        drawn = _compiled(sources, _timestamp(record))
     try:
         Path(path).write_bytes(drawn)
     except OSError as error:
         raise RecordError(f"report {path} could not be written: {error.strerror}") from error
+
+
+def write_sources(record: RunRecord, items: Mapping[str, pd.DataFrame], folder: Path) -> Path:
+    """Write what Typst reads into the folder (template, content, figures); return the template.
+
+    Raises
+    ------
+    RecordError
+        If a task of the record has no items.
+    """
+    content = _laid_out(page.build(record, items), folder)
+    content["run"] = f"{record.id} · Earmark {record.earmark_version}"
+    written = json.dumps(content, ensure_ascii=False)
+    (folder / "content.json").write_text(written, encoding="utf-8")
+    return Path(shutil.copyfile(TEMPLATE, folder / TEMPLATE.name))
+
+
+def _compiled(source: Path, timestamp: int) -> bytes:
+    import typst
+
+    def compiled(*, system_fonts: bool, standards: list[typst.PDFStandard]) -> bytes:
+        return typst.compile(
+            source,
+            root=source.parent,
+            ignore_system_fonts=not system_fonts,
+            pdf_standards=standards,
+            timestamp=timestamp,
+        )
+
+    try:
+        return compiled(system_fonts=False, standards=["ua-1"])
+    except typst.TypstError:
+        # The standard demands a glyph for every character. A fault of another kind raises again.
+        return compiled(system_fonts=True, standards=[])
 
 
 def _timestamp(record: RunRecord) -> int:
@@ -113,7 +135,7 @@ def _without_long_tables(section: Section) -> tuple[Section, list[TableBlock]]:
     blocks: list[Block] = []
     for block in section.blocks:
         if isinstance(block, TableBlock) and block.folded:
-            moved.append(block)
+            moved.append(_cut(block))
             rows = len(block.rows)
             blocks.append(
                 Paragraph(text(f"{block.caption}: {rows:,} rows, in the appendix."), "muted")
@@ -123,6 +145,14 @@ def _without_long_tables(section: Section) -> tuple[Section, list[TableBlock]]:
     inner = [_without_long_tables(part) for part in section.sections]
     moved += [table for _, tables in inner for table in tables]
     return replace(section, blocks=blocks, sections=[part for part, _ in inner]), moved
+
+
+def _cut(table: TableBlock) -> TableBlock:
+    """Return the table with no more rows than paper should hold, and a note of what is left."""
+    if len(table.rows) <= MOST_ROWS:
+        return table
+    left = f"The first {MOST_ROWS} of {len(table.rows):,} rows; the HTML report has all of them."
+    return replace(table, rows=table.rows[:MOST_ROWS], notes=[left, *table.notes])
 
 
 def _section(
@@ -178,10 +208,14 @@ def _breakable(content: Any) -> Any:
         fixed = ("kind", "style", "tone", "file", "target")
         code = content.get("kind") == "code"
         return {
-            key: value if key in fixed or code else _breakable(value)
+            key: value
+            if key in fixed
+            else printable(value)
+            if code and key == "text"
+            else _breakable(value)
             for key, value in content.items()
         }
-    return _soft(content) if isinstance(content, str) else content
+    return _soft(printable(content)) if isinstance(content, str) else content
 
 
 def _soft(words: str) -> str:

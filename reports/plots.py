@@ -7,7 +7,7 @@ scores and tables are shown all the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord, Score, T
 from earmark.reports.scores import (
     AGREEMENT,
     CALIBRATION,
+    best_first,
     dimensions,
     headline,
     references,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TALLEST = 7.6
 """Inches of a figure that still fits on a page with its caption."""
+MOST_CALIBRATED = 10
+"""Models whose panels of calibration fit on a page."""
 
 
 def plots_of(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> list[Plot]:
@@ -56,17 +59,31 @@ def _accuracies(task: TaskResult) -> list[Plot]:
     chosen = headline(task)
     if chosen is None:
         return []
-    scores = [s for s in select(task.scores, metric=chosen[0]) if s.value is not None]
-    models = list(dict.fromkeys(score.model for score in scores))
+    scores = select(task.scores, metric=chosen[0])
+    models = list(dict.fromkeys(score.model for score in scores if score.value is not None))
+    # A model keeps its colour on every figure, also where it has no value.
+    scores = [score for score in scores if score.model in models]
     subsets = list(dict.fromkeys(score.subset for score in scores))
+    if not models:
+        return []
     fitting = max(1, int((TALLEST - 1) / figures.band_height(len(models))))
-    plots = []
-    for start in range(0, len(subsets), fitting):
-        part = subsets[start : start + fitting]
-        here = [score for score in scores if score.subset in part]
-        of = f", sets {start + 1} to {start + len(part)}" if fitting < len(subsets) else ""
-        plots.append(_accuracy(task, here, part, chosen[0], of))
-    return plots
+    parts = _even_parts(subsets, at_most=fitting)
+    return [
+        _accuracy(
+            task,
+            [score for score in scores if score.subset in part],
+            part,
+            chosen[0],
+            f" ({number} of {len(parts)})" if len(parts) > 1 else "",
+        )
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def _even_parts(names: Sequence[str], *, at_most: int) -> list[list[str]]:
+    """Return the names in as few runs as may be, of about one length."""
+    n_parts = math.ceil(len(names) / at_most)
+    return [[str(name) for name in part] for part in np.array_split(names, n_parts or 1)]
 
 
 def _accuracy(
@@ -77,13 +94,13 @@ def _accuracy(
         "model": [score.model for score in scores],
         "subset": [score.subset for score in scores],
         "dimension": [score.dimension or "all" for score in scores],
-        "value": [score.value for score in scores],
+        "value": [nan if score.value is None else score.value for score in scores],
         "low": [score.interval.low if score.interval else nan for score in scores],
         "high": [score.interval.high if score.interval else nan for score in scores],
     }
     level = next((100 * s.interval.level for s in scores if s.interval), 95)
     n_models = len({score.model for score in scores})
-    best = max(scores, key=lambda score: score.value or 0)
+    best = best_first(scores)[0]
     space = "\N{NO-BREAK SPACE}"
     return Plot(
         title=f"Accuracy per ground-truth set{of}",
@@ -147,6 +164,18 @@ def _calibration(task: TaskResult) -> list[Plot]:
     rows = [row for row in rows if row["n"] and row["accuracy"] is not None]
     if not rows:
         return []
+    models = list(dict.fromkeys(str(row["model"]) for row in rows))
+    parts = _even_parts(models, at_most=MOST_CALIBRATED)
+    return [
+        _calibration_of(
+            [row for row in rows if row["model"] in part],
+            f" ({number} of {len(parts)})" if len(parts) > 1 else "",
+        )
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def _calibration_of(rows: Sequence[Mapping[str, Any]], of: str) -> Plot:
     n = np.array([row["n"] for row in rows], float)
     right = np.array([row["accuracy"] for row in rows], float)
     low, high = _wilson(right, n)
@@ -158,19 +187,17 @@ def _calibration(task: TaskResult) -> list[Plot]:
         "low": low.tolist(),
         "high": high.tolist(),
     }
-    return [
-        Plot(
-            title=CALIBRATION,
-            caption="Accuracy in tenths of the pairs, by how far apart the model puts the two "
-            f"songs (n = {n.min():,.0f} to {n.max():,.0f} pairs a point). A model that knows what "
-            "it knows rises to the right. Bars: Wilson’s 95\N{NO-BREAK SPACE}% interval, pairs of "
-            "a point taken as independent.",
-            description="A small panel a model and dimension: accuracy against the rank of the "
-            "predicted difference. The table of the same title has all values.",
-            draw=partial(figures_predictions.calibration, **columns),
-            data=columns,
-        )
-    ]
+    return Plot(
+        title=f"{CALIBRATION}{of}",
+        caption="Accuracy in tenths of the pairs, by how far apart the model puts the two songs "
+        f"(n = {n.min():,.0f} to {n.max():,.0f} pairs a point). A model that knows what it knows "
+        "rises to the right. Bars: Wilson’s 95\N{NO-BREAK SPACE}% interval, pairs of a point "
+        "taken as independent.",
+        description="A small panel a model and dimension: accuracy against the rank of the "
+        "predicted difference. The table of the same title has all values.",
+        draw=partial(figures_predictions.calibration, **columns),
+        data=columns,
+    )
 
 
 def _wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +222,9 @@ def _ratings(
         "dimension": [str(side) for side in rows["dimension"]],
         "rated": [float(value) for value in rows["rated"]],
         "predicted": [float(value) for value in rows["predicted"]],
-        "label": [None if label != label else label for label in rows["label"]],
+        "label": [None if label != label else label for label in rows["label"]]
+        if "label" in rows
+        else [None] * len(rows),
     }
     notes = {side: _statistics(task, model, side) for side in set(columns["dimension"])}
     rated_scale = dataset.rating_scale if dataset else None

@@ -25,12 +25,9 @@ def unique(names: Iterable[Dimension]) -> list[Dimension]:
 
 def headline(task: TaskResult) -> tuple[str, str] | None:
     """Return the metric and the subset that verdicts are drawn on; None without scores."""
-    if not task.scores:
-        return None
-    metric = task.headline_metric or task.scores[0].metric
-    of_metric = [score for score in task.scores if score.metric == metric]
-    first = of_metric[0] if of_metric else task.scores[0]
-    return metric, task.headline_subset or first.subset
+    for score in select(task.scores, metric=task.headline_metric, subset=task.headline_subset):
+        return score.metric, score.subset
+    return None
 
 
 def dimensions(task: TaskResult) -> list[Dimension]:

@@ -1,4 +1,4 @@
-"""The sample record, made once; tests that change it copy what they change."""
+"""The sample record and its pages, made once; tests that change one copy what they change."""
 
 from __future__ import annotations
 
@@ -18,3 +18,27 @@ def sample() -> Any:
     import report_sample
 
     return report_sample.sample()
+
+
+@pytest.fixture(scope="session")
+def nasty() -> str:
+    """Text that would act as markup, script or mathematics wherever it were not escaped."""
+    from report_sample_musav import NASTY
+
+    return NASTY
+
+
+@pytest.fixture(scope="session")
+def hostile(nasty: str) -> Any:
+    """The sample with a model whose id is ``nasty``."""
+    import report_sample
+
+    return report_sample.sample(rename={"loudness": nasty})
+
+
+@pytest.fixture(scope="session")
+def small(sample: Any) -> Any:
+    """The sample cut down to ratings of two models, quick to render."""
+    import report_sample
+
+    return report_sample.cut_down(sample)

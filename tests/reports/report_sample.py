@@ -223,3 +223,19 @@ def _datasets() -> list[DatasetEntry]:
             rating_scale=(-10.0, 10.0),
         ),
     ]
+
+
+def cut_down(whole: Sample) -> Sample:
+    """Return the sample with the ratings of its first two models alone."""
+    task = whole.record.tasks[1]
+    models = task.models[:2]
+    scores = [score for score in task.scores if score.model in models]
+    record = whole.record.model_copy(
+        update={
+            "tasks": [task.model_copy(update={"models": models, "scores": scores})],
+            "models": whole.record.models[:2],
+        }
+    )
+    items = whole.items[task.id]
+    kept = items[items.model.isin(models)].reset_index(drop=True)
+    return Sample(record, {task.id: kept}, whole.arrays)

@@ -1,0 +1,213 @@
+"""The content of a report, before it is set: tables, their order, and what is never left out."""
+
+import pytest
+from scipy.stats import binomtest
+
+from earmark.reports import page, plots, tables
+from earmark.reports.content import Plots, Section, TableBlock, plain
+from earmark.reports.record import ItemProblem, RecordError, TaskResult
+
+
+def sections(parts):
+    for part in parts:
+        yield part
+        yield from sections(part.sections)
+
+
+def blocks(report, kind):
+    found = [*report.verdict, *(b for part in sections(report.sections) for b in part.blocks)]
+    return [block for block in found if isinstance(block, kind)]
+
+
+@pytest.fixture(scope="module")
+def report(sample):
+    return page.build(sample.record, sample.items)
+
+
+def replaced(sample, **changes):
+    """Return the sample's record with its first task changed."""
+    first, *rest = sample.record.tasks
+    task = TaskResult(**first.model_dump() | changes)
+    return sample.record.model_copy(update={"tasks": [task, *rest]})
+
+
+def test_every_table_is_rectangular(report):
+    found = blocks(report, TableBlock)
+    assert len(found) > 10
+    for table in found:
+        assert {len(row) for row in [*table.rows, *table.foot]} <= {len(table.columns)}, (
+            table.caption
+        )
+
+
+def test_the_order_is_tasks_datasets_models_reproducibility(report, sample):
+    assert [part.title for part in report.sections] == [
+        *(task.title for task in sample.record.tasks),
+        *("Datasets", "Models", "Reproducibility"),
+    ]
+    assert [part.title for part in report.sections[0].sections] == [
+        *("Scores", "Figures", "Comparisons", "Breakdowns", "Protocol"),
+        "Items that could not be used",
+    ]
+
+
+def test_a_verdict_table_holds_what_the_record_says(sample):
+    task = sample.record.tasks[0]
+    table = tables.verdict(task, metric="pairwise_accuracy", subset="gt", dimension="arousal")
+    scores = {
+        score.model: score
+        for score in task.scores
+        if (score.metric, score.subset, score.dimension) == ("pairwise_accuracy", "gt", "arousal")
+    }
+    assert [cell.text for cell in table.rows[-1]][:1] == ["loudness"]
+    for row in table.rows:
+        score = scores[row[0].text]
+        assert row[1].text == f"{100 * score.value:.1f}"
+        assert row[2].text == f"[{100 * score.interval.low:.1f}, {100 * score.interval.high:.1f}]"
+        assert row[3].text == f"{score.correct:.0f} / {score.n}"
+        assert row[5].text == str(score.ties)
+    assert [row[1].sort for row in table.rows] == sorted(
+        (r[1].sort for r in table.rows), reverse=True
+    )
+    assert [[cell.text for cell in row[:2]] for row in table.foot] == [
+        ["one annotator against the two others", "85.6"],
+        ["chance", "50.0"],
+    ]
+    assert [column.label for column in table.columns][6:] == [
+        *("Relative to chance", "Relative to one annotator against the two others", "Group")
+    ]
+
+
+def test_a_score_without_a_value_shows_its_reason(sample):
+    table = tables.verdict(
+        sample.record.tasks[0], metric="pairwise_accuracy", subset="gt", dimension="valence"
+    )
+    row = table.rows[-1]
+    assert (row[0].text, row[1].text, row[1].mark) == ("loudness", "—", "1")
+    assert "(1) the model predicts no valence" in table.notes
+
+
+def test_all_scores_are_in_the_long_table(report, sample):
+    long = [table for table in blocks(report, TableBlock) if table.caption == "Every score"]
+    assert [len(table.rows) for table in long] == [len(t.scores) for t in sample.record.tasks]
+    assert all(table.folded for table in long)
+
+
+def test_every_comparison_is_shown_once(report, sample):
+    found = [t for t in blocks(report, TableBlock) if t.caption.startswith("Paired differences")]
+    assert sum(len(table.rows) for table in found) == len(sample.record.tasks[0].comparisons)
+
+
+def test_the_tasks_own_tables_are_shown_as_they_are(report, sample):
+    captions = [table.caption for table in blocks(report, TableBlock)]
+    for table in sample.record.tasks[0].tables:
+        assert table.title in captions
+
+
+def test_what_did_not_run_and_every_warning_stand_in_the_verdict(report, sample):
+    said = "\n".join(
+        plain(text) for block in report.verdict if block.kind == "bullets" for text in block.items
+    )
+    for part in [*sample.record.not_run, *sample.record.tasks[0].not_run]:
+        assert part.what in said and part.reason in said
+    assert sample.record.tasks[0].warnings[0] in said
+    assert "Contamination." in said and "Uncommitted changes." in said
+
+
+def test_synthetic_data_are_flagged_in_plain_words(report, small):
+    said = [plain(block.text) for block in report.verdict if block.kind == "paragraph"]
+    assert any(
+        text.startswith("Synthetic data. MusAV (pairs made from noise) is made") for text in said
+    )
+    real = [d.model_copy(update={"synthetic": False}) for d in small.record.datasets]
+    record = small.record.model_copy(update={"datasets": real})
+    verdict = page.build(record, small.items).verdict
+    assert not any(
+        "Synthetic" in plain(block.text) for block in verdict if block.kind == "paragraph"
+    )
+
+
+def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
+    changed = []
+    for score in sample.record.tasks[1].scores:
+        changed.append(score.model_dump() | {"dimension": None, "metric": "my_metric"})
+    record = replaced(
+        sample, kind="novel", scores=changed, comparisons=[], groups=[], references=[], problems=[]
+    )
+    part = page.build(record, sample.items).sections[0]
+    names = [inner.title for inner in part.sections]
+    assert names == ["Scores", "Breakdowns", "Protocol"]
+    table = part.sections[0].blocks[0]
+    assert table.columns[1].label == "my metric"
+
+
+def test_a_task_that_left_nothing_is_still_a_section(sample):
+    nothing = {"scores": [], "comparisons": [], "groups": [], "references": [], "tables": []}
+    record = replaced(sample, **nothing, models=[])
+    part = page.build(record, sample.items).sections[0]
+    assert plain(part.blocks[0].text) == "This task left no score."
+
+
+def test_a_record_without_tasks_says_so(sample):
+    record = sample.record.model_copy(update={"tasks": []})
+    assert plain(page.build(record, {}).verdict[0].text) == "No task of this suite ran."
+
+
+def test_missing_items_are_an_error(sample):
+    with pytest.raises(RecordError, match="needs the items of gtzan-av"):
+        page.build(sample.record, {"musav": sample.items["musav"]})
+
+
+def test_a_long_list_of_bad_items_is_cut_and_says_so(sample):
+    problems = [ItemProblem(item=f"clip {i}", reason="silent") for i in range(250)]
+    record = replaced(sample, problems=[p.model_dump() for p in problems])
+    part = next(p for p in sections(page.build(record, sample.items).sections) if "used" in p.title)
+    table = part.blocks[0]
+    assert (table.caption, len(table.rows)) == ("250\N{NO-BREAK SPACE}items", page.MOST_PROBLEMS)
+    assert table.notes == ["And 50 more, all in the record’s run.json."]
+
+
+def test_each_kind_has_its_figures(report):
+    titles = [[plot.title for plot in found.plots] for found in blocks(report, Plots)]
+    assert titles[0] == [
+        *(
+            "Accuracy per ground-truth set",
+            "Agreement of the judges",
+            "Accuracy by predicted difference",
+        )
+    ]
+    assert len(titles[1]) == 5 and all("Predicted against rated" in title for title in titles[1])
+
+
+def test_many_sets_and_models_are_spread_over_figures_that_fit_a_page(sample):
+    task = sample.record.tasks[0]
+    names = [f"model {number:02d}" for number in range(24)]
+    scores = [
+        score.model_copy(update={"model": name})
+        for name in names
+        for score in task.scores
+        if score.model == task.models[0] and score.metric == "pairwise_accuracy"
+    ]
+    many = task.model_copy(update={"models": names, "scores": scores, "tables": []})
+    drawn = plots.plots_of(many, sample.items["musav"], sample.record)
+    assert len(drawn) == 4
+    assert drawn[0].title == "Accuracy per ground-truth set (1 of 4)"
+    shown = [subset for plot in drawn for subset in dict.fromkeys(plot.data["subset"])]
+    assert shown == list(dict.fromkeys(score.subset for score in scores))
+    for plot in drawn:
+        assert plot.draw(width="full").get_figheight() < 9.2
+
+
+def test_wilsons_interval_is_that_of_scipy():
+    low, high = plots._wilson(
+        *(__import__("numpy").array(v, float) for v in ([0.8, 1, 0], [10, 7, 3]))
+    )
+    for k, n, lower, upper in zip([8, 7, 0], [10, 7, 3], low, high, strict=True):
+        expected = binomtest(k, n).proportion_ci(method="wilson")
+        assert (lower, upper) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_sections_have_unlike_anchors(report):
+    anchors = [part.anchor for part in sections(report.sections)]
+    assert len(set(anchors)) == len(anchors)
+    assert all(isinstance(part, Section) for part in sections(report.sections))
