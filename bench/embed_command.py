@@ -29,10 +29,16 @@ def embed_suites(paths: list[Path], *, store: Path) -> None:
     DataError, ModelError, SuiteError
         As :func:`earmark.bench.runner.run_suite`.
     """
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
-    # One process a device is torchrun's or the scheduler's business; Fabric finds out its rank.
-    fabric = Fabric(accelerator="auto", devices="auto" if _launched() else 1)
+    # torchrun or the scheduler starts the processes; Fabric finds out which of them this one is.
+    nodes, processes = _launched()
+    fabric = Fabric(
+        accelerator="cpu",  # for the barrier alone: a model chooses its own device
+        strategy="ddp" if nodes * processes > 1 else "auto",
+        devices=processes,
+        num_nodes=nodes,
+    )
     fabric.launch()
     for path in paths:
         with progress_bar() as progress:
@@ -42,8 +48,16 @@ def embed_suites(paths: list[Path], *, store: Path) -> None:
     fabric.barrier()
 
 
-def _launched() -> bool:
-    return "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ
+def _launched() -> tuple[int, int]:
+    """Return the number of machines, and of processes on each, as torchrun or SLURM says."""
+    environment = os.environ
+    if "LOCAL_WORLD_SIZE" in environment:
+        processes = int(environment["LOCAL_WORLD_SIZE"])
+        return int(environment["WORLD_SIZE"]) // processes, processes
+    if "SLURM_NTASKS" in environment and "SLURM_NNODES" in environment:
+        nodes = int(environment["SLURM_NNODES"])
+        return nodes, int(environment["SLURM_NTASKS"]) // nodes
+    return 1, 1
 
 
 def _embed(path: Path, embeddings: Embeddings) -> int:

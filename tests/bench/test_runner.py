@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from earmark.bench import cli
+from earmark.bench.embed_command import embed_suites
 from earmark.bench.runner import render_reports, run_suite
 from earmark.bench.store import Store, audio_key
 from earmark.bench.suite import SuiteError
@@ -293,13 +294,14 @@ def store_content(folder, audio):
 
 
 def test_two_processes_fill_the_store_as_one_does(root):
-    command = ["-m", "earmark.bench.cli", "embed", str(root / "suite.toml"), "--store"]
-    alone = [sys.executable, *command, str(root / "alone")]
+    embed_suites([root / "suite.toml"], store=root / "alone")
     together = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    together += [*command, str(root / "together")]
-    for call in (alone, together):
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    together += ["-m", "earmark.bench.cli", "embed", str(root / "suite.toml")]
+    together += ["--store", str(root / "together")]
+    done = subprocess.run(together, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "process 1 of 2" in done.stdout
+    assert "process 2 of 2" in done.stdout
     content = store_content(root / "alone", root / "songs" / "audio")
     assert len(content) == 2 * N_CLIPS
     assert store_content(root / "together", root / "songs" / "audio") == content
