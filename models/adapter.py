@@ -84,7 +84,7 @@ def warn_truncated(texts: Sequence[str], lost: Sequence[int], *, kept: int) -> N
             f"{len(cut)} of {len(texts)} texts truncated to {kept} tokens; text {worst} "
             f"{texts[worst][:40]!r} loses {lost[worst]}",
             TruncationWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

@@ -95,29 +95,25 @@ class SentenceBERT:
         texts = check_texts(texts)
         if not texts:
             return np.empty((0, self.dimension), np.float32)
-        self._warn(texts)
+        warn_truncated(texts, self._lost(texts), kept=self.model.max_seq_length)
         with inference():
             rows = self.model.encode(
                 texts, batch_size=_AT_ONCE, show_progress_bar=False, convert_to_numpy=True
             )
         return unit_vectors(rows, dimension=self.dimension, of="text")
 
-    def _warn(self, texts: list[str]) -> None:
+    def _lost(self, texts: list[str]) -> list[int]:
+        """Return how many tokens each text has beyond what the model reads."""
         limit = self.model.max_seq_length
-        if limit is None:
-            return
         # A token has at least one character, so that shorter texts need no counting.
-        lost = [
-            max(
-                0,
-                len(self.model.tokenizer(text, truncation=False, verbose=False)["input_ids"])
-                - limit,
-            )
-            if len(text) > limit - 2
-            else 0
+        return [
+            max(0, len(self._tokens(text)) - limit) if limit and len(text) > limit - 2 else 0
             for text in texts
         ]
-        warn_truncated(texts, lost, kept=limit)
+
+    def _tokens(self, text: str) -> list[int]:
+        ids: list[int] = self.model.tokenizer(text, truncation=False, verbose=False)["input_ids"]
+        return ids
 
 
 def sentence_bert(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from importlib import util
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -101,3 +104,14 @@ def card_is_complete() -> Callable[[Any], None]:
 @pytest.fixture(scope="session")
 def assert_embeds() -> Callable[..., None]:
     return assert_vectors
+
+
+@pytest.fixture(scope="session")
+def frozen_graphs() -> ModuleType:
+    """The writer of graphs that the tests of Essentia's models use."""
+    path = Path(__file__).parent.parent / "essentia" / "frozen_graphs.py"
+    spec = util.spec_from_file_location("frozen_graphs_for_adapters", path)
+    assert spec is not None and spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
