@@ -6,7 +6,6 @@ ranked, and a score whose interval holds chance is not called better than it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from earmark.reports import formats
@@ -16,6 +15,7 @@ from earmark.reports.scores import (
     AGAINST_ANNOTATOR,
     Dimension,
     against,
+    bare,
     best_first,
     dimensions,
     groups_of,
@@ -188,11 +188,7 @@ def contaminated(record: RunRecord) -> list[Text]:
 
 def has_seen(model: ModelEntry, dataset: str) -> bool:
     """Return whether a model's card names this dataset among those it was trained on."""
-    return _bare(dataset) in {_bare(name) for name in model.training_datasets}
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
+    return bare(dataset) in {bare(name) for name in model.training_datasets}
 
 
 def _title(metric: str) -> str:

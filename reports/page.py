@@ -25,7 +25,7 @@ from earmark.reports.findings import NOUNS, contaminated, findings
 from earmark.reports.page_sources import datasets, models, reproducibility
 from earmark.reports.plots import plots_of
 from earmark.reports.record import RecordError, RunRecord, TaskResult
-from earmark.reports.scores import dimensions, headline
+from earmark.reports.scores import dataset_of, dimensions, headline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,8 @@ def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
 
 
 def _dataset_title(record: RunRecord, task: TaskResult) -> str:
-    return next((d.title for d in record.datasets if d.id == task.dataset), task.dataset)
+    dataset = dataset_of(record, task)
+    return dataset.title if dataset else task.dataset
 
 
 def _synthetic(record: RunRecord) -> Text:

@@ -223,10 +223,12 @@ def _soft(words: str) -> str:
 
     >>> _soft("gt.ct.fa of ismir2022.gt.ct").replace("\\u200b", "|")
     'gt.ct.fa of ismir2022.|gt.|ct'
+    >>> _soft("deam-msd-musicnn-1-exchanged") == "deam-msd-musicnn-1-exchanged"
+    True
     """
     return re.sub(r"\S{13,}", lambda word: _soft_word(word[0]), words)
 
 
 def _soft_word(word: str) -> str:
     marked = re.sub(r"([._/:@=&?])(?=\w)", "\\1\u200b", word)
-    return re.sub(r"[^\s\u200b]{20}(?=[^\s\u200b])", "\\g<0>\u200b", marked)
+    return re.sub(r"[^\s\u200b-]{20}(?=[^\s\u200b-])", "\\g<0>\u200b", marked)

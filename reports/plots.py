@@ -20,6 +20,7 @@ from earmark.reports.scores import (
     AGREEMENT,
     CALIBRATION,
     best_first,
+    dataset_of,
     dimensions,
     headline,
     references,
@@ -45,7 +46,7 @@ def plots_of(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> list[P
         return [*_accuracies(task), *_agreement(task), *_calibration(task)]
     if task.kind == "av_regression":
         models = {model.id: model for model in record.models}
-        dataset = next((d for d in record.datasets if d.id == task.dataset), None)
+        dataset = dataset_of(record, task)
         return [
             plot
             for model in task.models

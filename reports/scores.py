@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeVar
 
-from earmark.reports.record import Comparison, Group, Plain, Reference, Score, Table, TaskResult
+from earmark.reports.record import (
+    Comparison,
+    DatasetEntry,
+    Group,
+    Plain,
+    Reference,
+    RunRecord,
+    Score,
+    Table,
+    TaskResult,
+)
 
 AGREEMENT = "Agreement of the judges"
 CALIBRATION = "Accuracy by predicted difference"
@@ -109,6 +120,22 @@ def references(
         and (reference.subset == subset or reference.subset not in scored)
         and reference.name.casefold() != "chance"
     ]
+
+
+def bare(name: str) -> str:
+    """Return an id as it is compared: ``GTZAN-Excerpts`` is ``gtzan_excerpts``.
+
+    >>> bare("GTZAN-Excerpts") == bare("gtzan_excerpts")
+    True
+    """
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def dataset_of(record: RunRecord, task: TaskResult) -> DatasetEntry | None:
+    """Return the dataset of a task, however suite and card write its id; None if not listed."""
+    found = [entry for entry in record.datasets if entry.id == task.dataset]
+    found += [entry for entry in record.datasets if bare(entry.id) == bare(task.dataset)]
+    return found[0] if found else None
 
 
 def table(task: TaskResult, title: str, *columns: str) -> list[Mapping[str, Plain]]:

@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 from earmark.reports import page, plots, tables
 from earmark.reports.content import Plots, Section, TableBlock, plain
 from earmark.reports.record import ItemProblem, RecordError, TaskResult
+from earmark.reports.scores import dataset_of
 
 
 def sections(parts):
@@ -151,6 +152,13 @@ def test_a_task_that_left_nothing_is_still_a_section(sample):
 def test_a_record_without_tasks_says_so(sample):
     record = sample.record.model_copy(update={"tasks": []})
     assert plain(page.build(record, {}).verdict[0].text) == "No task of this suite ran."
+
+
+@pytest.mark.parametrize("name", ["gtzan_excerpts", "GTZAN-excerpts", "unheard-of"])
+def test_a_task_finds_its_dataset_however_its_id_is_written(sample, name):
+    task = sample.record.tasks[1].model_copy(update={"dataset": name})
+    found = dataset_of(sample.record, task)
+    assert found is (None if name == "unheard-of" else sample.record.datasets[1])
 
 
 def test_missing_items_are_an_error(sample):
