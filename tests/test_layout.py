@@ -1,4 +1,4 @@
-"""The layout: which folder may import which, that everything is packaged, and what the README says."""
+"""The layout: who may import whom, that everything is packaged, and what the README says."""
 
 import ast
 import re

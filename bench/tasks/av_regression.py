@@ -136,7 +136,7 @@ def evaluate(
         problems=list(problems),
         warnings=_warnings(dataset, clips),
     )
-    return TaskOutput(result, _items(clips, rated, raw))
+    return TaskOutput(result, _items(clips, rated, raw, dataset.scale))
 
 
 def _on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> Floats:
@@ -261,17 +261,26 @@ def _warnings(dataset: RatedClips, clips: Sequence[Clip]) -> list[str]:
 
 
 def _items(
-    clips: Sequence[Clip], rated: Floats, values: Mapping[str, Floats]
+    clips: Sequence[Clip], rated: Floats, values: Mapping[str, Floats], scale: Scale
 ) -> dict[str, list[Any]]:
-    names = ("model", "item", "unit", "dimension", "label", "rated", "predicted")
+    names = ("model", "item", "unit", "dimension", "label", "group", "rated", "predicted")
     columns: dict[str, list[Any]] = {name: [] for name in names}
+    quadrants = _quadrants(rated, scale)
     for model, table in values.items():
         for column, dimension in enumerate(DIMENSIONS):
             columns["model"] += [model] * len(clips)
             columns["item"] += [clip.id for clip in clips]
             columns["unit"] += [clip.unit or clip.id for clip in clips]
             columns["dimension"] += [dimension] * len(clips)
-            columns["label"] += [clip.label for clip in clips]
+            columns["label"] += quadrants
+            columns["group"] += [clip.label for clip in clips]
             columns["rated"] += rated[:, column].tolist()
             columns["predicted"] += table[:, column].tolist()
     return columns
+
+
+def _quadrants(rated: Floats, scale: Scale) -> list[str]:
+    """Return the quadrant of each clip's ratings about the middle of their scale."""
+    high = rated >= (scale.low + scale.high) / 2
+    word = {True: "high", False: "low"}
+    return [f"{word[bool(a)]} arousal, {word[bool(v)]} valence" for a, v in high]
