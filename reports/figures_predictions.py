@@ -160,7 +160,9 @@ def ratings(
         stacked = width == "column"
         rows = len(dimensions) if stacked else 1
         across = 1 if stacked else max(2, len(dimensions))
-        figure = new_figure(width, 2.7 * rows + (0.25 if coloured else 0.05))
+        columns = min(len(kinds), 2 if stacked else 4)
+        legend = 0.1 + 0.15 * math.ceil(len(kinds) / columns) if coloured else 0.05
+        figure = new_figure(width, 2.7 * rows + legend)
         grid = figure.subplots(rows, across, squeeze=False).ravel()
         for axes, side in zip(grid, dimensions, strict=False):
             here = both & (sides == side)
@@ -183,7 +185,7 @@ def ratings(
                 grid[0].plot([], [], linestyle="none", markersize=3.5, label=kind, **look)[0]
                 for kind, look in ((kind, series_style(n)) for n, kind in enumerate(kinds))
             ]
-            figure.legend(handles=handles, loc="outside upper left", ncols=len(kinds))
+            figure.legend(handles=handles, loc="outside upper left", ncols=columns)
     return figure
 
 
