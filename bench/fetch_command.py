@@ -9,7 +9,7 @@ import typer
 from earmark.bench.terminal import progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.fetch import available, describe, fetch, find_weights
-from earmark.datasets.places import cache_folder, resolve
+from earmark.datasets.places import cache_folder, data_roots
 
 
 def fetch_names(names: list[str], *, cache: Path | None) -> None:
@@ -36,20 +36,21 @@ def list_names(*, cache: Path | None) -> None:
 
 
 def is_at_hand(name: str, *, cache: Path | None = None) -> bool:
-    """Return whether a name need not be downloaded: the released files are found somewhere."""
+    """Return whether a name need not be downloaded: all its files are found in one place."""
     item = describe(name)
-    in_cache = [(cache or cache_folder()) / item.folder / file.path for file in item.files]
-    if all(path.is_file() for path in in_cache):
+    roots = [cache or cache_folder(), *data_roots()]
+    if any(
+        all((root / item.folder / file.path).is_file() for file in item.files) for root in roots
+    ):
         return True
+    if len(item.files) > 1:
+        return False
     try:
-        if len(item.files) == 1:
-            find_weights(name)
-        else:
-            resolve(f"{{data}}/{item.folder}")
+        find_weights(name)
     except DataError:
         return False
     return True
 
 
 def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB"
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"

@@ -97,8 +97,11 @@ def _fetch_for(path: Path, console: Console) -> None:
 
 
 def _print_not_run(console: Console, not_run: list[NotRun]) -> None:
+    by_reason: dict[str, list[str]] = {}
     for one in not_run:
-        console.print(f"not run: {one.what}: {one.reason}", style="yellow", markup=False)
+        by_reason.setdefault(one.reason, []).append(one.what)
+    for reason, names in by_reason.items():
+        console.print(f"not run: {', '.join(names)}: {reason}", style="yellow", markup=False)
 
 
 def _print_record(console: Console, record: RunRecord) -> None:

@@ -122,7 +122,10 @@ def open_all(run: Run, *, strict: bool) -> None:
     wanted = {model for task in run.suite.tasks for model in run.suite.models_of(task)}
     for name, source in run.suite.models.items():
         if name in wanted:
-            run.models[name] = _open(partial(_create, MODELS, source), strict)
+            model = _open(partial(_create, MODELS, source), strict)
+            run.models[name] = model
+            if isinstance(model, NotOpened):
+                run.not_run.append(schema.NotRun(what=name, reason=model.reason))
 
 
 def _open(create: Callable[[], Opened], strict: bool) -> Opened | NotOpened:
@@ -152,16 +155,11 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
         run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
         return
     models = {name: run.models[name] for name in run.suite.models_of(task)}
-    closed = {name: m.reason for name, m in models.items() if isinstance(m, NotOpened)}
-    run.not_run += [
-        schema.NotRun(what=f"{name} in {task_id}", reason=reason) for name, reason in closed.items()
-    ]
-    context = Context(task_id, run.embeddings, run.replicates, run.suite.suite.seed)
+    models = {name: model for name, model in models.items() if not isinstance(model, NotOpened)}
+    context = Context(task_id, run.embeddings, run.replicates, run.suite.suite.seed, strict)
     started = time.perf_counter()
     try:
-        ran = TASKS[task.task](
-            context, dataset, {n: m for n, m in models.items() if n not in closed}, **task.options
-        )
+        ran = TASKS[task.task](context, dataset, models, **task.options)
     except (DataError, ModelError) as error:
         if strict:
             raise

@@ -27,6 +27,8 @@ class Context:
     embeddings: Embeddings
     replicates: int
     seed: int
+    strict: bool = True
+    """Whether a file that the task's options name and that is nowhere is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def run_musav(
         found = predict_from_audio(models, clips, context.embeddings)
     else:
         found = AVPredictions()
-        if embeddings is not None:
-            _from_means(found, models, resolve(embeddings))
-    by_file = [one for path in predictions for one in read_predictions(resolve(path))]
-    _from_files(found, by_file)
+        if embeddings is not None and (path := _find(embeddings, context, found)):
+            _from_means(found, models, path)
+    paths = [path for name in predictions if (path := _find(name, context, found))]
+    _from_files(found, [one for path in paths for one in read_predictions(path)])
     for name in models:
         if name not in found.values and not any(one.what.startswith(name) for one in found.not_run):
             found.not_run.append(
@@ -88,6 +90,17 @@ def run_musav(
         seed=context.seed,
     )
     return Ran(_with(output, found), found.seconds)
+
+
+def _find(template: str, context: Context, found: AVPredictions) -> Path | None:
+    """Return the path of a file that a task names; a gap is noted unless that is an error."""
+    try:
+        return resolve(template)
+    except DataError as error:
+        if context.strict:
+            raise
+        found.not_run.append(NotRun(what=f"a file of {context.task_id}", reason=str(error)))
+        return None
 
 
 def _from_means(found: AVPredictions, models: Mapping[str, Any], path: Path) -> None:

@@ -181,3 +181,33 @@ def test_check_data_passes_good_data_and_names_a_fault_by_line(earmark, data):
     code, out, _ = earmark("check-data", "musav", data)
     assert code == 3
     assert "annotations.arousal.all:1" in out
+
+
+def test_fetch_lists_what_there_is_with_its_licence(earmark, tmp_path):
+    code, out, _ = earmark("fetch", "--cache", tmp_path)
+    assert code == 0
+    assert "msd-musicnn-1" in out
+    assert "CC BY-NC-SA 4.0" in out
+
+
+def test_fetch_refuses_an_unknown_name_before_any_download(earmark, tmp_path):
+    code, _, err = earmark("fetch", "msd-musicn-1", "--cache", tmp_path)
+    assert code == 3
+    assert "Did you mean msd-musicnn-1" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_is_not_taken_for_a_download(monkeypatch, tmp_path):
+    from earmark.bench.fetch_command import is_at_hand
+    from earmark.datasets.fetch import describe
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "musav").mkdir()
+    assert not is_at_hand("musav", cache=tmp_path)
+    for file in describe("musav").files:
+        path = tmp_path / "musav" / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert is_at_hand("musav", cache=tmp_path)

@@ -20,6 +20,7 @@ from earmark.reports.record_io import read, read_items
 
 RATE = 16_000
 N_CLIPS = 12
+TASK_IDS = ["av_regression-songs", "musav-musav"]
 
 MODEL = '''
 import numpy as np
@@ -123,7 +124,7 @@ def test_a_run_leaves_a_record_of_every_task_with_items_and_cards(root):
     folder, not_run = run(root)
     record = read(folder)
     assert not_run == []
-    assert [task.id for task in record.tasks] == ["av_regression-songs", "musav-musav"]
+    assert [task.id for task in record.tasks] == TASK_IDS
     regression, musav = record.tasks
     assert regression.models == ["level", "louder"]
     assert musav.models == ["guess", "loudness (baseline)"]
@@ -201,6 +202,17 @@ def test_what_is_not_at_hand_is_an_error_or_named_with_its_reason(root):
     assert read(folder).not_run == not_run
 
 
+def test_predictions_that_are_not_at_hand_are_an_error_or_a_gap(root):
+    write_suite(root, change=("/predictions.jsonl", "/elsewhere.jsonl"))
+    with pytest.raises(DataError, match=r"elsewhere\.jsonl not found"):
+        run(root)
+    folder, _ = run(root, available=True)
+    musav = read(folder).tasks[1]
+    assert musav.models == ["loudness (baseline)"]
+    (gap,) = musav.not_run
+    assert f"{root}/elsewhere.jsonl not found" in gap.reason
+
+
 def test_a_model_that_cannot_be_made_is_named_and_the_others_run(root):
     text = (root / "suite.toml").read_text()
     (root / "suite.toml").write_text(text.replace("gain = 2.0", "gian = 2.0"))
@@ -208,14 +220,14 @@ def test_a_model_that_cannot_be_made_is_named_and_the_others_run(root):
         run(root)
     folder, not_run = run(root, available=True)
     assert read(folder).tasks[0].models == ["level"]
-    assert [gap.what for gap in not_run] == ["louder in av_regression-songs"]
+    assert [gap.what for gap in not_run] == ["louder"]
 
 
 def test_where_nothing_can_run_there_is_no_record(root):
     write_suite(root, change=(str(root), "/nowhere"))
     folder, not_run = run(root, available=True)
     assert folder is None
-    assert len(not_run) == 2
+    assert [gap.what for gap in not_run] == ["level", "louder", *TASK_IDS]
     assert not (root / "runs").exists()
 
 
