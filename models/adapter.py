@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -109,13 +110,18 @@ def unit_vectors(rows: ArrayLike, *, dimension: int, of: str) -> Floats:
 def pick_device(name: str) -> torch.device:
     """Return the device called ``cpu``, ``cuda``, ``cuda:1``, ..., or for ``auto`` CUDA's if any.
 
+    Of several processes on one machine, ``auto`` gives each its own (``LOCAL_RANK``).
+
     Raises
     ------
     ModelError
         If there is no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        rank = int(os.environ.get("LOCAL_RANK", 0))
+        return torch.device("cuda", rank % torch.cuda.device_count())
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -41,6 +41,9 @@ def test_a_head_of_another_dimension_is_refused_with_both(tmp_path, weights):
 
 def test_weights_that_are_nowhere_are_a_model_error(tmp_path, monkeypatch):
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path))
+    for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)  # away from any ../shared/data
     with pytest.raises(ModelError, match="run `earmark fetch msd-musicnn-1`"):
         essentia_av(head="emomusic-msd-musicnn-2", weights=str(tmp_path))
 
