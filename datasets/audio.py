@@ -211,9 +211,13 @@ def _decode(path: Path) -> tuple[NDArray[np.float32], int, float]:
         )
     if file.format == "OGG" and not _ogg_ends(path):
         raise AudioError(path, "cut: its last Ogg page is not whole or does not end the stream")
-    peaks = np.abs(channels).max(axis=0)
-    mono: NDArray[np.float32] = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    return np.ascontiguousarray(mono), rate, float(peaks.max())
+    peak = max(-float(channels.min()), float(channels.max()))
+    # Channel by channel: NumPy's reduction along rows of two numbers is ten times slower.
+    mono = channels[:, 0].copy()
+    for other in channels.T[1:]:
+        mono += other
+    mono /= channels.shape[1]
+    return mono, rate, peak
 
 
 def _promised_frames(path: Path, kind: str, frames: int) -> tuple[float, str]:
