@@ -428,3 +428,15 @@ def test_every_real_vorbis_file_is_whole(shared_data):
     assert len(paths) == 172
     for _, clip in decode_ahead(paths, sample_rate=None, workers=2):
         assert isinstance(clip, Waveform), clip
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 192_000])
+def test_eight_channels_at_any_rate_arrive_as_one_at_the_models(tmp_path, rate):
+    seconds = np.arange(rate) / rate
+    channels = np.sin(2 * np.pi * 440 * seconds)[:, None] * np.linspace(0.1, 0.8, 8)
+    soundfile.write(tmp_path / "eight.wav", channels, rate, subtype="FLOAT")
+    heard = load(tmp_path / "eight.wav", sample_rate=16_000)
+    assert (heard.sample_rate, heard.samples.shape) == (16_000, (16_000,))
+    expected = 0.45 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    inner = slice(200, -200)  # the resampler rings at the ends
+    np.testing.assert_allclose(heard.samples[inner], expected[inner], atol=2e-3)
