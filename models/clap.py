@@ -20,12 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from earmark.datasets.audio import Waveform
 from earmark.datasets.base import first_ten
 from earmark.models.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
-    check_clips,
     check_texts,
     inference,
     pick_device,
@@ -34,7 +32,8 @@ from earmark.models.adapter import (
     warn_truncated,
 )
 from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.cropped_audio import CroppedAudio
+from earmark.models.crops import CropPolicy
 from earmark.models.pretrained import (
     pretrained_folder,
     quiet_loading,
@@ -63,12 +62,11 @@ TRAINED_ON = {
     "larger_clap_general": _LAION,
     "larger_clap_music_and_speech": _LAION,
 }
-_AT_ONCE = 8
 _TEXTS_AT_ONCE = 32
 _COMPUTED = ("position_ids", "relative_position_index", "token_type_ids")
 
 
-class CLAP:
+class CLAP(CroppedAudio):
     """A CLAP model with its processor: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
 
     def __init__(
@@ -90,21 +88,6 @@ class CLAP:
         self.sample_rate: int | None = int(self.extractor.sampling_rate)
         self.dimension = int(model.config.projection_dim)
         self._device = device
-
-    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
-        """Return unit vectors of shape ``(n_clips, dimension)``.
-
-        Raises
-        ------
-        ModelError
-            If a clip is empty, not mono, not finite or at another rate.
-        """
-        check_clips(clips, self.sample_rate)
-        with inference():
-            rows = embed_crops(
-                clips, self.crop, self._hear, dimension=self.dimension, at_once=_AT_ONCE
-            )
-        return unit_vectors(rows, dimension=self.dimension, of="clip")
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Return unit vectors of shape ``(n_texts, dimension)``.

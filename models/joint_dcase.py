@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from earmark.datasets.audio import Waveform, file_digest
+from earmark.datasets.audio import file_digest
 from earmark.datasets.base import fingerprint
 from earmark.models.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
     UNTRAINED,
-    check_clips,
     check_texts,
     inference,
     pick_device,
@@ -25,7 +24,8 @@ from earmark.models.adapter import (
     unit_vectors,
 )
 from earmark.models.base import Floats, ModelCard, ModelError, Plain
-from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.cropped_audio import CroppedAudio
+from earmark.models.crops import CropPolicy
 from earmark.models.dcase.checkpoint import load
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
@@ -38,10 +38,8 @@ CITATION = """@inproceedings{xie2022language,
   year = {2022}
 }"""
 
-_AT_ONCE = 8
 
-
-class JointDCASE:
+class JointDCASE(CroppedAudio):
     """A DCASE baseline with its words: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
 
     def __init__(
@@ -52,21 +50,6 @@ class JointDCASE:
         self.card = card
         self.sample_rate: int | None = model.config.front_end.sample_rate
         self.dimension = model.config.dimension
-
-    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
-        """Return unit vectors of shape ``(n_clips, dimension)``.
-
-        Raises
-        ------
-        ModelError
-            If a clip is empty, not mono, not finite or at another rate.
-        """
-        check_clips(clips, self.sample_rate)
-        with inference():
-            rows = embed_crops(
-                clips, self.crop, self._hear, dimension=self.dimension, at_once=_AT_ONCE
-            )
-        return unit_vectors(rows, dimension=self.dimension, of="clip")
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Return unit vectors of shape ``(n_texts, dimension)``; a text may have any length.

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from earmark.datasets.audio import Waveform, file_digest
+from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.places import resolve
 from earmark.models.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
     UNTRAINED,
-    check_clips,
     check_texts,
     inference,
     pick_device,
@@ -25,7 +24,8 @@ from earmark.models.adapter import (
     warn_truncated,
 )
 from earmark.models.base import Floats, ModelCard, ModelError, Plain
-from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.cropped_audio import CroppedAudio
+from earmark.models.crops import CropPolicy
 from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.config import preset as named_preset
 from earmark.models.tokenizers import CONTEXT_LENGTH, BPETokenizer
@@ -39,12 +39,13 @@ CITATION = """@inproceedings{manco2022contrastive,
 CLIP_VOCABULARY = "{data}/clip_bpe/bpe_simple_vocab_16e6.txt.gz"
 """Where CLIP's vocabulary is looked for if no tokeniser is given."""
 
-_AT_ONCE = 16
 _TEXTS_AT_ONCE = 64
 
 
-class JointMusCALL:
+class JointMusCALL(CroppedAudio):
     """A MusCALL model with its tokeniser: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
+
+    crops_at_once = 16
 
     def __init__(
         self,
@@ -63,21 +64,6 @@ class JointMusCALL:
         self.sample_rate: int | None = model.config.audio.sample_rate
         self.dimension = model.config.dimension
         self._device = device
-
-    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
-        """Return unit vectors of shape ``(n_clips, dimension)``.
-
-        Raises
-        ------
-        ModelError
-            If a clip is empty, not mono, not finite or at another rate.
-        """
-        check_clips(clips, self.sample_rate)
-        with inference():
-            rows = embed_crops(
-                clips, self.crop, self._hear, dimension=self.dimension, at_once=_AT_ONCE
-            )
-        return unit_vectors(rows, dimension=self.dimension, of="clip")
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Return unit vectors of shape ``(n_texts, dimension)``.

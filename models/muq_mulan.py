@@ -20,10 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from earmark.datasets.audio import Waveform
 from earmark.models.adapter import (
     RESAMPLER,
-    check_clips,
     check_texts,
     inference,
     pick_device,
@@ -32,7 +30,8 @@ from earmark.models.adapter import (
     warn_truncated,
 )
 from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.cropped_audio import CroppedAudio
+from earmark.models.crops import CropPolicy
 from earmark.models.pretrained import (
     pretrained_folder,
     quiet_loading,
@@ -54,8 +53,10 @@ MAX_TOKENS = 512
 """Of XLM-RoBERTa, with start and end."""
 
 
-class MuQMuLanModel:
+class MuQMuLanModel(CroppedAudio):
     """MuQ-MuLan: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
+
+    crops_at_once = 1
 
     def __init__(
         self, model: Any, *, crop: CropPolicy, card: ModelCard, device: torch.device
@@ -66,19 +67,6 @@ class MuQMuLanModel:
         self.sample_rate: int | None = int(model.sr)
         self.dimension = int(model.config.mulan.dim_latent)
         self._device = device
-
-    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
-        """Return unit vectors of shape ``(n_clips, dimension)``.
-
-        Raises
-        ------
-        ModelError
-            If a clip is empty, not mono, not finite or at another rate.
-        """
-        check_clips(clips, self.sample_rate)
-        with inference():
-            rows = embed_crops(clips, self.crop, self._hear, dimension=self.dimension, at_once=1)
-        return unit_vectors(rows, dimension=self.dimension, of="clip")
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Return unit vectors of shape ``(n_texts, dimension)``.
