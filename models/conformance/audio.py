@@ -16,7 +16,7 @@ from earmark.models.conformance.results import Check, CheckFailed, NotApplicable
 from earmark.models.conformance.sounds import INSTRUMENTS, octaves, play, sawtooth
 
 SECONDS = 3.0
-MIXED_SECONDS = (3.0, 0.5, 1.7, 11.0, 5.0, 0.9)
+MIXED_SECONDS = (3.0, 0.5, 11.0, 1.7, 0.9)
 LEVELS_DB = (-1.0, -20.0, -6.0, -40.0, -12.0, -60.0, -3.0, -30.0)
 """Peaks: a maximum taken over the batch shows on the quiet clips."""
 OWN_RATES = (44_100, 22_050)
@@ -71,7 +71,7 @@ def listening_checks(output: Output[Waveform], sample_rate: object, *, seed: int
             partial(output.survives, waveform(VERY_SHORT_SECONDS)),
             kept,
         ),
-        Check(f"{output.name}.very_long", partial(output.survives, output.very_long), kept),
+        Check(f"{output.name}.very_long", output.survives_very_long, kept),
     ]
 
 

@@ -64,6 +64,10 @@ def capabilities_of(model: Any, *, seed: int) -> Capabilities:
             listener = getattr(model, "embedder", None) if name == "head" else owners[name]
             found.sample_rates[name] = getattr(listener, "sample_rate", _NOTHING)
             found.audio[name] = _listening(name, owners[name], found.sample_rates[name], seed=seed)
+    if "patches" in found.audio:  # the network itself; av and head only read what it gives
+        for name in ("av", "head"):
+            if name in found.audio:
+                found.audio[name].very_long = None
     return found
 
 

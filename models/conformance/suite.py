@@ -15,7 +15,8 @@ from earmark.models.conformance.audio import listening_checks
 from earmark.models.conformance.av import av_checks, head_checks
 from earmark.models.conformance.capabilities import capabilities_of
 from earmark.models.conformance.cards import card_checks
-from earmark.models.conformance.outputs import Output, kept_rng, output_checks
+from earmark.models.conformance.outputs import Output
+from earmark.models.conformance.properties import output_checks
 from earmark.models.conformance.results import (
     Check,
     CheckFailed,
@@ -25,6 +26,7 @@ from earmark.models.conformance.results import (
     judge,
     one_line,
 )
+from earmark.models.conformance.side_effects import kept_rng
 from earmark.models.conformance.text import reading_checks
 from earmark.models.conformance.twins import twin_checks
 
@@ -64,7 +66,7 @@ def check(
     checks = card_checks(card)
     for name, output in can.audio.items():
         checks += output_checks(output)
-        if not (name == "head" and "av" in can.audio):  # which heard the same
+        if not (name == "head" and "av" in can.audio):  # which hears through the same patches
             checks += listening_checks(output, can.sample_rates[name], seed=seed)
         if name == "audio":
             checks.append(_toy_check(output, can.text.get("text"), seed=seed))

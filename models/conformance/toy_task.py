@@ -36,8 +36,8 @@ CLASSES: tuple[tuple[Instrument, str], ...] = (
     (bass_line, "a low bass line"),
     (bells, "a melody of high bells"),
 )
-N_EACH = 8
-SECONDS = 4.0
+N_EACH = 6
+SECONDS = 3.0
 N_PERMUTATIONS = 999
 SIGNIFICANT = 0.01
 

@@ -12,10 +12,12 @@ import pytest
 import torch
 from honest_models import CARD, Feels, Head, Hears, Patches, Reads, bands, failures, statuses, unit
 from process_faults import CannotBeMadeTwice, EndsItsProcess, HasACardAProcess, HasAVectorAProcess
+from scipy.spatial.distance import pdist
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.conformance import check
+from earmark.models.conformance.outputs import deviation, mean_pairwise_cosine
 
 
 @pytest.mark.parametrize("model", [Hears, Reads, Feels, Patches, Head])
@@ -114,6 +116,22 @@ def test_progress_is_told_check_by_check():
     told = []
     results = check(Reads(), progress=lambda done, total, what: told.append((done, total, what)))
     assert told == [(n + 1, len(results), "checks") for n in range(len(results))]
+
+
+def test_a_deviation_is_the_largest_distance_over_the_largest_length():
+    expected = [np.array([3.0, 4.0]), np.array([0.0, 1.0])]
+    found = [np.array([3.0, 4.0]), np.array([0.5, 1.0])]
+    np.testing.assert_allclose(deviation(found, expected), [0, 0.1], atol=1e-12)
+    patches = [np.array([[3.0, 4.0], [0.0, 1.0]])]
+    moved = [patches[0] + [[0.0, 0.0], [0.0, 1.0]]]
+    np.testing.assert_allclose(deviation(moved, patches), [0.2], atol=1e-12)
+    assert deviation([np.ones(3)], [np.ones(2)]) == [np.inf]
+
+
+def test_the_mean_pairwise_cosine_is_scipys():
+    rows = np.random.default_rng(0).normal(size=(7, 5))
+    expected = 1 - pdist(rows, "cosine").mean()
+    assert mean_pairwise_cosine(rows) == pytest.approx(expected, abs=1e-12)
 
 
 # The same model made again

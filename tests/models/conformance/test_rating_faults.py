@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from honest_models import CARD, Feels, Head, Patches, failures
+from honest_models import CARD, Feels, Head, Patches, failures, statuses
 
 from earmark.models.base import ModelError
 
@@ -108,6 +108,25 @@ class HearsOtherwiseThanItsPatches(Head):
 )
 def test_a_fault_of_patches_fails_under_its_name(model, names):
     assert failures(model()) == names
+
+
+def test_a_head_without_an_embedder_or_means_is_told_so():
+    class Headless(Head):
+        predict_av_from_means = None
+        predict_av = Feels.predict_av
+
+        def predict_av_from_patches(self, patches):
+            return patches.mean(axis=0)[:2]
+
+    without_means = statuses(Headless())["head.means"]
+    assert (without_means.status, "ModelError if not affine" in without_means.detail) == (
+        "fail",
+        True,
+    )
+    model = Headless()
+    del model.embedder
+    found = statuses(model)["head.shape"]
+    assert (found.status, "no attribute 'embedder'" in found.detail) == ("fail", True)
 
 
 def test_a_head_that_is_not_affine_may_refuse_means():

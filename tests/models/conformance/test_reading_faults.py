@@ -27,6 +27,17 @@ class RaisesOnAnEmptyText(Reads):
         return super().counts(text) + 0 * ord(text.strip()[0])
 
 
+class SkipsAnEmptyText(Reads):
+    def embed_text(self, texts):
+        return super().embed_text([text for text in texts if text.strip()] or ["a", "b"])
+
+
+class HasAWiderVectorForAnEmptyText(Reads):
+    def embed_text(self, texts):
+        rows = super().embed_text(texts)
+        return rows if texts[0].strip() else np.pad(rows, ((0, 0), (0, 1)))
+
+
 class ReadsASCIIOnly(Reads):
     def counts(self, text):
         return super().counts(text.encode("ascii").decode())
@@ -69,6 +80,8 @@ class HasANormOfTwo(Reads):
         (ReadsNothing, {"not_collapsed"}),
         (BreaksOnAnEmptyText, {"empty"}),
         (RaisesOnAnEmptyText, {"empty"}),
+        (SkipsAnEmptyText, {"empty"}),
+        (HasAWiderVectorForAnEmptyText, {"empty"}),
         (ReadsASCIIOnly, {"unicode"}),
         (TruncatesInSilence, {"truncation"}),
         (CannotReadLongTexts, {"very_long"}),
