@@ -21,7 +21,6 @@ from earmark.models.base import Floats, ModelError
 
 RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
 """What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
-UNTRAINED = "untrained"
 """The digest of a card whose weights have learned nothing."""
 UNKNOWN_TRAINING = (
     "What these weights were trained on is not stated (option training_datasets): no "

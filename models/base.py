@@ -18,6 +18,9 @@ from earmark.datasets.audio import Waveform
 Floats = NDArray[np.float32]
 Plain = str | int | float | bool
 
+UNTRAINED = "untrained"
+"""The weights digest of a model without trained weights."""
+
 
 class ModelError(ValueError):
     """A model, its weights or what it was given is not as expected; the message names the mend."""
@@ -31,7 +34,7 @@ class ModelCard:
     version: str
     """Of the adapter: raised whenever the same weights would give other numbers."""
     weights_digest: str
-    """sha256 of every weights file, in hexadecimal; ``untrained`` where there are none."""
+    """sha256 of every weights file, in hexadecimal; :data:`UNTRAINED` where there are none."""
     licence: str
     citation: str
     """BibTeX."""

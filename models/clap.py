@@ -132,6 +132,17 @@ class CLAP(CroppedAudio):
         )
 
 
+def _check_fusion(model: Any, extractor: Any, folder: Path) -> None:
+    """Hold the extractor's channels (4 with feature fusion, else 1) against the model's."""
+    wanted = bool(model.config.audio_config.enable_fusion)
+    if wanted != (extractor.truncation == "fusion"):
+        raise ModelError(
+            f"clap: {folder}: the model's enable_fusion is {wanted}, but its "
+            f"preprocessor_config.json says truncation {extractor.truncation!r}; expected "
+            f"{'fusion' if wanted else 'rand_trunc'!r}: take both files of one checkpoint"
+        )
+
+
 def clap(
     *,
     weights: str,
@@ -174,6 +185,7 @@ def clap(
     extractor = processor.feature_extractor
     policy = CropPolicy.parse(crop, seconds=extractor.max_length_s, short="left short")
     _check_fits(policy, extractor)
+    _check_fusion(model, extractor, folder)
     limit = min(max_tokens, _longest_text(model, processor.tokenizer))
     if limit < 3:
         raise ModelError(f"clap: max_tokens is {max_tokens}, expected at least 3")

@@ -16,14 +16,13 @@ from earmark.datasets.base import fingerprint
 from earmark.models.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
-    UNTRAINED,
     check_texts,
     inference,
     pick_device,
     read_texts,
     unit_vectors,
 )
-from earmark.models.base import Floats, ModelCard, ModelError, Plain
+from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
 from earmark.models.cropped_audio import CroppedAudio
 from earmark.models.crops import CropPolicy
 from earmark.models.dcase.checkpoint import load

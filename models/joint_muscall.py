@@ -16,14 +16,13 @@ from earmark.datasets.places import resolve
 from earmark.models.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
-    UNTRAINED,
     check_texts,
     inference,
     pick_device,
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.base import Floats, ModelCard, ModelError, Plain
+from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
 from earmark.models.cropped_audio import CroppedAudio
 from earmark.models.crops import CropPolicy
 from earmark.models.muscall import MusCALL, MusCALLConfig

@@ -282,3 +282,12 @@ def test_settings_make_another_card(folder, tmp_path):
     card, own = build(other).card, build(folder).card
     assert card != own and card.weights_digest == own.weights_digest
     assert card.preprocessing["short_crops"] == "pad, to 1 s"
+
+
+def test_settings_of_a_fused_model_do_not_fit_an_unfused_one(folder, fused, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(folder, mixed)
+    for settings in fused.glob("*processor_config.json"):
+        shutil.copy(settings, mixed)
+    with pytest.raises(ModelError, match=r"enable_fusion is False.*'fusion'.*'rand_trunc'"):
+        build(mixed)
