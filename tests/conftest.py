@@ -8,6 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing on a busy machine. CI tries the same examples each time, so
+# that a failure is the change's; a developer's runs look for new ones.
+settings.register_profile("earmark", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("earmark")
 
 ROOT = Path(__file__).resolve().parent.parent
 
