@@ -1,6 +1,7 @@
 """GTZAN: clips and labels from the file names, and every misnamed file named."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,85 @@ def test_the_real_excerpts_are_321_in_ten_genres(shared_data):
     counts = Counter(clip.label for clip in opened.clips)
     assert [counts[genre] for genre in gtzan.GENRES] == [25, 66, 50, 27, 15, 41, 18, 21, 22, 36]
     assert all(clip.path.name == f"{clip.id}.flac" for clip in opened.clips)
+
+
+def filtered(partition):
+    return [name for name, part in gtzan.fault_filtered().items() if part == partition]
+
+
+def as_files(names):
+    return [f"genres/{name.partition('.')[0]}/{name}.wav" for name in names]
+
+
+def test_the_fault_filtered_lists_have_the_published_sizes_and_do_not_overlap():
+    sizes = Counter(gtzan.fault_filtered().values())
+    assert sizes == {"train": 443, "valid": 197, "test": 290}
+    genres = Counter(name.partition(".")[0] for name in filtered("test"))
+    assert [genres[g] for g in gtzan.GENRES] == [31, 31, 30, 29, 27, 27, 27, 30, 26, 32]
+    assert gtzan.fault_filtered()["jazz.00054"] == "train"
+
+
+@pytest.mark.parametrize("partition", ["train", "valid", "test"])
+def test_the_fault_filtered_lists_are_those_of_torchaudio(partition):
+    torchaudio_gtzan = pytest.importorskip("torchaudio.datasets.gtzan")
+    assert set(filtered(partition)) == set(getattr(torchaudio_gtzan, f"filtered_{partition}"))
+
+
+@pytest.mark.parametrize("partition", ["train", "valid", "test"])
+def test_the_fault_filtered_lists_are_those_of_their_authors(shared_data, partition):
+    lines = (shared_data / "gtzan" / f"{partition}_filtered.txt").read_text().split()
+    assert sorted(filtered(partition)) == sorted(Path(line).stem for line in lines)
+
+
+def test_a_partition_holds_its_clips_and_no_others(tmp_path):
+    root = touch(tmp_path, *as_files(gtzan.fault_filtered()), "genres/pop/pop.00015.wav")
+    assert "pop.00015" not in gtzan.fault_filtered()
+    opened = gtzan.load(root, split="fault-filtered", partition="test")
+    assert [clip.id for clip in opened.clips] == sorted(filtered("test"))
+    assert set(opened.partitions) == {"test"}
+    assert any("test: 290 of 290 clips are there: blues 31" in n for n in opened.card.notes)
+    assert gtzan.validate(root, split="fault-filtered") == []
+    every = gtzan.load(root, split="fault-filtered")
+    assert Counter(every.partitions) == {"train": 443, "valid": 197, "test": 290}
+    assert every.partitions == tuple(gtzan.fault_filtered()[clip.id] for clip in every.clips)
+    whole = gtzan.load(root)
+    assert (whole.split, set(whole.partitions)) == ("all", {None})
+    assert len({opened.fingerprint, every.fingerprint, whole.fingerprint}) == 3
+
+
+def test_a_split_that_lacks_clips_is_refused_unless_they_are_dropped(tmp_path):
+    names = filtered("valid")
+    root = touch(tmp_path, *as_files(names[2:]))
+    options = {"split": "fault-filtered", "partition": "valid"}
+    with pytest.raises(DataError, match=rf"2 of the 197 clips .*{names[0]}, {names[1]}; missing="):
+        gtzan.load(root, **options)
+    assert len(gtzan.validate(root, **options)) == 1
+    opened = gtzan.load(root, **options, missing="drop")
+    assert len(opened.clips) == 195
+    assert any("valid: 195 of 197 clips" in note for note in opened.card.notes)
+    with pytest.raises(DataError, match="none of the fault-filtered split's clips is there"):
+        gtzan.load(root, split="fault-filtered", partition="test", missing="drop")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "filtered"}, "no split 'filtered'; expected one of all, fault-filtered"),
+        ({"split": "fault-filtered", "partition": "dev"}, "no partition 'dev'"),
+        ({"partition": "test"}, "split 'all' has no partition, got 'test'"),
+        ({"missing": "ignore"}, "no missing 'ignore'; expected one of error, drop"),
+    ],
+)
+def test_an_unknown_option_is_named_with_those_that_exist(tmp_path, options, message):
+    root = touch(tmp_path, "genres/pop/pop.00001.wav")
+    with pytest.raises(DataError, match=message):
+        gtzan.load(root, **options)
+
+
+def test_of_the_real_excerpts_those_of_the_test_partition_are_dropped_to(shared_data):
+    root = shared_data / "gtzan_excerpts"
+    opened = gtzan.load(root, split="fault-filtered", partition="test", missing="drop")
+    there = {clip.id for clip in gtzan.load(root).clips}
+    assert {clip.id for clip in opened.clips} == there & set(filtered("test"))
+    with pytest.raises(DataError, match="of the 290 clips of the split are not there"):
+        gtzan.load(root, split="fault-filtered", partition="test")
