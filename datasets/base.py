@@ -87,6 +87,25 @@ class RatedClips:
     """Digest of ids and ratings; two sets of the same name but other content differ here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Clips with any number of tags each, whatever set they come from."""
+
+    card: DatasetCard
+    clips: Sequence[Clip]
+    tags: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    """Shape ``(n_clips, n_tags)``: 1 where the clip has the tag, else 0."""
+    split: str
+    """The named variant and the partition, e.g. ``won2020/test``."""
+    partitions: tuple[str, ...]
+    """Of each clip."""
+    rule: str
+    """In words: which clips are in the split, and what is resampled together."""
+    fingerprint: str
+    """Digest of ids, partitions, units, tags and labels."""
+
+
 def fingerprint(parts: Iterable[str]) -> str:
     """Return the sha256 of the parts, each on its own line, as 64 hexadecimal digits.
 

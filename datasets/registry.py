@@ -146,6 +146,7 @@ DATASETS = Registry(
     {
         "musav": "earmark.datasets.musav:load",
         "gtzan": "earmark.datasets.gtzan:load",
+        "magnatagatune": "earmark.datasets.magnatagatune:load",
         "rated-folder": "earmark.datasets.av_ratings:load_rated_folder",
     },
 )
