@@ -11,6 +11,7 @@ Functions
 ---------
 * :func:`unit_sums`: column sums of each unit.
 * :func:`resample_sums`: column sums of each bootstrap replicate.
+* :func:`draw_counts`: how often each replicate draws a unit, for scores that are no sums.
 * :func:`percentile_interval`: the interval between two quantiles of a score's replicates.
 * :func:`estimate_ratio`: a ratio of two sums (an accuracy) with its interval.
 
@@ -172,18 +173,28 @@ def _sums_over_distinct_rows(
 
 
 def _sums_over_units(sums: Floats, replicates: int, rng: np.random.Generator) -> Floats:
-    n_units = len(sums)
-    # Narrow indices are drawn faster; the bound is exclusive, so 2**16 units still fit.
-    width = np.uint16 if n_units <= 2**16 else np.uint32 if n_units <= 2**32 else np.uint64
     per_block = rows_at_once(sums)
     result = np.empty((replicates, sums.shape[1]))
     for start in range(0, replicates, per_block):
         block = result[start : start + per_block]
-        drawn = rng.integers(n_units, size=(len(block), n_units), dtype=width)
-        cells = drawn + np.arange(len(block))[:, None] * n_units
-        counts = np.bincount(cells.ravel(), minlength=block.shape[0] * n_units)
-        block[:] = counts.reshape(len(block), n_units).astype(np.float64) @ sums
+        block[:] = draw_counts(len(sums), replicates=len(block), rng=rng) @ sums
     return result
+
+
+def draw_counts(n_units: int, *, replicates: int, rng: np.random.Generator) -> Floats:
+    """Return how often each unit is drawn in a replicate, shape ``(replicates, n_units)``.
+
+    Every row sums to ``n_units``. For scores that are no function of column sums (a ranking's).
+
+    >>> draw_counts(3, replicates=2, rng=np.random.default_rng(0)).sum(axis=1)
+    array([3., 3.])
+    """
+    # Narrow indices are drawn faster; the bound is exclusive, so 2**16 units still fit.
+    width = np.uint16 if n_units <= 2**16 else np.uint32 if n_units <= 2**32 else np.uint64
+    drawn = rng.integers(n_units, size=(replicates, n_units), dtype=width)
+    cells = drawn + np.arange(replicates)[:, None] * n_units
+    counts = np.bincount(cells.ravel(), minlength=replicates * n_units)
+    return counts.reshape(replicates, n_units).astype(np.float64)
 
 
 def rows_at_once(sums: Floats) -> int:

@@ -1,0 +1,386 @@
+"""How often a model names a clip's one class: genre, instrument, emotion quadrant.
+
+Conventions
+-----------
+Truth is one class a clip, as an index into the vocabulary (:func:`encode`); a model gives scores
+``(n_items, n_classes)`` of any scale. Classes with exactly equal scores are ordered by chance,
+and an item's outcome is the expectation over that: a constant scorer has an accuracy of exactly
+1 / n_classes. A prediction without scores is a matrix of ones and zeros (:func:`one_hot`).
+
+A class without items has no recall. Balanced accuracy and macro F1 are means over the *present*
+classes (in a bootstrap replicate: those present in it), so that models are averaged over the
+same classes whatever they predict. All metrics are functions of sums over items
+(:func:`counts`), so one resampling of these gives the interval of each. With ties, precision
+and F1 are those of the expected counts.
+
+Metrics
+-------
+* :func:`validate`, :func:`assign`, :func:`top_k_credit`: the per-item outcomes.
+* :func:`confusion_matrix`: items by class and predicted class.
+* :func:`from_sums`: accuracy, balanced accuracy and macro F1; :func:`per_class`: precision,
+  recall and F1 of each class.
+* :func:`evaluate`: all of them with intervals and chance; :func:`compare`: models paired.
+
+References
+----------
+.. [1] K. H. Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010.
+.. [2] J. Opitz and S. Burst, "Macro F1 and macro F1", arXiv:1911.03347, 2019: the mean of the
+       classes' F1, not the F1 of the means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from earmark.bench.metrics import comparisons
+from earmark.bench.metrics.base import Floats, Metric
+from earmark.bench.metrics.statistics import (
+    LEVEL,
+    REPLICATES,
+    Estimate,
+    percentile_interval,
+    ratio,
+    resample_sums,
+    unit_sums,
+)
+
+ACCURACY = Metric("accuracy", higher_is_better=True, lower=0.0, upper=1.0, chance=None)
+BALANCED_ACCURACY = Metric(
+    "balanced_accuracy", higher_is_better=True, lower=0.0, upper=1.0, chance=None
+)
+MACRO_F1 = Metric("macro_f1", higher_is_better=True, lower=0.0, upper=1.0, chance=None)
+METRICS = (ACCURACY, BALANCED_ACCURACY, MACRO_F1)
+
+
+def encode(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.intp]:
+    """Return each label as its index in the vocabulary, shape ``(n_items,)``.
+
+    >>> encode(["rock", "jazz"], ["jazz", "rock"])
+    array([1, 0])
+
+    Raises
+    ------
+    ValueError
+        If a label is outside the vocabulary, or a class is in it twice; the message names them.
+    """
+    place = {name: index for index, name in enumerate(classes)}
+    if len(place) != len(classes):
+        twice = next(name for name in classes if list(classes).count(name) > 1)
+        raise ValueError(f"class {twice!r} is in the vocabulary more than once")
+    strange = sorted({str(label) for label in labels if label not in place})
+    if strange:
+        known = ", ".join(repr(name) for name in list(classes)[:20])
+        raise ValueError(
+            f"{len(strange)} labels are outside the vocabulary: "
+            f"{', '.join(repr(label) for label in strange[:10])}; expected one of {known}"
+            + (f" and {len(classes) - 20} more" if len(classes) > 20 else "")
+        )
+    return np.array([place[label] for label in labels], dtype=np.intp)
+
+
+def validate(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.intp], Floats]:
+    """Return truth ``(n_items,)`` and scores ``(n_items, n_classes)``.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there is no item or fewer than two classes, a truth is no index of a
+        class, or a score is not finite; the message names the first such item.
+    """
+    given, guess = np.asarray(truth), np.asarray(scores, np.float64)
+    if given.ndim != 1 or guess.ndim != 2 or len(given) != len(guess):
+        raise ValueError(
+            f"expected truth (n_items,) and scores (n_items, n_classes), got shapes "
+            f"{given.shape} and {guess.shape}"
+        )
+    if not len(given) or guess.shape[1] < 2:
+        raise ValueError(
+            f"classification needs at least 1 item and 2 classes, got {guess.shape[0]} and "
+            f"{guess.shape[1]}"
+        )
+    if given.dtype.kind not in "iu":
+        raise ValueError(f"truth must be indices of classes (see encode), got {given.dtype}")
+    strange = (given < 0) | (given >= guess.shape[1])
+    if strange.any():
+        item = int(np.flatnonzero(strange)[0])
+        raise ValueError(
+            f"truth of item {item} is {given[item]}, expected 0 to {guess.shape[1] - 1}"
+        )
+    if not np.isfinite(guess).all():
+        item, class_ = np.argwhere(~np.isfinite(guess))[0]
+        raise ValueError(
+            f"score of item {item}, class {class_} is {guess[item, class_]}, "
+            f"expected a finite number"
+        )
+    return given.astype(np.intp), guess
+
+
+def one_hot(predicted: ArrayLike, n_classes: int) -> Floats:
+    """Return predicted classes ``(n_items,)`` as scores ``(n_items, n_classes)``.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is not an index from 0 to ``n_classes - 1``.
+    """
+    indices = np.asarray(predicted)
+    inside = indices.dtype.kind in "iu" and ((indices >= 0) & (indices < n_classes)).all()
+    if indices.ndim != 1 or not inside:
+        raise ValueError(
+            f"predictions must be indices (n_items,) from 0 to {n_classes - 1}, got "
+            f"{indices.dtype} of shape {indices.shape}"
+        )
+    return np.asarray(np.eye(n_classes)[indices])
+
+
+def assign(scores: ArrayLike) -> Floats:
+    """Return the share of each item that goes to each class, shape ``(n_items, n_classes)``.
+
+    All to the class with the highest score; equally to the classes that tie for it.
+
+    >>> assign([[1, 3, 2], [2, 0, 2]])
+    array([[0. , 1. , 0. ],
+           [0.5, 0. , 0.5]])
+    """
+    guess = np.asarray(scores, np.float64)
+    best = guess == guess.max(axis=1, keepdims=True)
+    return np.asarray(best / best.sum(axis=1, keepdims=True))
+
+
+def top_k_credit(truth: ArrayLike, scores: ArrayLike, *, k: int) -> Floats:
+    """Return the chance that each item's class is among the k best, shape ``(n_items,)``.
+
+    >>> top_k_credit([0, 0, 0], [[3, 2, 1], [1, 1, 2], [0, 0, 0]], k=2)
+    array([1.        , 0.5       , 0.66666667])
+
+    Raises
+    ------
+    ValueError
+        As :func:`validate`, or if k is not from 1 to the number of classes.
+    """
+    given, guess = validate(truth, scores)
+    if not 1 <= k <= guess.shape[1]:
+        raise ValueError(f"k is {k}, expected 1 to {guess.shape[1]}, the number of classes")
+    own = guess[np.arange(len(given)), given][:, None]
+    higher, tied = (guess > own).sum(axis=1), (guess == own).sum(axis=1)
+    return np.asarray(np.clip((k - higher) / tied, 0, 1))
+
+
+def counts(truth: ArrayLike, scores: ArrayLike) -> Floats:
+    """Return the columns whose sums give all metrics, ``(n_items, 3 * n_classes)``.
+
+    For each class: is the item rightly assigned to it; is it of that class; is it assigned to it.
+
+    Raises
+    ------
+    ValueError
+        As :func:`validate`.
+    """
+    given, guess = validate(truth, scores)
+    assigned, actual = assign(guess), one_hot(given, guess.shape[1])
+    return np.hstack([assigned * actual, actual, assigned])
+
+
+def confusion_matrix(truth: ArrayLike, scores: ArrayLike) -> Floats:
+    """Return how many items of each class (rows) are assigned to each class (columns).
+
+    Raises
+    ------
+    ValueError
+        As :func:`validate`.
+    """
+    given, guess = validate(truth, scores)
+    return np.asarray(one_hot(given, guess.shape[1]).T @ assign(guess))
+
+
+def per_class(sums: Floats) -> Floats:
+    """Return precision, recall and F1 of summed :func:`counts`, ``(..., n_classes, 3)``.
+
+    NaN is the precision of a class that is never assigned, the recall of one without items, and
+    the F1 of one with neither.
+    """
+    right, actual, assigned = np.split(sums, 3, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = [right / assigned, right / actual, 2 * right / (actual + assigned)]
+    return np.stack(found, axis=-1)
+
+
+def from_sums(sums: Floats, metric: Metric) -> Floats:
+    """Return a metric of summed :func:`counts` ``(..., 3 * n_classes)``.
+
+    Balanced accuracy [1]_ and macro F1 [2]_ are means over the classes with items.
+
+    Raises
+    ------
+    ValueError
+        If the metric is none of :data:`METRICS`.
+    """
+    right, actual, _ = np.split(sums, 3, axis=-1)
+    if metric == ACCURACY:
+        return np.asarray(right.sum(axis=-1) / actual.sum(axis=-1))
+    if metric not in METRICS:
+        known = ", ".join(one.name for one in METRICS)
+        raise ValueError(f"{metric.name!r} is no classification metric; known are {known}")
+    of_class = per_class(sums)[..., 1 if metric == BALANCED_ACCURACY else 2]
+    present = actual > 0
+    return np.asarray(np.sum(np.where(present, of_class, 0), axis=-1) / present.sum(axis=-1))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """How well one class is told from the others."""
+
+    support: int
+    """Items of the class."""
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """All metrics with their intervals, beside what chance would reach."""
+
+    metrics: dict[str, Estimate]
+    """By name: those of :data:`METRICS`, and ``top_<k>_accuracy``."""
+    chance: dict[str, float]
+    """What a constant scorer reaches; for macro F1 this depends on the classes' supports."""
+    per_class: dict[str, ClassScore]
+    absent: tuple[str, ...]
+    """Classes without items, over which balanced accuracy and macro F1 are not averaged."""
+    majority_class: str
+    majority_share: float
+    """The accuracy of always naming the most frequent class: a reference, not chance."""
+    confusion: Floats
+    """Items by class and assigned class, ``(n_classes, n_classes)``."""
+
+
+def evaluate(
+    truth: ArrayLike,
+    scores: ArrayLike,
+    *,
+    classes: Sequence[str],
+    top_k: Sequence[int] = (),
+    units: ArrayLike | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int,
+) -> Classification:
+    """Return all metrics of scores ``(n_items, n_classes)``, with intervals over ``units``.
+
+    Units are what was sampled together (artists, files), one label an item; None: the items.
+
+    >>> found = evaluate([0, 1], [[2, 1], [2, 1]], classes=["jazz", "rock"], seed=0)
+    >>> found.metrics["accuracy"].value, found.chance["accuracy"]
+    (0.5, 0.5)
+
+    Raises
+    ------
+    ValueError
+        As :func:`validate`, :func:`top_k_credit` and
+        :func:`~earmark.bench.metrics.statistics.resample_sums`, or if the classes are not one
+        name a column, each once.
+    """
+    given, guess = validate(truth, scores)
+    n_items, n_classes = guess.shape
+    encode([], classes)  # refuses a class named twice
+    if len(classes) != n_classes:
+        raise ValueError(f"expected {n_classes} classes, one a column, got {len(classes)}")
+    credits = [top_k_credit(given, guess, k=k)[:, None] for k in top_k]
+    sums = unit_sums(np.hstack([counts(given, guess), *credits]), units)
+    total = sums.sum(axis=0)
+    drawn = resample_sums(sums, replicates=replicates, seed=seed)
+
+    def estimate(value: float, replicated: Floats, reason: str | None = None) -> Estimate:
+        if np.isnan(value):
+            return Estimate(np.nan, None, n_items, len(sums), reason)
+        interval = percentile_interval(replicated, level=level)
+        return Estimate(float(value), interval, n_items, len(sums))
+
+    n_counts = 3 * n_classes
+    metrics, chance = {}, {}
+    support = total[n_classes : 2 * n_classes]
+    n_drawn = drawn[:, n_classes : 2 * n_classes].sum(axis=1)  # units differ in their items
+    constant = _constant_scorer(support)
+    for metric in METRICS:
+        value = float(from_sums(total[:n_counts], metric))
+        metrics[metric.name] = estimate(value, from_sums(drawn[:, :n_counts], metric))
+        chance[metric.name] = float(from_sums(constant, metric))
+    for column, k in enumerate(top_k, start=n_counts):
+        name = f"top_{k}_accuracy"
+        metrics[name] = estimate(total[column] / n_items, drawn[:, column] / n_drawn)
+        chance[name] = k / n_classes
+    value_of, drawn_of = per_class(total[:n_counts]), per_class(drawn[:, :n_counts])
+    reasons = ("never predicted", "no items", "no items, never predicted")
+    by_class = {}
+    for place, name in enumerate(classes):
+        n = int(support[place])
+        found = [
+            estimate(value_of[place, score], drawn_of[:, place, score], f"class {name!r}: {reason}")
+            for score, reason in enumerate(reasons)
+        ]
+        found[1] = replace(found[1], n=n)  # a recall rests on its class alone
+        by_class[name] = ClassScore(n, *found)
+    return Classification(
+        metrics=metrics,
+        chance=chance,
+        per_class=by_class,
+        absent=tuple(name for name, n in zip(classes, support, strict=True) if not n),
+        majority_class=classes[int(support.argmax())],
+        majority_share=float(support.max() / n_items),
+        confusion=confusion_matrix(given, guess),
+    )
+
+
+def _constant_scorer(support: Floats) -> Floats:
+    """Return the summed :func:`counts` of a model that gives all classes the same score."""
+    share = 1 / len(support)
+    assigned = np.full(len(support), support.sum() * share)
+    return np.concatenate([support * share, support, assigned])
+
+
+def compare(
+    truth: ArrayLike,
+    scores: Sequence[ArrayLike],
+    *,
+    metric: Metric,
+    k: int = 1,
+    units: ArrayLike | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int,
+) -> list[comparisons.PairedComparison]:
+    """Compare every two models by a metric of their scores, ``(n_models, n_items, n_classes)``.
+
+    With ``k`` the accuracy is that among the k best classes.
+
+    Raises
+    ------
+    ValueError
+        As :func:`validate` and :func:`earmark.bench.metrics.comparisons.compare`, if k is not 1
+        for a metric other than accuracy, or if the metric is none of :data:`METRICS`.
+    """
+    if metric != ACCURACY and k != 1:
+        raise ValueError(f"k is {k}, but {metric.name} is of the best class alone; expected 1")
+    if metric == ACCURACY:
+        credits = [top_k_credit(truth, one, k=k) for one in scores]
+        columns = [np.stack([credit, np.ones_like(credit)], axis=1) for credit in credits]
+    else:
+        columns = [counts(truth, one) for one in scores]
+    if len(columns) < 2 or len({one.shape for one in columns}) > 1:
+        raise ValueError(
+            f"expected at least 2 models with scores of the same classes, got columns of shapes "
+            f"{[one.shape for one in columns]}"
+        )
+    return comparisons.compare(
+        np.stack(columns),
+        ratio if metric == ACCURACY else lambda sums: from_sums(sums, metric),
+        units=units,
+        level=level,
+        replicates=replicates,
+        seed=seed,
+    )
