@@ -106,6 +106,38 @@ class Tagged:
     """Digest of ids, partitions, units, tags and labels."""
 
 
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """Clips with one or several captions each, whatever set they come from."""
+
+    card: DatasetCard
+    clips: Sequence[Clip]
+    captions: tuple[str, ...]
+    """Without white space at either end; those of one clip stand together."""
+    caption_ids: tuple[str, ...]
+    clip_of: NDArray[np.int64]
+    """The index into ``clips`` of each caption's clip, shape ``(n_captions,)``."""
+    split: str
+    rule: str
+    """In words: which clips and captions are in the split, and what is resampled together."""
+    fingerprint: str
+    """Digest of ids, units and captions."""
+    aspects: tuple[tuple[str, ...], ...] = ()
+    """Of each clip, short phrases beside its captions; empty where the set has none."""
+
+    def relevant(self) -> NDArray[np.int64]:
+        """Return all pairs of a caption and a clip that belong together, shape ``(n_pairs, 2)``.
+
+        Sorted by caption, then clip. A caption belongs to its own clip and to every other clip that
+        has a caption of the same words, so that no right answer is counted as wrong.
+        """
+        clips_of: dict[str, set[int]] = {}
+        for caption, clip in zip(self.captions, self.clip_of.tolist(), strict=True):
+            clips_of.setdefault(caption, set()).add(clip)
+        pairs = [(i, j) for i, text in enumerate(self.captions) for j in sorted(clips_of[text])]
+        return np.array(pairs, np.int64).reshape(-1, 2)
+
+
 def fingerprint(parts: Iterable[str]) -> str:
     """Return the sha256 of the parts, each on its own line, as 64 hexadecimal digits.
 

@@ -147,6 +147,11 @@ DATASETS = Registry(
         "musav": "earmark.datasets.musav:load",
         "gtzan": "earmark.datasets.gtzan:load",
         "magnatagatune": "earmark.datasets.magnatagatune:load",
+        "musiccaps": "earmark.datasets.captions_musiccaps:load",
+        "song-describer": "earmark.datasets.captions_song_describer:load",
+        "clotho": "earmark.datasets.captions_clotho:load",
+        "caption-manifest": "earmark.datasets.captions_manifest:load",
+        "caption-csv": "earmark.datasets.captions_csv:load",
         "rated-folder": "earmark.datasets.av_ratings:load_rated_folder",
     },
 )

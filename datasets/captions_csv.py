@@ -1,0 +1,202 @@
+"""Captions of one's own: a comma-separated table beside audio.
+
+Layout
+------
+::
+
+    captions.csv         path,caption or path,caption,split, with this header
+    <path>               the audio, relative to the folder, or to that which ``audio`` names
+
+A clip with several captions has several rows. Columns of other names are named by options. Where
+there is no column of paths, ``id_column`` names the clips, and the audio of each is the one file
+``<id>.<suffix>`` at any depth. Otherwise a clip's id is its path, or what ``id_column`` has.
+
+A path must stay below its folder: one that is absolute, has a part ``..`` or leads out through a
+link is refused. One clip in two splits is refused too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
+from earmark.datasets.captions import (
+    Missing,
+    Row,
+    Sheet,
+    assemble,
+    faults,
+    files_by_stem,
+    inside,
+    lacking,
+    one_file,
+    read_table,
+)
+
+
+def load(
+    root: Path | str,
+    *,
+    split: str | None = None,
+    table: str = "captions.csv",
+    audio: str = ".",
+    caption_column: str = "caption",
+    path_column: str | None = None,
+    id_column: str | None = None,
+    split_column: str | None = None,
+    unit_column: str | None = None,
+    missing: Missing = "error",
+    id: str | None = None,
+    title: str | None = None,
+    version: str | None = None,
+    licence: str = "",
+    citation: str = "",
+    source: str = "",
+    synthetic: bool = False,
+) -> Captioned:
+    """Open a table of captions, laid out as the module's text says; nothing is decoded.
+
+    Parameters
+    ----------
+    split
+        The rows to take, by the column of splits. None takes all.
+    path_column, split_column
+        Default: ``path`` and ``split`` where the table has them.
+    unit_column
+        What is resampled together, e.g. an artist. Default: each clip by itself.
+
+    Raises
+    ------
+    DataError
+        If an option is unknown, a column or split is absent, or :func:`validate` finds a problem.
+    """
+    sheet = _read(
+        Path(root),
+        split,
+        table,
+        audio,
+        caption_column,
+        path_column,
+        id_column,
+        split_column,
+        unit_column,
+    )
+    name = id or Path(root).resolve().name
+    card = DatasetCard(
+        id=name,
+        title=title or name,
+        version=version or "not stated",
+        licence=licence,
+        citation=citation,
+        source=source,
+        synthetic=synthetic,
+    )
+    return assemble(sheet, card, missing=missing)
+
+
+def validate(
+    root: Path | str,
+    *,
+    split: str | None = None,
+    table: str = "captions.csv",
+    audio: str = ".",
+    caption_column: str = "caption",
+    path_column: str | None = None,
+    id_column: str | None = None,
+    split_column: str | None = None,
+    unit_column: str | None = None,
+) -> list[Problem]:
+    """Return all that is wrong with the table and its audio; the options are those of ``load``.
+
+    Raises
+    ------
+    DataError
+        If the split is not in the table.
+    """
+    sheet = _read(
+        Path(root),
+        split,
+        table,
+        audio,
+        caption_column,
+        path_column,
+        id_column,
+        split_column,
+        unit_column,
+    )
+    return faults(sheet)
+
+
+def _read(
+    root: Path,
+    split: str | None,
+    table: str,
+    audio: str,
+    caption_column: str,
+    path_column: str | None,
+    id_column: str | None,
+    split_column: str | None,
+    unit_column: str | None,
+) -> Sheet:
+    place, folder = root / table, root / audio
+    header, lines, problems = read_table(place)
+    path_column = path_column or ("path" if "path" in header else None)
+    split_column = split_column or ("split" if "split" in header else None)
+    if header:
+        name = path_column or id_column or "path"
+        options = (name, caption_column, id_column, split_column, unit_column)
+        problems += lacking(place, header, [column for column in options if column])
+    of = f"captions of {root}"
+    rule = f"rows of {table}{f' with the split {split}' if split else ''}; resampled by "
+    rule += unit_column or "clip"
+    sheet = Sheet(of, place, folder, split or "all", rule, (), problems)
+    if problems:
+        return sheet
+    if split_column is not None:
+        problems += _wrong_splits(place, lines, split_column, path_column or id_column or "")
+    lines = _of_split(of, lines, split, split_column)
+    found = {} if path_column else files_by_stem(folder)
+    rows = []
+    for line, row in lines:
+        try:
+            path = (
+                inside(folder, row[path_column])
+                if path_column
+                else one_file(found, row[id_column or ""])
+            )
+        except DataError as error:
+            problems.append(Problem(place, str(error), line))
+            continue
+        name = row[id_column or path_column or ""]
+        unit = row[unit_column] or None if unit_column else None
+        rows.append(Row(line, name, row[caption_column], path, unit=unit))
+    return Sheet(of, place, folder, split or "all", rule, rows, problems)
+
+
+def _of_split(
+    of: str, lines: list[tuple[int, dict[str, str]]], split: str | None, column: str | None
+) -> list[tuple[int, dict[str, str]]]:
+    if split is None:
+        return lines
+    if column is None:
+        raise DataError(f"{of}: no column of splits, got split={split!r}; name it by split_column")
+    known = sorted({row[column] for _, row in lines} - {""})
+    if split not in known:
+        raise DataError(f"{of}: no split {split!r}; the column {column} has {', '.join(known)}")
+    return [(line, row) for line, row in lines if row[column] == split]
+
+
+def _wrong_splits(
+    place: Path, lines: list[tuple[int, dict[str, str]]], column: str, clip_column: str
+) -> list[Problem]:
+    """Return the rows without a split, and clips that are in two."""
+    problems = []
+    split_of: dict[str, str] = {}
+    for line, row in lines:
+        clip, split = row[clip_column], row[column]
+        if not split.strip():
+            problems.append(Problem(place, f"the split of {clip} is blank", line))
+        elif split_of.setdefault(clip, split) != split:
+            message = f"{clip} is in the splits {split_of[clip]} and {split}: put it in one"
+            problems.append(Problem(place, message, line))
+    return problems
