@@ -15,6 +15,9 @@ What is found out about a cut or damaged file depends on its format:
 * Ogg: a last page that is not whole or does not end the stream, pages lost in the middle.
 
 A shortfall of up to :data:`TOLERANCE_S` is let pass.
+
+NumPy's ``.npy`` is read as MusCALL's manifests have it: floats at 16 kHz, of shape ``(n_samples,)``
+or ``(2, n_samples)``. Such a file states no rate, so that one of another rate cannot be found out.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ LOUDEST_DBFS = 20.0
 """Above this peak, samples are not in [-1, 1] but on another scale, e.g. that of 16 bits."""
 TOLERANCE_S = 0.06
 """Seconds that a file may lack: two MP3 frames, or a header counted into the size of the data."""
+NPY_SAMPLE_RATE = 16_000
+"""Hz of waveforms in ``.npy``, which state none: MusCALL's convention."""
 
 _UNKNOWN_BYTES = 0x7FFF0000
 """Sizes from here on are placeholders of a program that wrote to a pipe."""
@@ -119,7 +124,8 @@ def load(path: str | Path, *, sample_rate: int | None = None) -> Waveform:
     _check_there(path)
     _decoded.add_one()
     try:
-        samples, rate, loudest_channel = _decode(path)
+        decode = _decode_npy if path.suffix.lower() == ".npy" else _decode
+        samples, rate, loudest_channel = decode(path)
     except soundfile.LibsndfileError as error:
         detail = str(error.error_string).rstrip(".") or f"libsndfile error {error.code}"
         # libsndfile's own words for an MP3 without a single frame are "File does not exist".
@@ -218,6 +224,24 @@ def _decode(path: Path) -> tuple[NDArray[np.float32], int, float]:
         mono += other
     mono /= channels.shape[1]
     return mono, rate, peak
+
+
+def _decode_npy(path: Path) -> tuple[NDArray[np.float32], int, float]:
+    try:
+        with path.open("rb") as file:
+            # A pickled object could run code.
+            channels = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise AudioError(path, f"not an array that NumPy can read: {error}") from error
+    expected = "expected floats of shape (n_samples,) or (2, n_samples)"
+    if channels.dtype.kind != "f":
+        raise AudioError(path, f"{expected}, found {channels.dtype}")
+    if channels.ndim not in (1, 2) or (channels.ndim == 2 and len(channels) != 2):
+        raise AudioError(path, f"{expected}, found shape {channels.shape}")
+    if channels.size == 0:
+        raise AudioError(path, "holds no samples")
+    mono = channels if channels.ndim == 1 else channels.mean(axis=0)
+    return mono.astype(np.float32), NPY_SAMPLE_RATE, float(np.abs(channels).max())
 
 
 def _promised_frames(path: Path, kind: str, frames: int) -> tuple[float, str]:

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from earmark.datasets import (
     captions,
@@ -15,7 +17,7 @@ from earmark.datasets import (
     captions_musiccaps,
     captions_song_describer,
 )
-from earmark.datasets.base import DataError
+from earmark.datasets.base import Captioned, Clip, DataError, DatasetCard
 from earmark.datasets.registry import DATASETS
 
 
@@ -185,6 +187,29 @@ def test_tables_that_are_absent_or_of_another_encoding_are_refused(tmp_path):
     refused(captions_csv, tmp_path, "captions.csv: no such file")
     (tmp_path / "captions.csv").write_bytes(b"path,caption\na.wav,caf\xe9\n")
     refused(captions_csv, tmp_path, "is not UTF-8 (byte 22)")
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("xyz")), min_size=1, unique=True))
+def test_relevant_pairs_are_those_of_equal_words(rows):
+    """Against the definition, pair by pair."""
+    clip_of = np.array([clip for clip, _ in rows])
+    opened = Captioned(
+        card=DatasetCard("a", "a", "1", "", "", ""),
+        clips=[Clip(str(i), None) for i in range(5)],
+        captions=tuple(text for _, text in rows),
+        caption_ids=tuple(map(str, range(len(rows)))),
+        clip_of=clip_of,
+        split="all",
+        rule="",
+        fingerprint="",
+    )
+    pairs = [
+        [i, clip]
+        for i, (_, text) in enumerate(rows)
+        for clip in range(5)
+        if any(other == clip and same == text for other, same in rows)
+    ]
+    assert opened.relevant().tolist() == pairs
 
 
 # Paths.
