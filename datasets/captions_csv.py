@@ -17,6 +17,7 @@ link is refused. One clip in two splits is refused too.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
@@ -70,17 +71,8 @@ def load(
     DataError
         If an option is unknown, a column or split is absent, or :func:`validate` finds a problem.
     """
-    sheet = _read(
-        Path(root),
-        split,
-        table,
-        audio,
-        caption_column,
-        path_column,
-        id_column,
-        split_column,
-        unit_column,
-    )
+    columns = _Columns(caption_column, path_column, id_column, split_column, unit_column)
+    sheet = _read(Path(root), split, table, audio, columns)
     name = id or Path(root).resolve().name
     card = DatasetCard(
         id=name,
@@ -113,63 +105,62 @@ def validate(
     DataError
         If the split is not in the table.
     """
-    sheet = _read(
-        Path(root),
-        split,
-        table,
-        audio,
-        caption_column,
-        path_column,
-        id_column,
-        split_column,
-        unit_column,
-    )
+    columns = _Columns(caption_column, path_column, id_column, split_column, unit_column)
+    sheet = _read(Path(root), split, table, audio, columns)
     return faults(sheet)
 
 
-def _read(
-    root: Path,
-    split: str | None,
-    table: str,
-    audio: str,
-    caption_column: str,
-    path_column: str | None,
-    id_column: str | None,
-    split_column: str | None,
-    unit_column: str | None,
-) -> Sheet:
+@dataclass(frozen=True)
+class _Columns:
+    """The names of a table's columns; None where there is none."""
+
+    caption: str
+    path: str | None
+    id: str | None
+    split: str | None
+    unit: str | None
+
+    def found_in(self, header: list[str]) -> _Columns:
+        """Fill in the columns that are known by their names."""
+        path = self.path or ("path" if "path" in header else None)
+        return replace(
+            self, path=path, split=self.split or ("split" if "split" in header else None)
+        )
+
+    @property
+    def clip(self) -> str:
+        """The one that names the clips."""
+        return self.id or self.path or "path"
+
+    def needed(self) -> list[str]:
+        names = (self.path or self.clip, self.caption, self.id, self.split, self.unit)
+        return list(dict.fromkeys(name for name in names if name))
+
+
+def _read(root: Path, split: str | None, table: str, audio: str, columns: _Columns) -> Sheet:
     place, folder = root / table, root / audio
     header, lines, problems = read_table(place)
-    path_column = path_column or ("path" if "path" in header else None)
-    split_column = split_column or ("split" if "split" in header else None)
+    columns = columns.found_in(header)
     if header:
-        name = path_column or id_column or "path"
-        options = (name, caption_column, id_column, split_column, unit_column)
-        problems += lacking(place, header, [column for column in options if column])
+        problems += lacking(place, header, columns.needed())
     of = f"captions of {root}"
     rule = f"rows of {table}{f' with the split {split}' if split else ''}; resampled by "
-    rule += unit_column or "clip"
-    sheet = Sheet(of, place, folder, split or "all", rule, (), problems)
-    if problems:
-        return sheet
-    if split_column is not None:
-        problems += _wrong_splits(place, lines, split_column, path_column or id_column or "")
-    lines = _of_split(of, lines, split, split_column)
-    found = {} if path_column else files_by_stem(folder)
-    rows = []
-    for line, row in lines:
-        try:
-            path = (
-                inside(folder, row[path_column])
-                if path_column
-                else one_file(found, row[id_column or ""])
-            )
-        except DataError as error:
-            problems.append(Problem(place, str(error), line))
-            continue
-        name = row[id_column or path_column or ""]
-        unit = row[unit_column] or None if unit_column else None
-        rows.append(Row(line, name, row[caption_column], path, unit=unit))
+    rule += columns.unit or "clip"
+    rows: list[Row] = []
+    if not problems:
+        if columns.split is not None:
+            problems += _wrong_splits(place, lines, columns.split, columns.clip)
+        lines = _of_split(of, lines, split, columns.split)
+        found = {} if columns.path else files_by_stem(folder)
+        for line, row in lines:
+            name = row[columns.clip]
+            try:
+                path = inside(folder, row[columns.path]) if columns.path else one_file(found, name)
+            except DataError as error:
+                problems.append(Problem(place, str(error), line))
+                continue
+            unit = row[columns.unit] or None if columns.unit else None
+            rows.append(Row(line, name, row[columns.caption], path, unit=unit))
     return Sheet(of, place, folder, split or "all", rule, rows, problems)
 
 

@@ -176,6 +176,11 @@ def test_a_broken_table_is_refused_with_its_line(tmp_path, rows, message):
 IDS = {"id_column": "id", "unit_column": "artist"}
 
 
+def test_one_clip_in_two_splits_is_found_by_its_id_too(tmp_path):
+    rows = [["path", "caption", "id", "split"], ["a.wav", "x", "1", "a"], ["a.wav", "y", "1", "b"]]
+    refused(captions_csv, own(tmp_path, rows), "3: 1 is in the splits a and b", id_column="id")
+
+
 def test_a_clip_with_two_files_or_two_artists_is_refused(tmp_path):
     rows = [["path", "caption", "id", "artist"], ["a.wav", "x", "1", "A"], ["b.wav", "y", "1", "B"]]
     root = own(tmp_path, rows)
