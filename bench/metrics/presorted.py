@@ -30,6 +30,8 @@ from earmark.bench.metrics.statistics import draw_counts, unit_labels
 
 # Weights held at once (1 MiB of float64, which the processor's cache keeps), and their bounds.
 _BLOCK, _FEWEST_ROWS, _MOST_ROWS = 2**17, 16, 128
+# A share of the weight that is rounding; whole counts have none.
+_NOTHING = 1e-13
 
 
 def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
@@ -74,7 +76,6 @@ class PresortedScores:
         self.labels, guess = validate(labels, scores)
         columns = zip(self.labels.T, guess.T, strict=True)
         self._thresholds = [_thresholds(truth, column) for truth, column in columns]
-        self._positive = np.ascontiguousarray(self.labels.T, np.float64)
 
     def score(self, weights: Floats) -> Floats:
         """Return ROC-AUC and average precision of weighted clips, ``(2, n_weightings, n_tags)``.
@@ -83,21 +84,23 @@ class PresortedScores:
         is NaN where no positive or no negative clip has weight.
         """
         weights = np.ascontiguousarray(weights)
-        # Each side by itself: one without weight is exactly 0, not what rounding leaves.
-        positive = self._positive @ weights
-        negative = (1 - self._positive) @ weights
-        defined = (positive > 0) & (negative > 0)
+        total = weights.sum(axis=0)
         result = np.empty((2, weights.shape[1], len(self._thresholds)))
         for tag, (spans, hits, ties) in enumerate(self._thresholds):
             found = hits @ weights
+            positive = found.sum(axis=0)
+            negative = total - positive
+            # Sums of fractions differ in the last digits, so that nothing may seem to be left.
+            defined = (positive > 0) & (negative > _NOTHING * total)
             true, seen = np.cumsum(found, axis=0), np.cumsum(spans @ weights, axis=0)
-            below = negative[tag] - seen + true
+            below = negative - seen + true
             if ties.nnz:
                 below += (ties @ weights) / 2
-            result[0, :, tag] = np.einsum("ij,ij->j", found, below)
+            outranked = np.einsum("ij,ij->j", found, below)
+            result[0, :, tag] = outranked / np.where(defined, positive * negative, np.nan)
             precision = np.divide(true, seen, out=true, where=seen > 0)
-            result[1, :, tag] = np.einsum("ij,ij->j", found, precision)
-        result /= np.where(defined, [positive * negative, positive], np.nan).transpose(0, 2, 1)
+            precise = np.einsum("ij,ij->j", found, precision)
+            result[1, :, tag] = precise / np.where(defined, positive, np.nan)
         return result
 
 
