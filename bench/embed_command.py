@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from earmark.bench.embeddings import Embeddings
-from earmark.bench.runner import NotOpened, Run, check_tasks, open_all
+from earmark.bench.runner import Run, check_tasks, open_all
 from earmark.bench.store import Store
 from earmark.bench.suite import read_suite
 from earmark.bench.tasks.registry import heard_clips
@@ -67,11 +67,8 @@ def _embed(path: Path, embeddings: Embeddings) -> int:
     open_all(run, strict=True)
     heard: set[str] = set()
     for task in suite.tasks:
-        dataset = run.datasets[task.dataset]
         models = {name: run.models[name] for name in suite.models_of(task)}
-        if isinstance(dataset, NotOpened) or not models:
-            continue
-        clips = heard_clips(task.task, dataset, **task.options)
+        clips = heard_clips(task.task, run.datasets[task.dataset], **task.options)
         found = predict_from_audio(models, clips, embeddings)
         heard.update(clip for values in found.values.values() for clip in values)
     return len(heard)

@@ -92,9 +92,9 @@ def evaluate(
     scores: list[Score] = []
     comparisons: list[Comparison] = []
     groups: list[Group] = []
-    for truth in truths:
-        outcomes = judge_all(truth, values)
-        found = score_dimension(truth, outcomes, replicates=replicates, seed=seed)
+    outcomes = [_judge_all(truth, values) for truth in truths]
+    for truth, judged in zip(truths, outcomes, strict=True):
+        found = score_dimension(truth, judged, replicates=replicates, seed=seed)
         for subset in truth.members:
             scores += found.scores[subset]
             comparisons += found.comparisons[subset]
@@ -118,10 +118,10 @@ def evaluate(
         ),
         warnings=warnings_of(own, truths, scale=scale, replicates=replicates, seed=seed),
     )
-    return TaskOutput(result, _items(truths, values))
+    return TaskOutput(result, _items(truths, values, outcomes))
 
 
-def judge_all(truth: Truth, values: Mapping[str, Floats]) -> dict[str, Outcomes]:
+def _judge_all(truth: Truth, values: Mapping[str, Floats]) -> dict[str, Outcomes]:
     """Return each model's outcomes on all pairs of one dimension."""
     column = DIMENSIONS.index(truth.dimension)
     return {model: truth.judge(table[:, column]) for model, table in values.items()}
@@ -208,13 +208,17 @@ def _all_tables(
     ]
 
 
-def _items(truths: Sequence[Truth], values: Mapping[str, Floats]) -> dict[str, list[Any]]:
+def _items(
+    truths: Sequence[Truth],
+    values: Mapping[str, Floats],
+    outcomes: Sequence[Mapping[str, Outcomes]],
+) -> dict[str, list[Any]]:
     names = ("model", "item", "unit", "dimension", "triplet_type", "truth", "difference", "outcome")
     columns: dict[str, list[Any]] = {name: [] for name in (*names, *SUBSETS)}
     scored = {Outcome.CORRECT: 1, Outcome.TIED: 0, Outcome.WRONG: -1}
-    for truth in truths:
+    for truth, judged in zip(truths, outcomes, strict=True):
         column = DIMENSIONS.index(truth.dimension)
-        for model, codes in judge_all(truth, values).items():
+        for model, codes in judged.items():
             value = values[model][:, column]
             difference = value[truth.song_a] - value[truth.song_b]
             columns["model"] += [model] * len(truth.pairs)

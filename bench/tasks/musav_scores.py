@@ -61,10 +61,11 @@ def score_dimension(
         for model, common in _compared(outcomes, member).items():
             columns.add((subset, model, "common"), outcomes[model], common, "half")
     columns.resample(replicates=replicates, seed=seed)
+    digests = {subset: item_digest(truth.ids[member]) for subset, member in truth.members.items()}
     return DimensionScores(
         {
             subset: [
-                _score(truth, subset, model, codes, columns, metric, ties)
+                _score(truth, subset, model, codes, columns, metric, ties, digests[subset])
                 for model, codes in outcomes.items()
                 for metric, ties in RULES
             ]
@@ -111,6 +112,7 @@ def _score(
     columns: _Columns,
     metric: Metric,
     ties: Ties,
+    digest: str,
 ) -> Score:
     member = truth.members[subset]
     counts = pairwise.agreement(codes[member], ties=ties)
@@ -128,7 +130,7 @@ def _score(
         n_items=counts.pairs,
         correct=counts.correct,
         ties=counts.tied,
-        item_digest=item_digest(truth.ids[member]),
+        item_digest=digest,
     )
 
 
