@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from earmark.bench.metrics.comparisons import PairedComparison, indistinguishabl
 from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.base import fingerprint
 from earmark.reports.record import Comparison, Group, Interval, Score, TaskResult
+
+if TYPE_CHECKING:
+    from earmark.bench.embeddings import Embeddings
 
 SIGNIFICANT = 0.05
 """Two models are told apart where Holm's corrected p-value is below this."""
@@ -29,6 +32,26 @@ class TaskOutput:
     result: TaskResult
     items: Mapping[str, list[Any]]
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every task is given besides its dataset, its models and its own options."""
+
+    task_id: str
+    embeddings: Embeddings
+    replicates: int
+    seed: int
+    strict: bool = True
+    """Whether a file that the task's options name and that is nowhere is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A task's output and what its models cost."""
+
+    output: TaskOutput
+    seconds: Mapping[str, float]
 
 
 def item_digest(ids: Iterable[str]) -> str:

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.bench.embeddings import Embeddings
 from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks import av_regression, musav
-from earmark.bench.tasks.base import TaskOutput
+from earmark.bench.tasks.base import Context, Ran, TaskOutput
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
 from earmark.datasets.base import Clip, DataError, RatedClips
 from earmark.datasets.musav import MusAV
 from earmark.datasets.places import resolve
 from earmark.models.base import ModelError
 from earmark.reports.record import NotRun
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every task is given besides its dataset, its models and its own options."""
-
-    task_id: str
-    embeddings: Embeddings
-    replicates: int
-    seed: int
-    strict: bool = True
-    """Whether a file that the task's options name and that is nowhere is an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A task's output and what its models cost."""
-
-    output: TaskOutput
-    seconds: Mapping[str, float]
 
 
 def run_musav(
