@@ -13,11 +13,9 @@ from pathlib import Path
 import typer
 
 from earmark.bench.embeddings import Embeddings
-from earmark.bench.runner import Run, check_tasks, open_all
+from earmark.bench.runner import Run, open_all, read_checked
 from earmark.bench.store import Store
-from earmark.bench.suite import read_suite
-from earmark.bench.tasks.registry import heard_clips
-from earmark.bench.tasks.sources import predict_from_audio
+from earmark.bench.tasks.registry import embed_for
 from earmark.bench.terminal import progress_bar
 
 
@@ -61,14 +59,11 @@ def _launched() -> tuple[int, int]:
 
 
 def _embed(path: Path, embeddings: Embeddings) -> int:
-    suite = read_suite(path)
-    check_tasks(suite, path)
+    suite = read_checked(path)
     run = Run(suite=suite, embeddings=embeddings, replicates=suite.suite.replicates)
     open_all(run, strict=True)
     heard: set[str] = set()
     for task in suite.tasks:
         models = {name: run.models[name] for name in suite.models_of(task)}
-        clips = heard_clips(task.task, run.datasets[task.dataset], **task.options)
-        found = predict_from_audio(models, clips, embeddings)
-        heard.update(clip for values in found.values.values() for clip in values)
+        heard |= embed_for(task.task, run.datasets[task.dataset], models, embeddings, task.options)
     return len(heard)

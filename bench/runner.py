@@ -18,8 +18,8 @@ from earmark.bench.embeddings import Embeddings
 from earmark.bench.environment import describe_environment
 from earmark.bench.store import Store
 from earmark.bench.suite import Source, Suite, SuiteError, Task, read_suite
-from earmark.bench.tasks.base import TaskOutput
-from earmark.bench.tasks.registry import TASKS, Context
+from earmark.bench.tasks.base import Context, TaskOutput
+from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.terminal import Progress
 from earmark.datasets.base import DataError, DatasetCard
 from earmark.datasets.places import resolve
@@ -79,8 +79,7 @@ def run_suite(
         If something is not as expected; with ``available`` this ends only what it concerns.
     """
     started = time.perf_counter()
-    suite = read_suite(path)
-    check_tasks(suite, Path(path))
+    suite = read_checked(path)
     run = Run(
         suite=suite,
         embeddings=Embeddings(Store(store), progress=progress),
@@ -103,8 +102,15 @@ def run_suite(
     return folder, run.not_run
 
 
-def check_tasks(suite: Suite, path: Path) -> None:
-    """Hold the suite's tasks and their options against those that are known."""
+def read_checked(path: Path | str) -> Suite:
+    """Read a suite, hold its tasks and their options against those that are known, add `random`.
+
+    Raises
+    ------
+    SuiteError
+        As `read_suite`, or if a task or an option is unknown.
+    """
+    suite = read_suite(path)
     for task in suite.tasks:
         if task.task not in TASKS:
             near = difflib.get_close_matches(task.task, TASKS, n=1)
@@ -113,6 +119,7 @@ def check_tasks(suite: Suite, path: Path) -> None:
         # The first three parameters are the runner's own.
         own = dict.fromkeys(("context", "dataset", "models"))
         check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
+    return suite.with_sentinel(AUDIO_TEXT)
 
 
 def open_all(run: Run, *, strict: bool) -> None:

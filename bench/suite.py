@@ -26,10 +26,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SENTINEL = "random"
+"""The model, and its loader, that every audio-text task is held against: it must be at chance."""
 
 
 class SuiteError(ValueError):
@@ -92,6 +96,39 @@ class Suite(_Part):
     def models_of(self, task: Task) -> list[str]:
         """Return the ids of the models that a task measures."""
         return list(self.models) if task.models is None else task.models
+
+    def with_sentinel(self, tasks: Collection[str]) -> Suite:
+        """Return the suite with the model ``random`` in every task of these kinds.
+
+        A task that has a model of the loader ``random`` stays as it is.
+
+        Raises
+        ------
+        SuiteError
+            If the suite calls another loader's model ``random``.
+        """
+        taken = self.models.get(SENTINEL)
+        held = {name for name, source in self.models.items() if source.loader == SENTINEL}
+        lacking = [
+            task for task in self.tasks if task.task in tasks and not held & {*self.models_of(task)}
+        ]
+        if not lacking:
+            return self
+        if taken is not None and taken.loader != SENTINEL:
+            raise SuiteError(
+                f"suite {self.suite.name}: models.{SENTINEL} has the loader {taken.loader!r}, but "
+                f"{SENTINEL!r} is the name of the model that audio-text tasks are held against; "
+                f"give it another name"
+            )
+        widened = [
+            task.model_copy(
+                update={"models": self.models_of(task) + [SENTINEL] * (task in lacking)}
+            )
+            for task in self.tasks
+        ]
+        return self.model_copy(
+            update={"models": {SENTINEL: Source(loader=SENTINEL)} | self.models, "tasks": widened}
+        )
 
     def id_of(self, task: Task) -> str:
         """Return the task's id, by default ``<task>-<dataset>``."""

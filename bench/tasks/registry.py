@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from earmark.bench.embeddings import Embeddings
 from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks import av_regression, musav
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
+from earmark.bench.tasks.joint import collect
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
-from earmark.datasets.base import Clip, DataError, RatedClips
+from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.musav import MusAV
 from earmark.datasets.places import resolve
 from earmark.models.base import ModelError
@@ -139,16 +142,37 @@ def _with(output: TaskOutput, found: AVPredictions) -> TaskOutput:
     return TaskOutput(result, output.items, output.arrays)
 
 
-def heard_clips(task: str, dataset: Any, *, audio: str | None = None, **_: Any) -> Sequence[Clip]:
-    """Return the clips with audio that a task listens to; ``_`` are its other options."""
+def embed_for(
+    task: str,
+    dataset: Any,
+    models: Mapping[str, Any],
+    embeddings: Embeddings,
+    options: Mapping[str, Any],
+) -> set[str]:
+    """Embed what a task needs and the store lacks; return the ids of the clips that were heard.
+
+    Raises
+    ------
+    DataError, ModelError
+        As the task itself.
+    """
+    if task in AUDIO_TEXT:
+        clips, texts = AUDIO_TEXT[task].wanted(dataset, **options)
+        return {clip.id for clip in collect(models, clips, texts, embeddings).clips}
     if task == "musav":
+        audio = options.get("audio")
         clips = dataset.clips(audio=None if audio is None else resolve(audio))
     else:
         clips = dataset.clips
-    return [clip for clip in clips if clip.path is not None]
+    found = predict_from_audio(models, [clip for clip in clips if clip.path], embeddings)
+    return {clip for values in found.values.values() for clip in values}
 
+
+AUDIO_TEXT: Mapping[str, ModuleType] = {}
+"""Tasks on vectors of clips and texts, which are held against the model ``random``."""
 
 TASKS: Mapping[str, Callable[..., Ran]] = {
     "av_regression": run_av_regression,
     "musav": run_musav,
+    **{name: module.run for name, module in AUDIO_TEXT.items()},
 }

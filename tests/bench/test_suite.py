@@ -62,3 +62,29 @@ def test_two_tasks_of_one_id_are_refused(tmp_path):
 def test_an_absent_suite_is_named(tmp_path):
     with pytest.raises(SuiteError, match=r"nowhere\.toml: No such file"):
         read_suite(tmp_path / "nowhere.toml")
+
+
+def test_the_random_model_joins_the_tasks_that_are_held_against_it_and_no_other(tmp_path):
+    suite = read(tmp_path, GOOD + '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n')
+    held = suite.with_sentinel({"retrieval"})
+    assert [held.models_of(task) for task in held.tasks] == [["one"], ["one", "random"]]
+    assert held.models["random"].loader == "random"
+    assert held.text == suite.text
+    assert suite.with_sentinel({"other"}) is suite
+
+
+def test_a_random_model_of_the_suites_own_is_kept_under_its_name_and_with_its_options(tmp_path):
+    own = '[models.lot]\nloader = "random"\nseed = 3\n[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n'
+    suite = read(tmp_path, GOOD + own)
+    assert suite.with_sentinel({"retrieval"}) is suite
+    without = read(tmp_path, GOOD + own + 'models = ["one"]\n').with_sentinel({"retrieval"})
+    assert without.models_of(without.tasks[1]) == ["one", "random"]
+    same_name = read(tmp_path, GOOD + own.replace("lot", "random") + 'models = ["one"]\n')
+    assert same_name.with_sentinel({"retrieval"}).models["random"].options == {"seed": 3}
+
+
+def test_another_model_of_the_name_random_is_refused(tmp_path):
+    text = GOOD.replace("models.one", "models.random")
+    suite = read(tmp_path, text + '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n')
+    with pytest.raises(SuiteError, match="give it another name"):
+        suite.with_sentinel({"retrieval"})
