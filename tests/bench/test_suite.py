@@ -74,7 +74,10 @@ def test_the_random_model_joins_the_tasks_that_are_held_against_it_and_no_other(
 
 
 def test_a_random_model_of_the_suites_own_is_kept_under_its_name_and_with_its_options(tmp_path):
-    own = '[models.lot]\nloader = "random"\nseed = 3\n[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n'
+    own = (
+        '[models.lot]\nloader = "random"\nseed = 3\n'
+        '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n'
+    )
     suite = read(tmp_path, GOOD + own)
     assert suite.with_sentinel({"retrieval"}) is suite
     without = read(tmp_path, GOOD + own + 'models = ["one"]\n').with_sentinel({"retrieval"})
