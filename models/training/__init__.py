@@ -1,0 +1,1 @@
+"""Training: corpora decoded once into shards, batches of crops, augmentation and the trainer."""
