@@ -105,7 +105,7 @@ def comparison_of(
     *,
     metric: str,
     subset: str,
-    dimension: Dimension,
+    dimension: Dimension | None = None,
     unit: str,
     n_units: int,
     n: int,
