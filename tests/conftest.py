@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import invented_musav
 import pytest
 from hypothesis import settings
 
@@ -47,10 +47,4 @@ def shared_fixtures() -> Path:
 @pytest.fixture(scope="session")
 def write_musav() -> Callable[..., Path]:
     """``write_musav(root, *, n_triplets=30, seed=0)`` writes invented MusAV data below root."""
-    path = ROOT / "tests" / "datasets" / "musav_files.py"
-    spec = importlib.util.spec_from_file_location("musav_files", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_musav
+    return invented_musav.write_musav

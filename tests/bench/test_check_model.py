@@ -9,7 +9,6 @@ import textwrap
 
 import pytest
 
-from earmark.bench import cli
 from earmark.bench.check_command import parse_options
 from earmark.datasets.base import DataError
 
@@ -46,22 +45,6 @@ SOURCE = '''
     class NoModel:
         pass
 '''
-
-
-@pytest.fixture
-def earmark(monkeypatch, capsys):
-    """Run the command line in this process; return exit code, standard output and error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
-        monkeypatch.delenv("EARMARK_DEBUG", raising=False)
-        monkeypatch.setenv("COLUMNS", "80")
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        printed = capsys.readouterr()
-        return done.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

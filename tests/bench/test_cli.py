@@ -7,25 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from earmark.bench import cli
 from earmark.datasets.musav import load
 
 HEAVY = ("torch", "tensorflow", "essentia", "matplotlib", "pandas", "scipy", "pyarrow")
-
-
-@pytest.fixture
-def earmark(monkeypatch, capsys):
-    """Run the command line in this process; return exit code, standard output and error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
-        monkeypatch.delenv("EARMARK_DEBUG", raising=False)
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        printed = capsys.readouterr()
-        return done.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.bench import cli
 from earmark.bench.embed_command import embed_suites
 from earmark.bench.runner import render_reports, run_suite
 from earmark.bench.store import Store, audio_key
@@ -259,18 +258,6 @@ def test_reports_are_written_beside_the_record_and_stand_alone(root):
     assert "<script src" not in page
     assert "<link" not in page
     assert pdf.read_bytes().startswith(b"%PDF-")
-
-
-@pytest.fixture
-def earmark(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        printed = capsys.readouterr()
-        return done.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 def test_the_command_prints_scores_and_the_reports_it_wrote(root, earmark):

@@ -11,53 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_rows import CARD, KEYS, N_ROWS, assert_whole, open_space, put_missing, row, shard_of
 
-from earmark.bench.shards import write_whole
-from earmark.bench.store import Space, Store, StoreError, text_key
-from earmark.models.base import ModelCard
-
-CARD = ModelCard("model", "1", "untrained", "MIT", "", (), "centre")
-N_ROWS = 12
-KEYS = [text_key(str(number)) for number in range(N_ROWS)]
-
-
-def row(number: int) -> np.ndarray:
-    return np.random.default_rng(number).standard_normal(64).astype(np.float32)
-
-
-def open_space(root: Path, **options: float) -> Space:
-    return Store(root, **{"shard_rows": 4, **options}).space(CARD, kind="audio_vectors")
-
-
-def put_missing(space: Space, keys: list[str] = KEYS) -> None:
-    with space:
-        space.put({k: row(KEYS.index(k)) for k in space.missing(keys)})
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A store of twelve rows in three shards of four."""
-    put_missing(open_space(tmp_path))
-    return tmp_path
-
-
-def shard_files(root: Path) -> list[Path]:
-    return sorted(root.glob("*/shard-*.safetensors"))
-
-
-def shard_of(root: Path, number: int) -> Path:
-    needle = row(number).tobytes()
-    (found,) = (path for path in shard_files(root) if needle in path.read_bytes())
-    return found
-
-
-def assert_whole(root: Path, numbers: range = range(N_ROWS)) -> None:
-    """All rows are there, as they were made, and nothing is damaged."""
-    space = open_space(root)
-    assert space.damage == []
-    assert space.verify() == []
-    found = space.get(KEYS[number] for number in numbers)
-    assert [found[KEYS[n]].tolist() for n in numbers] == [row(n).tolist() for n in numbers]
+from earmark.bench.store import Store, StoreError, text_key
+from earmark.datasets.whole_files import write_whole
 
 
 def test_a_file_is_replaced_whole_while_another_process_reads_it(tmp_path):
@@ -179,21 +136,21 @@ def test_a_writer_may_die_before_any_step_that_reaches_the_disk(tmp_path):
     assert int(ran.stdout) > 30  # so many steps were tried
 
 
-def test_leftovers_of_killed_writers_are_cleaned_up_without_ado(root):
-    (folder,) = root.iterdir()
+def test_leftovers_of_killed_writers_are_cleaned_up_without_ado(twelve_rows):
+    (folder,) = twelve_rows.iterdir()
     (folder / ".tmp-0123").write_bytes(b"half a sh")
     with (folder / "index.jsonl").open("ab") as index:
         index.write(b'{"shard": "shard-01234')
-    assert_whole(root)
+    assert_whole(twelve_rows)
     assert not (folder / ".tmp-0123").exists()
     assert (folder / "index.jsonl").read_bytes().endswith(b"\n")
 
 
-def test_a_reader_is_not_misled_by_a_line_that_is_being_written(root):
-    reader = open_space(root)
-    (index,) = root.glob("*/index.jsonl")
+def test_a_reader_is_not_misled_by_a_line_that_is_being_written(twelve_rows):
+    reader = open_space(twelve_rows)
+    (index,) = twelve_rows.glob("*/index.jsonl")
     whole = index.read_bytes()
-    put_missing(open_space(root), [*KEYS])
+    put_missing(open_space(twelve_rows), [*KEYS])
     with index.open("ab") as file:
         file.write(b'{"shard": "shard-01234' * 100)
     assert reader.missing(KEYS) == []
@@ -202,7 +159,7 @@ def test_a_reader_is_not_misled_by_a_line_that_is_being_written(root):
         reader.put({text_key("new"): row(0)})  # instead of the half line
     assert index.read_bytes().startswith(whole)
     assert b"shard-01234" not in index.read_bytes()
-    assert open_space(root).missing([*KEYS, text_key("new")]) == []
+    assert open_space(twelve_rows).missing([*KEYS, text_key("new")]) == []
 
 
 # Disks that refuse
@@ -314,9 +271,9 @@ def test_a_root_that_is_a_file_is_an_error_that_names_it(tmp_path):
         open_space(tmp_path / "file")
 
 
-def test_a_lock_that_is_never_given_up_is_an_error_that_names_it(root, monkeypatch):
-    space = open_space(root)
-    holder = open_space(root)
+def test_a_lock_that_is_never_given_up_is_an_error_that_names_it(twelve_rows, monkeypatch):
+    space = open_space(twelve_rows)
+    holder = open_space(twelve_rows)
     space._lock.timeout = 0
     with holder._locked(), pytest.raises(StoreError, match=r"\.lock: another process has held it"):
         put_missing(space, [*KEYS])

@@ -58,7 +58,7 @@ def test_a_second_time_no_model_is_asked(embeddings, clips):
 
 def test_a_model_that_reads_no_text_serves_where_there_is_none(embeddings, clips):
     assert collect({"deaf": AudioOnly()}, clips, [], embeddings).text == {}
-    with pytest.raises(ModelError, match="'deaf'.*has no embed_text"):
+    with pytest.raises(ModelError, match=r"'deaf'.*has no embed_text"):
         collect({"deaf": AudioOnly()}, clips, ["slow"], embeddings)
     with pytest.raises(ModelError, match="has no embed_audio"):
         collect({"nothing": object()}, clips, [], embeddings)
@@ -70,7 +70,7 @@ def test_nothing_to_score_is_an_error_that_says_why(embeddings, clips):
         gather({}, clips, [], embeddings)
     with pytest.raises(DataError, match="split is empty"):
         gather(models, [], [], embeddings)
-    with pytest.raises(DataError, match="none of the 1 clips .*clip9.*no audio"):
+    with pytest.raises(DataError, match=r"none of the 1 clips .*clip9.*no audio"):
         gather(models, [Clip("clip9", None)], [], embeddings)
     with pytest.raises(DataError, match="clip0"):
         gather(models, [clips[0], clips[0]], [], embeddings)
