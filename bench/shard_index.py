@@ -17,14 +17,13 @@ from pathlib import Path
 
 from earmark.bench.shards import (
     SHARD_NAME,
-    TEMPORARY,
     Damage,
     Shard,
     StoreError,
     fault_of,
     recover,
-    write_whole,
 )
+from earmark.datasets.whole_files import TEMPORARY, write_whole
 
 FORMAT = 1
 INDEX = "index.jsonl"

@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from earmark.datasets.whole_files import write_whole
+
 Row = NDArray[np.floating[Any]]
 
 SHARD_NAME = re.compile(r"shard-[0-9a-f]{16}\.safetensors")
-TEMPORARY = ".tmp-"
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 """Of safetensors."""
 LARGEST_HEADER = 100_000_000
@@ -117,31 +118,6 @@ def row_checksum(space: str, key: str, row: Row) -> str:
     digest = hashlib.sha256(f"{space}\n{key}\n{row.dtype.char}\n{row.shape}\n".encode())
     digest.update(np.ascontiguousarray(row).data)
     return digest.hexdigest()[:32]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, sync it and rename it: it is there whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; nothing is left behind.
-    """
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def write_shard(folder: Path, space: str, rows: Mapping[str, Row]) -> Shard:

@@ -35,8 +35,8 @@ from earmark.bench.shards import (
     read_layout,
     read_rows,
     write_shard,
-    write_whole,
 )
+from earmark.datasets.whole_files import write_whole
 
 IDENTITY = "space.json"
 LOCK = ".lock"

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -83,6 +84,10 @@ class SilentAudioError(AudioError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.reason, self.waveform)
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class _Counter:
@@ -152,23 +157,45 @@ def decode_ahead(
     At most ``2 * workers`` files are held ahead of the caller, however many paths there are. A file
     that cannot be used is yielded as its error, so that one bad file does not end a run.
     """
+    return map_ahead(lambda path: _try_load(path, sample_rate), paths, workers=workers)
+
+
+def map_ahead(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    ahead: int | None = None,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with what the function makes of it, in order, while threads do the next ones.
+
+    At most ``ahead`` results (default: ``2 * workers``) are held or under way before the caller
+    asks for them. When the caller breaks off, what has not begun is not begun.
+
+    Raises
+    ------
+    DataError
+        If there is not at least 1 worker, or not at least 1 item is done ahead.
+    """
     if workers < 1:
-        raise DataError(f"decoding needs at least 1 worker, got {workers}")
-    return _decode_ahead(iter(paths), lambda path: _try_load(path, sample_rate), workers)
+        raise DataError(f"working ahead needs at least 1 worker, got {workers}")
+    if ahead is not None and ahead < 1:
+        raise DataError(f"at least 1 item must be done ahead, got {ahead}")
+    return _map_ahead(function, iter(items), workers, ahead or 2 * workers)
 
 
-def _decode_ahead(
-    paths: Iterator[Path], decode: Callable[[Path], Waveform | AudioError], workers: int
-) -> Iterator[tuple[Path, Waveform | AudioError]]:
-    waiting: deque[tuple[Path, Future[Waveform | AudioError]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+def _map_ahead(
+    function: Callable[[Item], Result], items: Iterator[Item], workers: int, ahead: int
+) -> Iterator[tuple[Item, Result]]:
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
     try:
-        waiting.extend((p, pool.submit(decode, p)) for p in itertools.islice(paths, 2 * workers))
+        waiting.extend((i, pool.submit(function, i)) for i in itertools.islice(items, ahead))
         while waiting:
-            path, future = waiting.popleft()
+            item, future = waiting.popleft()
             result = future.result()
-            waiting.extend((p, pool.submit(decode, p)) for p in itertools.islice(paths, 1))
-            yield path, result
+            waiting.extend((i, pool.submit(function, i)) for i in itertools.islice(items, 1))
+            yield item, result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

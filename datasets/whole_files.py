@@ -1,0 +1,58 @@
+"""Files that are there whole or not at all, whenever the writer dies."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+TEMPORARY = ".tmp-"
+"""How the names of unfinished files begin; whoever owns the folder may remove them."""
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name, synced, only when the block has ended.
+
+    A file of this name is replaced. Nothing is left behind if the block raises.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file as :func:`open_whole` does.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    with open_whole(path) as file:
+        file.write(content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names of a folder's files to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
