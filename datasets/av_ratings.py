@@ -49,7 +49,16 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.av_ratings_files import Options, Reading, Row, as_scale, read
-from earmark.datasets.base import Clip, DatasetCard, Problem, RatedClips, Scale, fingerprint, refuse
+from earmark.datasets.base import (
+    Clip,
+    DatasetCard,
+    Problem,
+    RatedClips,
+    Scale,
+    fingerprint,
+    refuse,
+    with_origin,
+)
 
 
 def load_rated_folder(
@@ -148,7 +157,7 @@ def _assemble(reading: Reading) -> RatedClips:
         notes=_notes(reading),
     )
     return RatedClips(
-        card=card,
+        card=with_origin(card, reading.root),
         clips=tuple(Clip(r.id, reading.paths.get(r.id), r.label, r.unit) for r in rows),
         ratings=np.array([(row.arousal, row.valence) for row in rows], float),
         scale=scale,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,10 @@ Floats = NDArray[np.float64]
 
 AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav"})
 """Of the files that datasets look for; libsndfile reads them all."""
+
+
+MARKER = "etude.json"
+"""In the root of a known layout that a program filled with its own content; says what it is."""
 
 
 class DataError(ValueError):
@@ -136,6 +141,50 @@ class Captioned:
             clips_of.setdefault(caption, set()).add(clip)
         pairs = [(i, j) for i, text in enumerate(self.captions) for j in sorted(clips_of[text])]
         return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def with_origin(card: DatasetCard, root: Path, *, of_original: Collection[str] = ()) -> DatasetCard:
+    """Return the card of what really lies in a folder: that of a :data:`MARKER`, if it has one.
+
+    Synthetic audio in the layout of GTZAN must not pass for GTZAN in any report. Every loader's
+    card goes through here. The marker is looked for in the root and in the folder that holds it,
+    since some layouts may be opened one level further in.
+
+    Parameters
+    ----------
+    card
+        Of the set whose layout this is; returned as it is where there is no marker.
+    of_original
+        Those of the card's notes that hold of the original set alone.
+
+    Raises
+    ------
+    DataError
+        If there is a marker that does not say what the folder holds.
+    """
+    folder = Path(root).resolve()
+    found = [place for place in (folder / MARKER, folder.parent / MARKER) if place.is_file()]
+    if not found:
+        return card
+    texts = ("title", "version", "licence", "citation", "source")
+    try:
+        said = json.loads(found[0].read_bytes())
+        origin = {name: str(said[name]) for name in texts}
+        remarks = [str(note) for note in said["notes"]]
+        synthetic = said["synthetic"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{found[0]} says that a program made these files, but not what they are "
+            f"({type(error).__name__}: {error}): expected JSON with {', '.join(texts)}, notes and "
+            f"synthetic; build the corpus again"
+        ) from error
+    kept = (note for note in card.notes if note not in of_original)
+    return DatasetCard(
+        id=card.id,
+        **origin,
+        synthetic=synthetic is not False,
+        notes=(f"in the layout of {card.title}", *remarks, *kept),
+    )
 
 
 def fingerprint(parts: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ from earmark.datasets.base import (
     fingerprint,
     first_ten,
     refuse,
+    with_origin,
 )
 
 Missing = Literal["error", "drop", "keep"]
@@ -195,8 +196,9 @@ def assemble(sheet: Sheet, card: DatasetCard, *, missing: Missing) -> Captioned:
     index = {name: i for i, name in enumerate(names)}
     done = "left out with their captions" if missing == "drop" else "kept without audio"
     gone = [f"{len(absent)} of {n_clips} clips have no file: {done}"] if absent else []
+    noted = replace(card, notes=(*card.notes, *gone, *_remarks(sheet, rows)))
     return Captioned(
-        card=replace(card, notes=(*card.notes, *gone, *_remarks(sheet, rows))),
+        card=with_origin(noted, sheet.table.parent),
         clips=tuple(
             Clip(n, None if n in absent else first[n].path, unit=first[n].unit) for n in names
         ),

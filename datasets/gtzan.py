@@ -64,6 +64,7 @@ from earmark.datasets.base import (
     fingerprint,
     first_ten,
     refuse,
+    with_origin,
 )
 
 GENRES = (
@@ -158,7 +159,7 @@ def load(
     else:
         contents = [f"{clip.id}\t{listed[clip.id]}" for clip in clips]
     return GTZAN(
-        card=_card(clips, listed, partition),
+        card=_card(Path(root), clips, listed, partition),
         clips=clips,
         fingerprint=fingerprint(contents),
         split=split,
@@ -269,11 +270,13 @@ def _wrong_name(path: Path, path_of: dict[str, Path]) -> str | None:
 
 
 def _card(
+    root: Path,
     clips: tuple[Clip, ...],
     listed: Mapping[str, Partition] | None,
     partition: Partition | None,
 ) -> DatasetCard:
-    notes = ["holds repetitions, distortions and disputed labels (Sturm, arXiv:1306.1461)"]
+    faults = "holds repetitions, distortions and disputed labels (Sturm, arXiv:1306.1461)"
+    notes, of_original = [faults], [faults]
     counts = Counter(clip.label for clip in clips)
     parts = ", ".join(f"{genre} {counts[genre]}" for genre in GENRES)
     if listed is not None:
@@ -283,10 +286,12 @@ def _card(
         )
     elif len(clips) < 1000:
         notes.append(f"{len(clips)} of the 1,000 excerpts are there: {parts}")
+        of_original.append(notes[-1])
     known = [clip.id for clip in clips if clip.id in UNREADABLE]
     if known:
         notes.append(f"known to be unreadable in common copies: {', '.join(known)}")
-    return DatasetCard(
+        of_original.append(notes[-1])
+    card = DatasetCard(
         id="gtzan",
         title="GTZAN genre collection",
         version="1.0",
@@ -295,3 +300,4 @@ def _card(
         source="http://marsyas.info/downloads/datasets.html; the original archive's link is dead",
         notes=tuple(notes),
     )
+    return with_origin(card, root, of_original=of_original)

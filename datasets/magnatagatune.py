@@ -41,7 +41,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -57,6 +57,7 @@ from earmark.datasets.base import (
     fingerprint,
     first_ten,
     refuse,
+    with_origin,
 )
 from earmark.datasets.magnatagatune_files import Table, read_annotations, read_artists
 
@@ -157,7 +158,9 @@ def load(
     refuse(f"MagnaTagATune at {root}", problems)
     names = TOP_50 if tags == "top50" else tuple(sorted(table.tags))
     notes = _notes(table, artists, len(absent), len(paths), missing)
-    return _assemble(table, chosen, artists, names, _name(split, partition), folder, there, notes)
+    name = _name(split, partition)
+    found = _assemble(table, chosen, artists, names, name, folder, there, notes)
+    return replace(found, card=with_origin(found.card, root, of_original=_shortfall(table)))
 
 
 def validate(root: Path | str, *, audio: Path | str | None = None) -> list[Problem]:
@@ -318,8 +321,7 @@ def _notes(
     notes = (
         [f"left out, the published files hold no audio: {', '.join(corrupt)}"] if corrupt else []
     )
-    if len(table.ids) != N_ANNOTATED:
-        notes.append(f"the table has {len(table.ids)} of the {N_ANNOTATED} annotated clips")
+    notes += _shortfall(table)
     if n_absent:
         done = "left out" if missing == "drop" else "kept without audio"
         notes.append(f"{n_absent} of {n_clips} clips have no file: {done}")
@@ -327,6 +329,12 @@ def _notes(
     if unknown:
         notes.append(f"{unknown} clips have no known artist and are resampled by track")
     return notes
+
+
+def _shortfall(table: Table) -> list[str]:
+    if len(table.ids) == N_ANNOTATED:
+        return []
+    return [f"the table has {len(table.ids)} of the {N_ANNOTATED} annotated clips"]
 
 
 def _card(notes: tuple[str, ...]) -> DatasetCard:

@@ -42,6 +42,7 @@ from earmark.datasets.base import (
     audio_files,
     fingerprint,
     refuse,
+    with_origin,
 )
 from earmark.datasets.musav_files import (
     Reading,
@@ -228,7 +229,7 @@ def _assemble(reading: Reading) -> MusAV:
     digest = fingerprint(_content(judgements, reading.triplets, sorted(muse)))
     return MusAV(
         root=reading.data,
-        card=_card(digest, _notes(reading, pairs)),
+        card=with_origin(_card(digest, _notes(reading, pairs)), reading.data),
         fingerprint=digest,
         song_ids=tuple(songs),
         annotators=tuple(sorted({j.annotator for rows in judgements.values() for j in rows})),
