@@ -26,7 +26,7 @@ import hashlib
 import itertools
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -166,7 +166,7 @@ def map_ahead(
     *,
     workers: int,
     ahead: int | None = None,
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     """Yield each item with what the function makes of it, in order, while threads do the next ones.
 
     At most ``ahead`` results (default: ``2 * workers``) are held or under way before the caller
@@ -186,7 +186,7 @@ def map_ahead(
 
 def _map_ahead(
     function: Callable[[Item], Result], items: Iterator[Item], workers: int, ahead: int
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
     try:

@@ -1,17 +1,49 @@
-"""Augmentation of waveforms on the device, each example by its own seed (paper section 4)."""
+"""Augmentation of waveforms on the device, each example by its own seed (paper section 4).
+
+Coloured noise and pitch shift are torch-audiomentations' (extra ``train``), with the chain, order
+and ranges of MusCALL's released code [1]_: polarity, noise, gain, pitch, each with an independent
+probability an example.
+
+That library draws from the global states of :mod:`random` and of PyTorch, so that its effects would
+depend on the batch, the device count and on everything else that draws. Here each example has a
+seed: probabilities and parameters are drawn from it by NumPy, and handed to the transforms; for the
+noise itself, PyTorch's generator of the device is seeded with it and put back afterwards. An
+example is hence augmented alike alone, in any batch and on any process (to rounding).
+
+Pitch is shifted by ratios that resample quickly, the library's choice: within four semitones there
+are 4 at 16 kHz (-3.86, -0.41, 0.41 and 3.86 semitones), 26 at 44.1 kHz.
+
+References
+----------
+.. [1] I. Manco, E. Benetos, E. Quinton, G. Fazekas, "Contrastive audio-language learning for
+       music", ISMIR 2022 (arXiv:2208.12208).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
+
+from earmark.models.adapter import require
+from earmark.models.base import ModelError
+from earmark.models.training.batches import scale
+
+_AT_ONCE = 8
+"""Examples shifted together: each takes about 50 MB a copy of its spectrogram (20 s, 16 kHz)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentationConfig:
-    """Independent probabilities a transformation, and ranges; the defaults are the paper's.
+    """Independent probabilities a transformation, and ranges; the defaults are for training.
 
-    The ranges and the order (polarity, noise, gain, pitch) are those of the released code.
+    The paper states noise and pitch shift without figures; these are the released code's.
     """
 
     p_polarity: float = 0.0
@@ -25,12 +57,40 @@ class AugmentationConfig:
     gain_db: tuple[float, float] = (-18.0, 6.0)
     semitones: tuple[float, float] = (-4.0, 4.0)
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple | list):
+                low, high = value
+                object.__setattr__(self, field.name, (low, high))
+                if not low <= high:
+                    raise ModelError(f"augmentation: {field.name} is {low} to {high}")
+            elif not 0 <= value <= 1:
+                raise ModelError(f"augmentation: {field.name} is {value}, expected 0 to 1")
+
 
 TRAINING = AugmentationConfig()
-"""Of the input of both towers."""
+"""Of the input of the audio tower."""
 SSL = AugmentationConfig(p_polarity=0.8, p_noise=0.3, p_gain=0.2, p_pitch_shift=0.4)
 """Of the second view in self-supervised learning."""
 NONE = AugmentationConfig(p_noise=0.0, p_pitch_shift=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is done to one example; None or 1.0 where nothing is."""
+
+    factor: float
+    """Of polarity and gain."""
+    snr_db: float | None
+    noise_decay: float
+    noise_seed: int
+    pitch_ratio: Fraction | None
+
+    @property
+    def sign(self) -> float:
+        """-1.0 where the polarity is inverted."""
+        return -1.0 if self.factor < 0 else 1.0
 
 
 class Augmentation:
@@ -47,24 +107,160 @@ class Augmentation:
     Raises
     ------
     ModelError
-        If torch-audiomentations is needed and not installed (extra ``train``).
+        If torch-audiomentations is needed and cannot be imported (extra ``train``), or there is no
+        quick pitch shift in the range.
     """
 
     def __init__(self, config: AugmentationConfig, *, sample_rate: int, stream: int = 0) -> None:
-        raise NotImplementedError
+        self.config, self.sample_rate, self.stream = config, sample_rate, stream
+        self._noise: Any = None
+        self._shift: Any = None
+        self.pitch_ratios: tuple[Fraction, ...] = ()
+        """That pitch is shifted by, ascending."""
+        options = {"mode": "per_example", "sample_rate": sample_rate, "output_type": "dict"}
+        if config.p_noise > 0:
+            self._noise = _library().AddColoredNoise(**options)
+        if config.p_pitch_shift > 0:
+            low, high = config.semitones
+            self.pitch_ratios = _quick_ratios(sample_rate, low, high)
+            options["mode"] = "per_batch"
+            self._shift = _library().PitchShift(low, high, **options)
 
+    def draw(self, seed: int) -> Drawn:
+        """Return what an example with this seed undergoes."""
+        c = self.config
+        rng = np.random.default_rng([seed, self.stream])
+        # Each is drawn whether it is used or not: a probability changes nothing but its own.
+        polarity, noise, gain, shift = rng.random(4)
+        snr, decay, decibels = (rng.uniform(*r) for r in (c.snr_db, c.noise_decay, c.gain_db))
+        which, noise_seed = rng.random(), int(rng.integers(2**63))
+        factor = -1.0 if polarity < c.p_polarity else 1.0
+        factor *= 10 ** (decibels / 20) if gain < c.p_gain else 1.0
+        shifted = shift < c.p_pitch_shift
+        return Drawn(
+            factor=factor,
+            snr_db=float(snr) if noise < c.p_noise else None,
+            noise_decay=float(decay),
+            noise_seed=noise_seed,
+            pitch_ratio=self.pitch_ratios[int(which * len(self.pitch_ratios))] if shifted else None,
+        )
+
+    @torch.no_grad()
     def __call__(
         self, waveforms: Tensor, seeds: Tensor, *, lengths: Tensor | None = None
     ) -> Tensor:
         """Return float32 of shape ``(n, n_samples)`` on the device of the waveforms.
 
+        Nothing is clipped: noise and gain may lead out of [-1, 1].
+
         Parameters
         ----------
         waveforms
-            Shape ``(n, n_samples)``: int16, or floats in [-1, 1].
+            Shape ``(n, n_samples)``: int16, or floats in [-1, 1]; they are not changed.
         seeds
             int64, shape ``(n,)``; on the CPU they cost no synchronisation.
         lengths
-            Samples of each row that are audio, shape ``(n,)``; what lies behind stays 0.
+            Samples of each row that are audio, shape ``(n,)``; what lies behind stays 0, and noise
+            is measured against the audio alone.
+
+        Raises
+        ------
+        ModelError
+            If the shapes do not fit, or a row is too short to shift its pitch.
         """
-        raise NotImplementedError
+        _check_shapes(waveforms, seeds, lengths)
+        if waveforms.dtype == torch.int16:
+            rows = scale(waveforms)
+        else:
+            rows = waveforms.to(torch.float32, copy=True)
+        n_samples = rows.shape[1]
+        ends = [n_samples] * len(rows) if lengths is None else lengths.tolist()
+        drawn = [self.draw(seed) for seed in seeds.tolist()]
+        with torch.autocast(rows.device.type, enabled=False):
+            self._scale_and_add_noise(rows, drawn, ends)
+            self._shift_pitch(rows, drawn)
+        for row, one, end in zip(rows, drawn, ends, strict=True):
+            if one.pitch_ratio is not None:
+                row[end:] = 0
+        return rows
+
+    def _scale_and_add_noise(self, rows: Tensor, drawn: list[Drawn], ends: list[int]) -> None:
+        with _kept_random_state(rows.device) as generator:
+            for row, one, end in zip(rows, drawn, ends, strict=True):
+                if one.snr_db is not None and end > 0:
+                    generator.manual_seed(one.noise_seed)
+                    self._noise.transform_parameters = {
+                        "snr_in_db": torch.tensor([one.snr_db], device=row.device),
+                        "f_decay": torch.tensor([one.noise_decay], device=row.device),
+                    }
+                    # The audio's polarity is that before the noise, its gain that behind it.
+                    audio = one.sign * row[:end].view(1, 1, end)
+                    noisy = self._noise.apply_transform(audio, self.sample_rate).samples
+                    row[:end] = abs(one.factor) * noisy.view(end)
+                elif one.factor != 1.0:
+                    row *= one.factor
+
+    def _shift_pitch(self, rows: Tensor, drawn: list[Drawn]) -> None:
+        """Shift together what is shifted by the same ratio."""
+        if self._shift is None:
+            return
+        if rows.shape[1] < self.sample_rate // 64:
+            raise ModelError(
+                f"{rows.shape[1]} samples are too few to shift the pitch, expected at least "
+                f"{self.sample_rate // 64}: take longer crops"
+            )
+        for ratio in self.pitch_ratios:
+            of_ratio = [i for i, one in enumerate(drawn) if one.pitch_ratio == ratio]
+            self._shift.transform_parameters = {"transpositions": [ratio]}
+            for first in range(0, len(of_ratio), _AT_ONCE):
+                which = torch.tensor(of_ratio[first : first + _AT_ONCE], device=rows.device)
+                examples = rows[which].unsqueeze(1)
+                shifted = self._shift.apply_transform(examples, self.sample_rate).samples
+                rows[which] = shifted.squeeze(1)
+
+
+def _library() -> Any:
+    return require("torch_audiomentations", extra="train", of="augmentation")
+
+
+def _quick_ratios(sample_rate: int, low: float, high: float) -> tuple[Fraction, ...]:
+    pitch = require("torch_pitch_shift", extra="train", of="augmentation")
+    first, last = pitch.semitones_to_ratio(low), pitch.semitones_to_ratio(high)
+    ratios = pitch.get_fast_shifts(sample_rate, lambda ratio: first <= ratio <= last and ratio != 1)
+    if not ratios:
+        raise ModelError(
+            f"augmentation: no quick pitch shift from {low} to {high} semitones at {sample_rate} "
+            f"Hz; widen the range, e.g. to -4 and 4"
+        )
+    return tuple(sorted(ratios))
+
+
+@contextmanager
+def _kept_random_state(device: torch.device) -> Iterator[torch.Generator]:
+    """Yield PyTorch's own generator of a device, and put its state back in the end."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generator = torch.cuda.default_generators[index]
+    elif device.type == "cpu":
+        generator = torch.default_generator
+    else:
+        raise ModelError(f"augmentation runs on cpu and cuda, got {device}")
+    state = generator.get_state()
+    try:
+        yield generator
+    finally:
+        generator.set_state(state)
+
+
+def _check_shapes(waveforms: Tensor, seeds: Tensor, lengths: Tensor | None) -> None:
+    if waveforms.ndim != 2 or not (waveforms.dtype == torch.int16 or waveforms.is_floating_point()):
+        raise ModelError(
+            f"augmentation needs int16 or floats of shape (n, n_samples), got {waveforms.dtype} "
+            f"of shape {tuple(waveforms.shape)}"
+        )
+    for name, values in (("seeds", seeds), ("lengths", lengths)):
+        if values is not None and values.shape != waveforms.shape[:1]:
+            raise ModelError(
+                f"augmentation of {len(waveforms)} waveforms needs as many {name}, got shape "
+                f"{tuple(values.shape)}"
+            )

@@ -6,10 +6,23 @@ int16 at one sample rate, and an index with each clip's id, captions, place, len
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from earmark.datasets.base import DataError, fingerprint, first_ten
+from earmark.models.training.shards import (
+    INDEX,
+    PLAN,
+    Entry,
+    Index,
+    Samples,
+    map_shard,
+    shard_fault,
+    shard_path,
+)
 
 
 class Corpus:
@@ -23,6 +36,40 @@ class Corpus:
     """Of each clip, shape ``(n_clips,)``."""
     fingerprint: str
     """Digest of rate, ids, captions, lengths and the samples' digests, 64 hexadecimal digits."""
+    sources: tuple[str, ...]
+    """The name of each corpus's source."""
+    synthetic: bool
+    """Whether any of it is synthesised."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        """Open folders; :meth:`open` is the way to call this."""
+        if not folders:
+            raise DataError("no corpus is given: give at least one folder that was prepared")
+        self._folders = folders
+        indices = [_read_index(folder) for folder in folders]
+        self.sample_rate = _one_rate(folders, indices)
+        self.sources = tuple(index.plan.source for index in indices)
+        self.synthetic = any(index.plan.synthetic for index in indices)
+        one = len(folders) == 1
+        self.fingerprint = (
+            indices[0].fingerprint if one else fingerprint(i.fingerprint for i in indices)
+        )
+        prefixes = [""] if one else _prefixes(folders)
+        self._paths: list[Path] = []
+        self._entries: list[Entry] = []
+        ids: list[str] = []
+        shard_of: list[int] = []
+        for folder, index, prefix in zip(folders, indices, prefixes, strict=True):
+            first = len(self._paths)
+            self._paths += [shard_path(folder, number) for number in range(len(index.shards))]
+            self._entries += index.entries
+            ids += [prefix + entry.id for entry in index.entries]
+            shard_of += [first + entry.shard for entry in index.entries]
+        self.ids = tuple(ids)
+        self.n_samples = np.array([entry.n_samples for entry in self._entries], np.int64)
+        self._shard_of = shard_of
+        sizes = [n_samples for index in indices for n_samples in index.shards]
+        self._shards = _map_shards(self._paths, sizes)
 
     @classmethod
     def open(cls, *folders: Path | str) -> Corpus:
@@ -34,22 +81,40 @@ class Corpus:
             If a folder is no corpus or is not finished, the index or a shard is not as it was
             written (the shard is named), or the corpora differ in their sample rate.
         """
-        raise NotImplementedError
+        return cls(tuple(Path(folder) for folder in folders))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Another process maps the files itself.
+        return type(self), (self._folders,)
 
     def __len__(self) -> int:
         """Return the number of clips."""
-        raise NotImplementedError
+        return len(self.ids)
 
     def captions(self, clip: int) -> tuple[str, ...]:
         """Return the captions of a clip; none where the corpus has none."""
-        raise NotImplementedError
+        return self._entries[clip].captions
 
-    def read(self, clip: int, start: int = 0, n_samples: int | None = None) -> NDArray[np.int16]:
+    def read(self, clip: int, start: int = 0, n_samples: int | None = None) -> Samples:
         """Return a read-only view of at most ``n_samples`` samples from ``start``.
 
         Fewer are returned where the clip ends; full scale is 32,768.
+
+        Raises
+        ------
+        DataError
+            If the start is not in the clip, or ``n_samples`` is negative.
         """
-        raise NotImplementedError
+        entry = self._entries[clip]
+        if not 0 <= start <= entry.n_samples or (n_samples is not None and n_samples < 0):
+            raise DataError(
+                f"clip {self.ids[clip]} has {entry.n_samples} samples; cannot read "
+                f"{n_samples} from {start}"
+            )
+        left = entry.n_samples - start
+        n_samples = left if n_samples is None else min(n_samples, left)
+        begin = entry.offset + start
+        return self._shards[self._shard_of[clip]][begin : begin + n_samples]
 
     def verify(self) -> None:
         """Read every sample and hold it against its digest.
@@ -59,4 +124,47 @@ class Corpus:
         DataError
             If a clip's samples are not those that were written; clip and shard are named.
         """
-        raise NotImplementedError
+        for clip, entry in enumerate(self._entries):
+            samples = np.ascontiguousarray(self.read(clip))
+            if hashlib.sha256(samples.data).hexdigest() != entry.sha256:
+                raise DataError(
+                    f"{self._paths[self._shard_of[clip]]}: the samples of {self.ids[clip]} are not "
+                    f"those that were written; delete the folder and prepare it again"
+                )
+
+
+def _read_index(folder: Path) -> Index:
+    if (folder / INDEX).is_file():
+        return Index.read(folder / INDEX)
+    if (folder / PLAN).is_file():
+        raise DataError(f"{folder}: not finished; the same `earmark prepare` goes on with it")
+    raise DataError(f"{folder}: no corpus (it has no {INDEX}); make one with `earmark prepare`")
+
+
+def _one_rate(folders: tuple[Path, ...], indices: list[Index]) -> int:
+    rates = {index.plan.sample_rate for index in indices}
+    if len(rates) > 1:
+        shown = ", ".join(
+            f"{folder} {index.plan.sample_rate} Hz"
+            for folder, index in zip(folders, indices, strict=True)
+        )
+        raise DataError(f"corpora of several sample rates cannot be joined: {shown}")
+    return rates.pop()
+
+
+def _prefixes(folders: tuple[Path, ...]) -> list[str]:
+    names = [folder.resolve().name for folder in folders]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"corpora are told apart by their folders' names; twice {repeated[0]!r}")
+    return [f"{name}/" for name in names]
+
+
+def _map_shards(paths: list[Path], sizes: list[int]) -> list[Samples]:
+    pairs = list(zip(paths, sizes, strict=True))
+    faults = [f"{path}: {fault}" for path, size in pairs if (fault := shard_fault(path, size))]
+    if faults:
+        raise DataError(
+            f"{first_ten(faults)}; restore it from a copy, or delete the folder and prepare anew"
+        )
+    return [map_shard(path, size) for path, size in pairs]
