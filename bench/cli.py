@@ -142,6 +142,49 @@ def musav(
 
 
 @app.command()
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="dataset_<split>.json (MusCALL's), a CSV of captions, or a folder of audio.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="An option of the loader, e.g. split=train, audio=wav."
+        ),
+    ] = None,
+    sample_rate: Annotated[
+        int,
+        typer.Option(min=1, help="In Hz: 16000 for MusCALL, 44100 for DCASE's own front end."),
+    ] = 16_000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode; one for each core.")
+    ] = None,
+    max_refused_share: Annotated[
+        float,
+        typer.Option("--max-refused", min=0, max=1, help="Share of clips that may be unusable."),
+    ] = 0.01,
+    json: Json = False,
+) -> None:
+    """Decode a corpus once for training; interrupted, the same command goes on."""
+    from earmark.bench.prepare_command import prepare_corpus
+
+    prepare_corpus(
+        source,
+        out,
+        options=option or (),
+        sample_rate=sample_rate,
+        workers=workers,
+        max_refused_share=max_refused_share,
+        json=json,
+    )
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
     out: Annotated[
