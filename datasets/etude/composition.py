@@ -140,7 +140,7 @@ def _chords(
     bars = float(draws.weighted(style.bars_per_chord))
     span = (1.0 if grid.metre == "3/4" and bars < 1 else bars) * grid.bar
     numerals = progression.split()
-    chords = []
+    chords: list[Chord] = []
     start = 0.0
     while start < grid.seconds - 1e-6:
         numeral = numerals[len(chords) % len(numerals)]

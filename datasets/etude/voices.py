@@ -278,5 +278,5 @@ def _strike(sound: Strike, pitch: int, n_samples: int, sample_rate: int) -> Sign
 def _tremble(out: Signal, depth: float, sample_rate: int) -> Signal:
     if not depth:
         return out
-    shake = waves.sine(np.arange(out.size) * (6.2 / sample_rate))
-    return out * (np.float32(1 - depth / 2) + np.float32(depth / 2) * shake)
+    cycles = np.arange(out.size, dtype=np.float64) * (6.2 / sample_rate)
+    return out * (np.float32(1 - depth / 2) + np.float32(depth / 2) * waves.sine(cycles))

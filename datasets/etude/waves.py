@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 _SIZE = 4096
 """Samples of a wavetable; read without interpolation its noise is below -65 dB."""
-_NOISE_S = 6
+_NOISE_S = 7
 _SILENT_S = 1e-9
 
 
@@ -37,7 +37,7 @@ def wavetable(amplitudes: Floats) -> Signal:
     spectrum = np.zeros(_SIZE // 2 + 1, complex)
     spectrum[1 : amplitudes.size + 1] = -1j * amplitudes
     table = np.fft.irfft(spectrum)
-    return np.float32(table / np.sqrt(np.mean(table**2)))
+    return np.asarray(table / np.sqrt(np.mean(table**2)), np.float32)
 
 
 def oscillate(table: Signal, cycles: Floats) -> Signal:
@@ -59,7 +59,7 @@ def sine(cycles: Floats) -> Signal:
 def decay(n_samples: int, sample_rate: int, seconds: float) -> Signal:
     """Return an exponential that starts at 1 and falls by 60 dB in this time; read-only."""
     fall = np.exp(np.arange(n_samples) * (-6.907755 / (sample_rate * max(seconds, _SILENT_S))))
-    envelope = np.float32(fall)
+    envelope = np.asarray(fall, np.float32)
     envelope.flags.writeable = False
     return envelope
 
@@ -68,7 +68,7 @@ def decay(n_samples: int, sample_rate: int, seconds: float) -> Signal:
 def ramp(n_samples: int, sample_rate: int, seconds: float) -> Signal:
     """Return a rise from 0 to 1 in this time, then 1; read-only."""
     rise = np.arange(n_samples) / max(seconds * sample_rate, 1.0)
-    envelope = np.float32(np.minimum(rise, 1.0))
+    envelope = np.asarray(np.minimum(rise, 1.0), np.float32)
     envelope.flags.writeable = False
     return envelope
 
@@ -76,7 +76,7 @@ def ramp(n_samples: int, sample_rate: int, seconds: float) -> Signal:
 @lru_cache(maxsize=4)
 def _noise(sample_rate: int) -> Signal:
     generator = np.random.Generator(np.random.PCG64(20_220_905))
-    return np.float32(generator.random(_NOISE_S * sample_rate) * 2 - 1)
+    return np.asarray(generator.random(_NOISE_S * sample_rate) * 2 - 1, np.float32)
 
 
 def noise(n_samples: int, sample_rate: int, *, start: int = 0) -> Signal:
@@ -85,10 +85,10 @@ def noise(n_samples: int, sample_rate: int, *, start: int = 0) -> Signal:
     Raises
     ------
     ValueError
-        If more than 4 s are asked for.
+        If more than 5 s are asked for.
     """
-    if n_samples > 4 * sample_rate:
-        raise ValueError(f"noise lasts 4 s at most, got {n_samples / sample_rate:.1f} s")
+    if n_samples > 5 * sample_rate:
+        raise ValueError(f"noise lasts 5 s at most, got {n_samples / sample_rate:.1f} s")
     start %= 2 * sample_rate
     return _noise(sample_rate)[start : start + n_samples]
 
@@ -96,7 +96,7 @@ def noise(n_samples: int, sample_rate: int, *, start: int = 0) -> Signal:
 def low_pass(signal: Signal, sample_rate: int, hertz: float) -> Signal:
     """Return a signal through a one-pole low-pass; shape as the signal."""
     keep = _pole(sample_rate, hertz)
-    return np.float32(lfilter([1 - keep], [1.0, -keep], signal))
+    return np.asarray(lfilter([1 - keep], [1.0, -keep], signal), np.float32)
 
 
 def high_pass(signal: Signal, sample_rate: int, hertz: float) -> Signal:
@@ -144,7 +144,7 @@ def string(
     pluck[:length] -= pluck[:length].mean().round(6)
     offset = max(1, int(pick * period))
     pluck[offset:] -= pluck[:-offset].copy()
-    return np.float32(lfilter([1.0], feedback, pluck))
+    return np.asarray(lfilter([1.0], feedback, pluck), np.float32)
 
 
 def bars(
@@ -157,7 +157,7 @@ def bars(
 
     The decay is the time in seconds to fall by 60 dB; partials above 0.45 of the rate are left out.
     """
-    time = np.arange(n_samples) * (frequency / sample_rate)
+    time = np.arange(n_samples, dtype=np.float64) * (frequency / sample_rate)
     out = np.zeros(n_samples, np.float32)
     for ratio, level, seconds in partials:
         if ratio * frequency < 0.45 * sample_rate:
