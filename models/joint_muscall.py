@@ -129,7 +129,7 @@ def muscall(
         If weights or tokeniser are not found, damaged, or do not fit each other.
     """
     if weights == "random":
-        bpe = _tokenizer(tokenizer, context_length=None)
+        bpe = open_tokenizer(tokenizer, context_length=None)
         config = named_preset(preset)
         text = replace(
             config.text,
@@ -142,7 +142,7 @@ def muscall(
     else:
         path = Path(weights).expanduser()
         model = MusCALL.load(path)
-        bpe = _tokenizer(tokenizer, context_length=model.config.text.max_tokens)
+        bpe = open_tokenizer(tokenizer, context_length=model.config.text.max_tokens)
         name, digest = f"muscall-{_stem(path)}", file_digest(path)
     policy = CropPolicy.parse(crop, seconds=model.config.audio.clip_seconds)
     card = _card(model, bpe, policy, id=name, weights_digest=digest)
@@ -170,7 +170,14 @@ def _untrained(config: MusCALLConfig, seed: int) -> MusCALL:
         return MusCALL(config).eval()
 
 
-def _tokenizer(source: str | None, *, context_length: int | None) -> BPETokenizer:
+def open_tokenizer(source: str | None, *, context_length: int | None) -> BPETokenizer:
+    """Return CLIP's tokeniser (``source`` None), or that of a file, a folder or the hub.
+
+    Raises
+    ------
+    ModelError
+        If it is not found or damaged.
+    """
     tokens = context_length or CONTEXT_LENGTH
     if source is None:
         try:

@@ -1,0 +1,148 @@
+"""From a run's config to what learns: tokeniser or word vectors, model, learner; and back to files.
+
+What turns captions into numbers is made of the training captions once and then travels with every
+checkpoint, so that a checkpoint is read without the corpus.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from earmark.models.base import ModelError
+from earmark.models.dcase.config import DCASEConfig
+from earmark.models.dcase.model import DCASE
+from earmark.models.dcase.text import Vocabulary
+from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
+from earmark.models.joint_muscall import open_tokenizer
+from earmark.models.muscall.config import MusCALLConfig
+from earmark.models.muscall.model import MusCALL
+from earmark.models.sentence_bert import sentence_bert
+from earmark.models.tokenizers import BPETokenizer
+from earmark.models.training.config import RunConfig
+from earmark.models.training.learners import DCASELearner, Learner, MusCALLLearner
+
+_TABLE = "model.text_enc.word_enc.embedding.weight"
+_VOCABULARY = "vocabulary.json"
+
+
+def build(config: RunConfig, captions: Sequence[str]) -> tuple[Learner, dict[str, str]]:
+    """Return an untrained learner and the files of its words.
+
+    ``captions`` are those of the training corpus. Weights are drawn with the config's seed.
+
+    Raises
+    ------
+    ModelError
+        If words cannot be had, or parts do not fit each other.
+    """
+    if config.model == "muscall":
+        tokenizer = _tokenizer(config, captions)
+        return _muscall(config, tokenizer), _files_of(tokenizer)
+    words = (
+        train_word_vectors(captions, dimension=config.text.word_dimension, seed=config.seed)
+        if config.text.word_vectors == "train"
+        else read_word_vectors(Path(config.text.word_vectors).expanduser(), texts=captions)
+    )
+    return _dcase(config, words), {_VOCABULARY: json.dumps(list(words.vocabulary.words))}
+
+
+def rebuild(config: RunConfig, words: Mapping[str, str], state: Mapping[str, Tensor]) -> Learner:
+    """Return the learner of a checkpoint, its weights loaded.
+
+    Raises
+    ------
+    ModelError
+        If words, weights and config are not of one model.
+    """
+    try:
+        if config.model == "muscall":
+            learner: Learner = _muscall(config, _tokenizer_of(words, config))
+        else:
+            vocabulary = Vocabulary(json.loads(words[_VOCABULARY]))
+            learner = _dcase(config, WordVectors(vocabulary, state[_TABLE]))
+        learner.load_state_dict(dict(state))
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"a checkpoint whose parts do not fit each other: {error}") from error
+    return learner
+
+
+def _muscall(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLLearner:
+    with _seeded(config.seed):
+        model = MusCALL(muscall_config(config, tokenizer))
+    return MusCALLLearner(model, tokenizer, mask_duplicates=config.training.mask_duplicate_captions)
+
+
+def muscall_config(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLConfig:
+    """Return the model's config with what follows from the run's: crop length and vocabulary."""
+    own = config.muscall
+    text = replace(
+        own.text,
+        vocabulary=tokenizer.vocabulary_size,
+        end_token=tokenizer.end,
+        max_tokens=tokenizer.context_length,
+    )
+    return replace(own, audio=replace(own.audio, clip_seconds=config.data.crop_seconds), text=text)
+
+
+def _dcase(config: RunConfig, words: WordVectors) -> DCASELearner:
+    own: DCASEConfig = replace(config.dcase, dimension=words.dimension)
+    with _seeded(config.seed):
+        model = DCASE(words.vectors, words.vocabulary, own)
+    return DCASELearner(model, mask_duplicates=config.training.mask_duplicate_captions)
+
+
+def prepare_loss(learner: Learner, config: RunConfig) -> None:
+    """Give a learner the sentence encoder that its loss needs, if it needs one.
+
+    Raises
+    ------
+    ModelError
+        If the encoder is not at hand.
+    """
+    if isinstance(learner, MusCALLLearner) and config.muscall.loss.weighting is not None:
+        learner.sentences = sentence_bert(weights=config.text.sentence_encoder)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _tokenizer(config: RunConfig, captions: Sequence[str]) -> BPETokenizer:
+    length = config.muscall.text.max_tokens
+    source = config.text.tokenizer
+    if source == "train":
+        size = config.text.vocabulary_size
+        return BPETokenizer.train(captions, vocabulary_size=size, context_length=length)
+    return open_tokenizer(None if source == "clip" else source, context_length=length)
+
+
+def _files_of(tokenizer: BPETokenizer) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder))
+        return {
+            path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).iterdir())
+        }
+
+
+def _tokenizer_of(words: Mapping[str, str], config: RunConfig) -> BPETokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        write_words(words, Path(folder))
+        return BPETokenizer.from_folder(Path(folder), context_length=config.muscall.text.max_tokens)
+
+
+def write_words(words: Mapping[str, str], folder: Path) -> None:
+    """Write the files of a tokeniser or a vocabulary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in words.items():
+        (folder / name).write_text(content, encoding="utf-8", newline="\n")

@@ -1,0 +1,178 @@
+"""Checkpoints: everything from which a run goes on as if it had not stopped.
+
+A run's folder holds ``checkpoints/step-<n>.pt``, the last two, and ``checkpoints/best.pt``. A kill
+at any moment leaves whole files. They are read without running any code that a file may hold.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earmark.datasets.base import first_ten
+from earmark.datasets.whole_files import TEMPORARY, open_whole
+from earmark.models.base import ModelError
+from earmark.models.training.config import RunConfig, differences, parse_plain
+
+FORMAT = "earmark-training-1"
+KEPT = 2
+BEST = "best.pt"
+
+_NAME = re.compile(r"step-(\d+)\.pt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after a step; every value is a tensor or plain."""
+
+    config: dict[str, Any]
+    """Of :func:`earmark.models.training.config.plain`."""
+    fingerprints: dict[str, str]
+    """Of the corpora, by ``train`` and ``valid``."""
+    words: dict[str, str]
+    """The tokeniser's or the vocabulary's files, by name."""
+    step: int
+    """Steps done."""
+    model: dict[str, Tensor]
+    optimiser: dict[str, Any]
+    schedule: dict[str, Any]
+    scaler: dict[str, Any]
+    """Of fp16; empty otherwise."""
+    batches: dict[str, Any]
+    """Where the sampler stands."""
+    random: list[dict[str, Any]]
+    """Of each process: :func:`random_state`."""
+    best: float | None
+    """The best validation so far, by the config's ``best_by``."""
+    best_step: int
+    scores: dict[str, float]
+    """Of the last validation."""
+    format: str = FORMAT
+
+
+def save(checkpoint: Checkpoint, folder: Path, *, best: bool) -> Path:
+    """Write a checkpoint, remove all but the last two, and keep a copy as the best if it is.
+
+    The best is replaced first: a kill in between leaves a step that will be repeated, and its
+    validation with it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob(f"{TEMPORARY}*"):
+        left_over.unlink()
+    path = folder / f"step-{checkpoint.step:08d}.pt"
+    content = {each.name: getattr(checkpoint, each.name) for each in fields(checkpoint)}
+    for place in (folder / BEST, path) if best else (path,):
+        with open_whole(place) as file:
+            torch.save(content, file)
+    for old in saved(folder)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def saved(folder: Path) -> list[Path]:
+    """Return a folder's checkpoints of steps, the latest last; without the best."""
+    found = [path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))  # type: ignore[index]
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or of another format.
+    """
+    if not path.is_file():
+        raise ModelError(f"no checkpoint {path}; `earmark train` writes checkpoints/step-<n>.pt")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: no checkpoint of a training run, or one with pickled code, which is never "
+            f"run: {str(error).splitlines()[0]}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: truncated, or no checkpoint: {error}") from error
+    found = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if found != FORMAT:
+        raise ModelError(f"{path}: its format is {found!r}, expected {FORMAT!r}")
+    names = {each.name for each in fields(Checkpoint)}
+    wrong = sorted(names ^ content.keys())
+    if wrong:
+        raise ModelError(f"{path}: entries missing or not expected: {first_ten(wrong)}")
+    return Checkpoint(**content)
+
+
+def to_resume(
+    folder: Path, config: RunConfig, fingerprints: Mapping[str, str], *, wanted: bool
+) -> Checkpoint | None:
+    """Return a folder's last checkpoint if it is of this config and these corpora; None if none.
+
+    Raises
+    ------
+    ModelError
+        If there is one and it is not wanted, or it is of another run; what differs is named.
+    """
+    paths = saved(folder)
+    if not paths:
+        return None
+    if not wanted:
+        raise ModelError(
+            f"{folder} holds a run ({paths[-1].name}): give --resume to go on with it, or another "
+            f"folder"
+        )
+    found = load(paths[-1])
+    changed = differences(config, parse_plain(found.config, of=str(paths[-1])))
+    for side, fingerprint in fingerprints.items():
+        other = found.fingerprints.get(side, "none")
+        if other != fingerprint:
+            changed.append(
+                f"the corpus data.{side} has the fingerprint {fingerprint[:12]}, there {other[:12]}"
+            )
+    if changed:
+        raise ModelError(
+            f"{paths[-1]} is of another run: {'; '.join(changed)}. Undo this, or train into "
+            f"another folder"
+        )
+    return found
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return where this process's random numbers stand: python, NumPy, torch, its GPU."""
+    version, python, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    state = {
+        "python": [version, list(python), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(states: Sequence[dict[str, Any]], *, rank: int, device: torch.device) -> None:
+    """Go back to :func:`random_state`.
+
+    A process that was not there when the checkpoint was written keeps the state it has.
+    """
+    if rank >= len(states):
+        return
+    state = states[rank]
+    version, python, gauss = state["python"]
+    random.setstate((version, tuple(python), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

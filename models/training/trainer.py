@@ -1,0 +1,420 @@
+"""Training, from top to bottom.
+
+::
+
+    config → corpora → learner → Fabric → each batch: augment, encode, loss, step
+                                        → each epoch: validate, keep the best, write a checkpoint
+
+The same loop trains on a CPU, on one GPU, on several, and on several machines. Next door are
+:mod:`.learners` (what a model makes of a batch), :mod:`.accumulation` (gradients of large batches),
+:mod:`.distributed` (processes), :mod:`.checkpoints` (going on where a run stopped).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from earmark.datasets.base import first_ten
+from earmark.datasets.whole_files import write_whole
+from earmark.models.base import ModelError
+from earmark.models.training import accumulation, checkpoints
+from earmark.models.training.augmentation import Augmentation
+from earmark.models.training.batches import Batch, Batches
+from earmark.models.training.building import build, prepare_loss, rebuild
+from earmark.models.training.checkpoints import Checkpoint, to_resume
+from earmark.models.training.config import RunConfig, plain
+from earmark.models.training.corpus import Corpus
+from earmark.models.training.distributed import (
+    any_process,
+    average_buffers,
+    everyone,
+    gatherer,
+    launch,
+    mean_of_processes,
+)
+from earmark.models.training.learners import Across, Audio
+from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
+from earmark.models.training.progress_log import ProgressLog, Values, line
+from earmark.models.training.termination import Stopped, termination
+from earmark.models.training.throughput import Meter, peak_flops, training_flops
+from earmark.models.training.validation import Score, embed, validation_batches
+
+Progress = Callable[[int, int, str], None]
+
+CHECKPOINTS = "checkpoints"
+
+
+class NotFiniteError(ModelError):
+    """The loss is NaN or infinite; the message names the batch's clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    folder: Path
+    best: float
+    """Of the validation score that the config chooses by."""
+    best_step: int
+    steps: int
+    seconds: float
+    """Of this call."""
+    samples: int
+    """Learned from in this call."""
+
+
+def train(
+    config: RunConfig,
+    out: Path | str,
+    *,
+    score: Score,
+    resume: bool = False,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] = print,
+) -> Outcome:
+    """Train a model and leave checkpoints and metrics in a folder.
+
+    Parameters
+    ----------
+    score
+        Scores the validation corpus's embeddings.
+    resume
+        Go on from the folder's last checkpoint, if there is one.
+    progress
+        Called with steps done, steps in all, and "training".
+    tell
+        Called with a line an epoch.
+
+    Raises
+    ------
+    ModelError
+        If the config does not fit the machine or the corpora, the folder holds another run, or it
+        holds a run and ``resume`` was not asked for.
+    NotFiniteError
+        If the loss is not finite.
+    Stopped
+        If SIGTERM arrived; a checkpoint was written.
+    """
+    return Trainer(config, Path(out), score=score, resume=resume, tell=tell).run(progress)
+
+
+class Trainer:
+    """One run; :func:`train` is how to start it."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        out: Path,
+        *,
+        score: Score,
+        resume: bool = False,
+        tell: Callable[[str], None] = print,
+    ) -> None:
+        if config.training.best_by not in (*score.names, "loss"):
+            raise ModelError(
+                f"training.best_by is {config.training.best_by!r}, expected "
+                f"{', '.join(map(repr, (*score.names, 'loss')))}"
+            )
+        self.config, self.out, self.score, self.tell = config, out, score, tell
+        self.fabric = fabric = launch(config.training)
+        self.corpora = {
+            "train": Corpus.open(*config.data.train),
+            "valid": Corpus.open(*config.data.valid),
+        }
+        found = to_resume(out / CHECKPOINTS, config, self._fingerprints(), wanted=resume)
+        self._seed()
+
+        # What learns, and how.
+        captions = _captions(self.corpora["train"])
+        if found is None:
+            learner, self.words = build(config, captions)
+        else:
+            learner, self.words = rebuild(config, found.words, found.model), found.words
+        prepare_loss(learner, config)
+        self.learner = learner
+        self._check_rate()
+        if config.training.sync_batch_norm:
+            nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
+        if config.training.channels_last:
+            learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        on_gpu = fabric.device.type == "cuda"
+        # The fused optimiser unscales fp16 gradients itself, too late for them to be clipped.
+        fused = on_gpu and not (config.training.precision == "fp16" and config.optimiser.clip_norm)
+        optimiser = build_optimiser(learner.parameters(), config.optimiser, fused=fused)
+        compiled = cast(nn.Module, torch.compile(learner)) if config.training.compile else learner
+        self.module, self.optimiser = fabric.setup(compiled, optimiser)
+        self.batches = Batches(
+            self.corpora["train"],
+            batch_size=config.training.batch_size,
+            crop_seconds=config.data.crop_seconds,
+            captions=config.data.captions,
+            seed=config.seed,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+            workers=config.data.workers,
+        )
+        self.valid = validation_batches(self.corpora["valid"], config, fabric)
+        self.steps_in_all = config.training.epochs * self.batches.batches_per_epoch
+        self.schedule = Schedule(optimiser, config.schedule, n_steps=self.steps_in_all)
+        rate = learner.sample_rate
+        self.augment = Augmentation(config.augmentation, sample_rate=rate, stream=0)
+        self.second_view = (
+            Augmentation(config.second_view, sample_rate=rate, stream=1)
+            if config.model == "muscall" and config.muscall.self_supervision is not None
+            else None
+        )
+
+        # Where the run stands.
+        self.step = 0
+        self.best: float | None = None
+        self.best_step = 0
+        self.scores: dict[str, float] = {}
+        if found is not None:
+            self._go_on_from(found)
+        self.gather = gatherer(fabric)
+        peak = peak_flops(fabric.device, config.training.precision)
+        self.step_meter, self.epoch_meter = Meter(peak=peak), Meter(peak=peak)
+
+    def run(self, progress: Progress | None = None) -> Outcome:
+        """Train to the end of the last epoch."""
+        epochs, started, first_step = self.config.training.epochs, time.perf_counter(), self.step
+        with self._log() as log, termination() as asked:
+            while self.batches.epoch < epochs:
+                epoch, losses = self.batches.epoch + 1, list[float]()
+                self._restart_meters()
+                for batch in self.batches:
+                    losses.append(self.train_step(batch))
+                    if progress is not None:
+                        progress(self.step, self.steps_in_all, "training")
+                    self._after_step(epoch, log, loss=losses[-1], stop=asked.is_set())
+                self._end_epoch(epoch, log, losses=losses)
+        seconds = time.perf_counter() - started
+        return Outcome(
+            folder=self.out,
+            best=float("nan") if self.best is None else self.best,
+            best_step=self.best_step,
+            steps=self.step,
+            seconds=seconds,
+            samples=(self.step - first_step) * self.config.training.batch_size,
+        )
+
+    def train_step(self, batch: Batch) -> float:
+        """Learn from one batch and return its loss, the mean over processes."""
+        micro_batches = self._micro_batches(batch)
+        if self.epoch_meter.flops_a_sample is None:
+            self._count_flops(micro_batches[0], len(batch) / len(micro_batches))
+        facts = self.learner.facts(batch)
+        draws = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+        across = Across(self.gather, self.fabric.global_rank, draws)
+        loss = accumulation.backward(
+            self.module,
+            micro_batches,
+            lambda features: self.learner.loss(features, facts, across),
+            fabric=self.fabric,
+            check=partial(self._check_loss, batch),
+        )
+        if self.config.optimiser.clip_norm is not None:
+            norm = self.config.optimiser.clip_norm
+            self.fabric.clip_gradients(self.module, self.optimiser, max_norm=norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.learner.clamp_temperature()
+        self.schedule.after_step()
+        self.step += 1
+        for meter in (self.step_meter, self.epoch_meter):
+            meter.count(len(batch), waited=self.batches.waited_seconds)
+        self.batches.waited_seconds = 0.0
+        return float(mean_of_processes(self.fabric, loss))
+
+    def _micro_batches(self, batch: Batch) -> list[dict[str, Tensor]]:
+        """Augment and go to log-mels on the device, in pieces that a process encodes at once."""
+        size = self.config.training.micro_batch_size or len(batch)
+        waveforms = batch.to(self.fabric.device).waveforms
+        found = []
+        for start in range(0, len(batch), size):
+            rows = slice(start, start + size)
+            clean, lengths, seeds = waveforms[rows], batch.lengths[rows], batch.seeds[rows]
+            sound = Audio(
+                self.augment(clean, seeds, lengths=lengths),
+                lengths,
+                other_views=None
+                if self.second_view is None
+                else self.second_view(clean, seeds, lengths=lengths),
+            )
+            found.append(self.learner.inputs(sound, batch.captions[rows]))
+        return found
+
+    def _check_loss(self, batch: Batch, loss: Tensor) -> None:
+        mean = float(mean_of_processes(self.fabric, loss))
+        if not np.isfinite(mean):
+            last = checkpoints.saved(self.out / CHECKPOINTS)
+            raise NotFiniteError(
+                f"the loss of step {self.step + 1} is {mean}; nothing was learned from it. Its "
+                f"clips (process {self.fabric.global_rank}): {first_ten(batch.ids)}. "
+                f"Last checkpoint: {last[-1].name if last else 'none'}; a smaller learning rate, "
+                f"clip_norm or another precision may help"
+            )
+
+    def _after_step(self, epoch: int, log: ProgressLog | None, *, loss: float, stop: bool) -> None:
+        training = self.config.training
+        at_log = self.step % training.log_every == 0
+        if at_log:
+            self._write(log, epoch, {"loss": loss, **self._state_of_learning(self.step_meter)})
+        # Asking the other processes takes time, so they are asked when a row is written.
+        if self.fabric.world_size > 1:
+            stop = at_log and any_process(self.fabric, stop)
+        every = training.checkpoint_every
+        if stop or (every and self.step % every == 0):
+            path = self._save(improved=False)
+            if stop:
+                raise Stopped(
+                    f"stopped by SIGTERM after step {self.step} of {self.steps_in_all}; "
+                    f"{path} was written, and --resume goes on from it"
+                )
+
+    def _end_epoch(self, epoch: int, log: ProgressLog | None, *, losses: list[float]) -> None:
+        """Validate, keep the best, write a checkpoint, and tell."""
+        training = self.config.training
+        shown: dict[str, float | None] = {"loss": float(np.mean(losses)) if losses else None}
+        shown |= self._state_of_learning(self.epoch_meter)
+        seconds = self.epoch_meter.seconds
+        improved = False
+        if epoch % training.validate_every == 0 or epoch == training.epochs:
+            average_buffers(self.fabric, self.learner)
+            self.scores, improved = self._validate()
+            shown |= self.scores
+            self._write(log, epoch, self.scores)
+        self._save(improved=improved)
+        if self.fabric.is_global_zero:
+            self.tell(line(epoch, training.epochs, shown, seconds=seconds))
+
+    def _validate(self) -> tuple[dict[str, float], bool]:
+        """Return the validation's loss and scores, and whether they are the best so far."""
+        embedded, loss = embed(
+            self.module,
+            self.learner,
+            self.valid,
+            fabric=self.fabric,
+            batch_size=self.config.training.batch_size,
+        )
+        scores = {"valid_loss": loss, **self.score(embedded)}
+        self.schedule.after_validation(loss)
+        by = self.config.training.best_by
+        value = loss if by == "loss" else scores[by]
+        better = self.best is None or (value < self.best if by == "loss" else value > self.best)
+        if better:
+            self.best, self.best_step = value, self.step
+        return scores, better
+
+    def _state_of_learning(self, meter: Meter) -> dict[str, float | None]:
+        return {
+            "temperature": self.learner.temperature(),
+            "learning_rate": learning_rate(self.optimiser),
+            **meter.read(processes=self.fabric.world_size),
+        }
+
+    def _restart_meters(self) -> None:
+        self.step_meter.restart()
+        self.epoch_meter.restart()
+
+    def _count_flops(self, inputs: dict[str, Tensor], size: float) -> None:
+        flops = training_flops(self.learner, inputs) / size
+        self.step_meter.flops_a_sample = self.epoch_meter.flops_a_sample = flops
+
+    def _write(self, log: ProgressLog | None, epoch: int, values: Values) -> None:
+        if log is not None:
+            log.write(self.step, epoch, values)
+
+    @contextmanager
+    def _log(self) -> Iterator[ProgressLog | None]:
+        """Open the metrics in the first process."""
+        if not self.fabric.is_global_zero:
+            yield None
+            return
+        log = ProgressLog(
+            self.out,
+            scores=self.score.names,
+            step=self.step,
+            tensorboard=self.config.training.tensorboard,
+        )
+        content = json.dumps(plain(self.config), indent=2) + "\n"
+        write_whole(self.out / "config.json", content.encode())
+        try:
+            yield log
+        finally:
+            log.close()
+
+    def _save(self, *, improved: bool) -> Path:
+        """Write a checkpoint in the first process, with the random numbers of all."""
+        average_buffers(self.fabric, self.learner)
+        states = everyone(self.fabric, checkpoints.random_state(self.fabric.device))
+        folder = self.out / CHECKPOINTS
+        if self.fabric.is_global_zero:
+            checkpoints.save(
+                Checkpoint(
+                    config=plain(self.config),
+                    fingerprints=self._fingerprints(),
+                    words=self.words,
+                    step=self.step,
+                    model=self.learner.state_dict(),
+                    optimiser=self.optimiser.state_dict(),
+                    schedule=self.schedule.state_dict(),
+                    scaler=self.fabric.strategy.precision.state_dict(),
+                    batches=self.batches.state_dict(),
+                    random=states,
+                    best=self.best,
+                    best_step=self.best_step,
+                    scores=self.scores,
+                ),
+                folder,
+                best=improved,
+            )
+        self.fabric.barrier()
+        return folder / f"step-{self.step:08d}.pt"
+
+    def _go_on_from(self, found: Checkpoint) -> None:
+        self.optimiser.load_state_dict(found.optimiser)
+        self.schedule.load_state_dict(found.schedule)
+        if found.scaler:
+            self.fabric.strategy.precision.load_state_dict(found.scaler)
+        self.batches.load_state_dict(found.batches)
+        self.step, self.best, self.best_step = found.step, found.best, found.best_step
+        self.scores = found.scores
+        checkpoints.set_random_state(
+            found.random, rank=self.fabric.global_rank, device=self.fabric.device
+        )
+
+    def _fingerprints(self) -> dict[str, str]:
+        return {side: corpus.fingerprint for side, corpus in self.corpora.items()}
+
+    def _seed(self) -> None:
+        # Dropout differs between processes; weights are drawn by building.build, the same on all.
+        seed = self.config.seed + self.fabric.global_rank
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+
+    def _check_rate(self) -> None:
+        for side, corpus in self.corpora.items():
+            if corpus.sample_rate != self.learner.sample_rate:
+                raise ModelError(
+                    f"the corpus data.{side} is at {corpus.sample_rate} Hz and the model hears "
+                    f"{self.learner.sample_rate} Hz: prepare it at that rate, or change the "
+                    f"model's sample_rate"
+                )
+
+
+def _captions(corpus: Corpus) -> list[str]:
+    return [caption for clip in range(len(corpus)) for caption in corpus.captions(clip)]
