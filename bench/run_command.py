@@ -117,8 +117,15 @@ def _print_record(console: Console, record: RunRecord) -> None:
 
 
 def _first_scores(task: TaskResult) -> Table:
-    """Return the scores of a task's first subset and metric: those to read first."""
-    first = task.scores[0]
+    """Return the scores to read first: of the headline metric and subset, or of both directions."""
+    first = next(
+        score
+        for score in task.scores
+        if task.headline_metric in (None, score.metric)
+        and task.headline_subset in (None, score.subset)
+    )
+    subsets = list(dict.fromkeys(s.subset for s in task.scores if s.metric == first.metric))
+    shown = subsets if task.kind == "retrieval" else [first.subset]
     chance = "" if first.chance is None else f", chance {first.chance:.3g}"
     table = new_table(f"{task.title}\n{first.metric}, {first.subset}{chance}")
     for column in ("", "model"):
@@ -126,16 +133,17 @@ def _first_scores(task: TaskResult) -> Table:
     for column in ("score", "95 % interval", "n"):
         table.add_column(column, justify="right", no_wrap=True)
     before = None
-    for score in task.scores:
-        if (score.subset, score.metric) != (first.subset, first.metric):
+    for score in sorted(task.scores, key=lambda score: score.subset != first.subset):
+        if score.metric != first.metric or score.subset not in shown:
             continue
         interval = score.interval
+        part = score.dimension or (score.subset if len(shown) > 1 else "")
         table.add_row(
-            "" if score.dimension == before else score.dimension or "",
+            "" if part == before else part,
             score.model,
             "undefined" if score.value is None else f"{score.value:.3f}",
             f"{interval.low:.3f} to {interval.high:.3f}" if interval else score.reason or "",
             str(score.n),
         )
-        before = score.dimension
+        before = part
     return table

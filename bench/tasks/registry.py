@@ -9,7 +9,7 @@ from typing import Any
 
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.predictions import Predictions, read_predictions
-from earmark.bench.tasks import av_regression, musav
+from earmark.bench.tasks import av_regression, musav, retrieval
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
 from earmark.bench.tasks.joint import collect
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
@@ -168,7 +168,7 @@ def embed_for(
     return {clip for values in found.values.values() for clip in values}
 
 
-AUDIO_TEXT: Mapping[str, ModuleType] = {}
+AUDIO_TEXT: Mapping[str, ModuleType] = {"retrieval": retrieval}
 """Tasks on vectors of clips and texts, which are held against the model ``random``."""
 
 TASKS: Mapping[str, Callable[..., Ran]] = {
