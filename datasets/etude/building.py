@@ -1,0 +1,246 @@
+"""Building the Etude corpus on disk: in parallel, resumable, and always to the same bytes.
+
+Layout
+------
+::
+
+    corpus.json          version, seed, length, number of tracks, layouts and the fingerprint
+    attributes.json      what is true of each track and what its caption mentions, see .loading
+    tracks/NNNNN.wav     22,050 Hz mono, 16 bits: the one rendering of a track
+    tracks/NNNNN.mp3     16 kHz mono, 32 kbit/s, of the WAV; only where a layout demands it
+    captions/ gtzan/ mtat/ musav/ emomusic/     the layouts, linking to the files in tracks/
+
+A file is written under a hidden name and renamed when it is whole, and a layout likewise, so that
+whatever has its name is finished. The bytes depend on version, seed, length and number of tracks,
+on the releases of NumPy, SciPy and libsndfile, and on nothing else: not on the workers, their
+number or order, nor on how often the build was cut off.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from earmark.datasets.base import MARKER, DataError
+from earmark.datasets.etude.corpus import MIN_TRACKS, VERSION, split_of
+from earmark.datasets.etude.layouts import LAYOUTS, Source, needs_mp3
+from earmark.datasets.etude.manifest import (
+    ATTRIBUTES_FILE,
+    CORPUS_FILE,
+    Corpus,
+    attributes_of,
+    described,
+    digest_of,
+    known_layouts,
+    marker,
+    read_corpus,
+    write_json,
+)
+from earmark.datasets.etude.score import check_track
+from earmark.datasets.etude.track_files import Made, make_track
+
+MAX_TRACKS = 100_000
+
+_BATCH = 4
+
+Progress = Callable[[int, int, str], None]
+
+
+def build(
+    out: Path | str,
+    *,
+    n_tracks: int,
+    seconds: float,
+    seed: int,
+    layouts: Iterable[str] = tuple(LAYOUTS),
+    workers: int | None = None,
+    progress: Progress = lambda done, total, name: None,
+) -> Corpus:
+    """Build the corpus, or finish it where a build was cut off; return what ``corpus.json`` says.
+
+    A finished corpus of the same seed can be given more tracks or layouts. With more than one
+    worker a script must do its work under ``if __name__ == "__main__"``, as with any pool.
+
+    Parameters
+    ----------
+    layouts
+        Names from :data:`.layouts.LAYOUTS`.
+    workers
+        Processes; default: one for each core that this process may use.
+
+    Raises
+    ------
+    DataError
+        If an argument is out of range, the folder holds something else, another build is at work
+        in it, or it cannot be written to.
+    """
+    out = Path(out)
+    asked = Corpus(VERSION, seed, float(seconds), n_tracks, known_layouts(layouts))
+    _check(asked, workers)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            return _build(out, _claim(out, asked), workers or _cores(), progress)
+    except Timeout as error:
+        raise DataError(f"another process is building in {out}: wait for it to end") from error
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"a worker of the build in {out} died (killed, or out of memory?); what is finished is "
+            f"kept, and the same command goes on from there"
+        ) from error
+    except OSError as error:
+        raise DataError(f"the Etude corpus cannot be written to {out}: {error}") from error
+
+
+def _build(out: Path, corpus: Corpus, workers: int, progress: Progress) -> Corpus:
+    write_json(out / CORPUS_FILE, described(corpus))
+    folder = out / "tracks"
+    folder.mkdir(exist_ok=True)
+    for leftover in (*folder.glob(".*.tmp"), *out.glob(".*.tmp")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    made = _make_all(folder, corpus, workers, progress)
+    tracks = [one.track for one in made]
+    source = Source(
+        tracks,
+        corpus.seed,
+        corpus.seconds,
+        wav=lambda number: folder / f"{number:05d}.wav",
+        mp3=lambda number: folder / f"{number:05d}.mp3",
+    )
+    progress(0, len(corpus.layouts), "layouts")
+    for done, name in enumerate(corpus.layouts, start=1):
+        _write_layout(out / name, source, corpus)
+        progress(done, len(corpus.layouts), "layouts")
+    write_json(out / ATTRIBUTES_FILE, attributes_of(tracks))
+    finished = replace(corpus, fingerprint=digest_of(corpus, {m.track: m.digest for m in made}))
+    write_json(out / CORPUS_FILE, described(finished))
+    return finished
+
+
+def _make_all(folder: Path, corpus: Corpus, workers: int, progress: Progress) -> list[Made]:
+    jobs = [
+        _Job(tuple(range(first, min(first + _BATCH, corpus.n_tracks))), folder, corpus)
+        for first in range(0, corpus.n_tracks, _BATCH)
+    ]
+    progress(0, corpus.n_tracks, "tracks")
+    made: list[Made] = []
+    for batch in map(_work, jobs) if workers == 1 else _in_parallel(jobs, workers):
+        made += batch
+        progress(len(made), corpus.n_tracks, "tracks")
+    return sorted(made, key=lambda one: one.track.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Some tracks for one worker."""
+
+    numbers: tuple[int, ...]
+    folder: Path
+    corpus: Corpus
+
+
+def _work(job: _Job) -> list[Made]:
+    seed, seconds = job.corpus.seed, job.corpus.seconds
+    return [
+        make_track(
+            number,
+            job.folder,
+            seed=seed,
+            seconds=seconds,
+            mp3=needs_mp3(job.corpus.layouts, split_of(number)),
+        )
+        for number in job.numbers
+    ]
+
+
+def _in_parallel(jobs: Sequence[_Job], workers: int) -> Iterator[list[Made]]:
+    # Spawned, since a forked copy of a process with threads may hang; each on one thread.
+    context = get_context("spawn")
+    with _one_thread_each(), ProcessPoolExecutor(workers, context, _leave_interrupts) as pool:
+        futures = [pool.submit(_work, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _leave_interrupts() -> None:
+    """Let the parent alone answer to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep the linear algebra of the workers, which inherit this, from one thread a core."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check(asked: Corpus, workers: int | None) -> None:
+    if not MIN_TRACKS <= asked.n_tracks <= MAX_TRACKS:
+        raise DataError(
+            f"an Etude corpus has {MIN_TRACKS} to {MAX_TRACKS} tracks (with fewer, a split would "
+            f"be empty), got {asked.n_tracks}"
+        )
+    if workers is not None and workers < 1:
+        raise DataError(f"building needs at least 1 worker, got {workers}")
+    check_track(0, seed=asked.seed, seconds=asked.seconds)
+
+
+def _claim(out: Path, asked: Corpus) -> Corpus:
+    """Return what to build, with the layouts that are there already; refuse another corpus."""
+    if not (out / CORPUS_FILE).is_file():
+        others = sorted(path.name for path in out.iterdir() if path.name != ".lock")
+        if others:
+            raise DataError(
+                f"{out} holds no Etude corpus, but {', '.join(others[:5])}: give an empty folder"
+            )
+        return asked
+    there = read_corpus(out)
+    for name in ("version", "seed", "seconds"):
+        old, new = getattr(there, name), getattr(asked, name)
+        if old != new:
+            raise DataError(
+                f"{out} holds an Etude corpus with {name} {old}, asked for {new}: give another "
+                f"folder, or remove that one"
+            )
+    if there.n_tracks > asked.n_tracks:
+        raise DataError(
+            f"{out} holds an Etude corpus of {there.n_tracks} tracks, asked for {asked.n_tracks}: "
+            f"a corpus can grow, not shrink; give another folder"
+        )
+    return replace(asked, layouts=known_layouts((*asked.layouts, *there.layouts)))
+
+
+def _write_layout(folder: Path, source: Source, corpus: Corpus) -> None:
+    hidden = folder.with_name(f".{folder.name}.tmp")
+    LAYOUTS[folder.name](hidden, source)
+    write_json(hidden / MARKER, marker(corpus))
+    if folder.exists():
+        shutil.rmtree(folder)
+    hidden.rename(folder)
