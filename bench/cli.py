@@ -24,6 +24,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+etude = typer.Typer(help="The built-in corpus of synthesised music.", no_args_is_help=True)
+app.add_typer(etude, name="etude")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -150,7 +153,7 @@ def prepare(
             help="dataset_<split>.json (MusCALL's), a CSV of captions, or a folder of audio.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the corpus.")],
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -182,6 +185,46 @@ def prepare(
         max_refused_share=max_refused_share,
         json=json,
     )
+
+
+@etude.command("build")
+def etude_build(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the corpus.")],
+    tracks: Annotated[int, typer.Option(metavar="N", help="How many, at least 30.")] = 1500,
+    seconds: Annotated[float, typer.Option(metavar="S", help="Length of each.")] = 10.0,
+    seed: Annotated[int, typer.Option(metavar="K", help="Another seed is another corpus.")] = 0,
+    layouts: Annotated[
+        str, typer.Option(help="Some of captions,gtzan,mtat,musav,emomusic, or all.")
+    ] = "all",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; one for each core by default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make the corpus of synthesised music; interrupted, the same command goes on."""
+    from earmark.bench.etude_command import build_corpus
+
+    build_corpus(
+        out,
+        tracks=tracks,
+        seconds=seconds,
+        seed=seed,
+        layouts=layouts,
+        workers=workers,
+        json=json,
+    )
+
+
+@etude.command("draw")
+def etude_draw(
+    picture: Annotated[Path, typer.Argument(help="Where to write it, e.g. etude.jpg.")],
+    seconds: Annotated[float, typer.Option(metavar="S", help="Length of each track.")] = 10.0,
+    seed: Annotated[int, typer.Option(metavar="K", help="Of the corpus.")] = 0,
+) -> None:
+    """Draw the spectrogram of one track of each genre."""
+    from earmark.bench.etude_command import draw_corpus
+
+    draw_corpus(picture, seconds=seconds, seed=seed)
 
 
 @app.command()
