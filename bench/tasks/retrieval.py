@@ -3,9 +3,9 @@
 Conventions
 -----------
 Queries are all captions (text-to-audio) and all clips with captions (audio-to-text) that every
-model could hear. A caption that several clips share belongs to each of them; what counts with
-several relevant items says the rule (:mod:`earmark.bench.metrics.retrieval`). A clip without a
-caption is no query, but a wrong answer like others.
+model could hear. A caption that several clips share is one text that belongs to each of them; what
+counts with several relevant items says the rule (:mod:`earmark.bench.metrics.retrieval`). A clip
+without a caption is no query, but a wrong answer like others.
 
 Pools and units are those of :mod:`earmark.bench.tasks.retrieval_pools`, protocols those of
 :mod:`earmark.bench.tasks.retrieval_protocol`.
@@ -47,7 +47,7 @@ from earmark.bench.tasks.retrieval_scores import (
     references_of,
     score_models,
 )
-from earmark.bench.tasks.retrieval_statement import protocol_of, warnings_of
+from earmark.bench.tasks.retrieval_statement import protocol_of, same_sound, warnings_of
 from earmark.bench.tasks.similarity_maps import (
     cosines,
     draw_map,
@@ -214,6 +214,7 @@ def evaluate(
             *vectors.warnings,
             *warnings,
             *warnings_of(dataset, heard, outcomes, setting, crops or {}),
+            *same_sound(vectors),
             *unmapped,
         ],
         arrays=list(arrays),

@@ -6,6 +6,10 @@ A *pool* is a set of clips, drawn without replacement, with their captions. Quer
 draw are those of its pool alone. Scores are means over the queries of all draws; a query that was
 drawn several times counts as often, and always with its unit.
 
+A *caption* is a text: what several clips share is one query, and one item to be found. Copies of it
+would tie for every model, and take several places of the first k; no order drawn at random does so,
+which is what chance is.
+
 *Units* are what is resampled: a clip, or what its dataset says (track, artist). Clips that share a
 caption are one unit: for that caption they answer one and the same query.
 """
@@ -36,9 +40,9 @@ class HeardSet:
 
     clips: tuple[Clip, ...]
     captions: tuple[str, ...]
+    """Each text once."""
     caption_ids: tuple[str, ...]
-    clip_of: Indices
-    """The clip of each caption, shape ``(n_captions,)``."""
+    """Of the first caption of these words."""
     text_row: Indices
     """The row of each caption among the vectors of texts."""
     pairs: Indices
@@ -51,13 +55,18 @@ class HeardSet:
     @property
     def captioned(self) -> Indices:
         """The clips that have a caption, ascending."""
-        return np.unique(self.clip_of)
+        return np.unique(self.pairs[:, 1])
 
     def first_captions(self) -> Indices:
         """Return the first caption of each clip, shape ``(n_clips,)``; -1 where it has none."""
         first = np.full(len(self.clips), -1)
-        first[self.clip_of[::-1]] = np.arange(len(self.captions))[::-1]
+        first[self.pairs[::-1, 1]] = self.pairs[::-1, 0]
         return first
+
+    def first_clips(self) -> Indices:
+        """Return the first clip of each caption, shape ``(n_captions,)``."""
+        starts = np.searchsorted(self.pairs[:, 0], np.arange(len(self.captions)))
+        return np.asarray(self.pairs[starts, 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,44 +114,46 @@ def heard_set(dataset: Captioned, vectors: JointVectors) -> HeardSet:
             f"{dataset.card.id}: {n_clips} of {len(dataset.clips)} clips could be heard; with "
             f"fewer than two there is nothing to choose from"
         )
-    kept = np.flatnonzero(now[dataset.clip_of] >= 0)
-    if not kept.size:
-        raise DataError(f"{dataset.card.id}: none of the {n_clips} clips has a caption")
-    row = {text: index for index, text in enumerate(vectors.texts)}
-    captions = tuple(dataset.captions[index] for index in kept)
-    caption_now = np.full(len(dataset.captions), -1)
-    caption_now[kept] = np.arange(len(kept))
+    text_of = {text: index for index, text in enumerate(dict.fromkeys(dataset.captions))}
+    number = np.array([text_of[text] for text in dataset.captions], np.intp)
     pairs = dataset.relevant()
-    pairs = np.stack([caption_now[pairs[:, 0]], now[pairs[:, 1]]], axis=1)
-    pairs = pairs[(pairs >= 0).all(axis=1)]
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-    clip_of = now[dataset.clip_of[kept]]
-    units, fused = _units(vectors.clips, clip_of, pairs)
+    pairs = np.stack([number[pairs[:, 0]], now[pairs[:, 1]]], axis=1)
+    pairs = np.unique(pairs[pairs[:, 1] >= 0], axis=0)
+    if not pairs.size:
+        raise DataError(f"{dataset.card.id}: none of the {n_clips} clips has a caption")
+    # Numbered anew: only captions of clips that were heard.
+    kept, pairs[:, 0] = np.unique(pairs[:, 0], return_inverse=True)
+    texts = [text for text, index in text_of.items() if index in set(kept.tolist())]
+    row = {text: index for index, text in enumerate(vectors.texts)}
+    first_id = dict(zip(reversed(dataset.captions), reversed(dataset.caption_ids), strict=True))
+    units, fused = _units(vectors.clips, pairs)
     return HeardSet(
         clips=vectors.clips,
-        captions=captions,
-        caption_ids=tuple(dataset.caption_ids[index] for index in kept),
-        clip_of=clip_of,
-        text_row=np.array([row[text] for text in captions], np.intp),
+        captions=tuple(texts),
+        caption_ids=tuple(first_id[text] for text in texts),
+        text_row=np.array([row[text] for text in texts], np.intp),
         pairs=pairs,
         units=units,
         fused=fused,
     )
 
 
-def _units(clips: Sequence[Clip], clip_of: Indices, pairs: Indices) -> tuple[NDArray[np.str_], int]:
+def _units(clips: Sequence[Clip], pairs: Indices) -> tuple[NDArray[np.str_], int]:
     """Return the unit of each clip, and how many clips share a caption across units."""
     names = [clip.unit or clip.id for clip in clips]
     first: dict[str, int] = {}
     own = np.array([first.setdefault(name, len(first)) for name in names], np.intp)
-    one, other = own[clip_of[pairs[:, 0]]], own[pairs[:, 1]]
+    # A caption's clips are linked to its first.
+    _, starts, caption = np.unique(pairs[:, 0], return_index=True, return_inverse=True)
+    one, other = own[pairs[starts[caption], 1]], own[pairs[:, 1]]
     links = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(first), len(first)))
     _, component = connected_components(links, directed=False)
     # Named after the first of its units.
     leader = np.full(int(component.max()) + 1, len(first))
     np.minimum.at(leader, component, np.arange(len(first)))
     labels = np.array(list(first), dtype=str)
-    fused = np.unique(pairs[one != other, 1]).size
+    shared = np.unique(caption[one != other])
+    fused = np.unique(pairs[np.isin(caption, shared), 1]).size
     return labels[leader[component[own]]], fused
 
 
@@ -161,15 +172,15 @@ def draw_pools(heard: HeardSet, setting: Setting, *, seed: int) -> list[Draw]:
             f"a pool of {pool} clips cannot be drawn from {len(captioned)} clips with captions: "
             f"give pool = 'all' for the whole set, or at most {len(captioned)}"
         )
-    one_caption = setting.captions == "one" and len(heard.captions) > len(captioned)
-    everything = np.arange(len(heard.captions))
+    one_caption = setting.captions == "one" and len(heard.pairs) > len(captioned)
     if not one_caption and (pool is None or pool == len(captioned)):
         if setting.draws not in (None, 1):
             raise DataError(
                 f"draws is {setting.draws}, but nothing is drawn: the pool is the whole set of "
                 f"{len(captioned)} clips with all their captions; leave draws out"
             )
-        return [Draw(everything, captioned if pool else np.arange(len(heard.clips)))]
+        clips = captioned if pool else np.arange(len(heard.clips))
+        return [Draw(np.arange(len(heard.captions)), clips)]
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(setting.draws or DRAWS):
@@ -177,12 +188,11 @@ def draw_pools(heard: HeardSet, setting: Setting, *, seed: int) -> list[Draw]:
             clips = np.arange(len(heard.clips))
         else:
             clips = np.sort(rng.choice(captioned, size=pool, replace=False))
-        captions = everything[np.isin(heard.clip_of, clips)]
+        pairs = heard.pairs[np.isin(heard.pairs[:, 1], clips)]
         if one_caption:
-            shuffled = rng.permutation(captions)
-            _, firsts = np.unique(heard.clip_of[shuffled], return_index=True)
-            captions = np.sort(shuffled[firsts])
-        draws.append(Draw(captions, clips))
+            pairs = rng.permutation(pairs)
+            pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
+        draws.append(Draw(np.unique(pairs[:, 0]), clips))
     return draws
 
 
@@ -283,7 +293,7 @@ def ids_of(heard: HeardSet, direction: Direction) -> Sequence[str]:
 
 def units_of(heard: HeardSet, direction: Direction, query: Indices) -> NDArray[np.str_]:
     """Return the unit of each query."""
-    clips = heard.clip_of[query] if direction == "text-to-audio" else query
+    clips = heard.first_clips()[query] if direction == "text-to-audio" else query
     return np.asarray(heard.units[clips])
 
 

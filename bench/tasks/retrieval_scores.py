@@ -114,7 +114,7 @@ def _not_certain(score: Score) -> Score:
 
 
 def _n_queries(dataset: Captioned, way: Direction) -> int:
-    return len(dataset.captions) if way == "text-to-audio" else len(np.unique(dataset.clip_of))
+    return len(set(dataset.captions)) if way == "text-to-audio" else len(np.unique(dataset.clip_of))
 
 
 def _undefined(name: str, drawn: Drawn) -> Estimate:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from earmark.bench.tasks.joint import JointVectors
 from earmark.bench.tasks.retrieval_pools import Draw, HeardSet, Outcomes
 from earmark.bench.tasks.retrieval_protocol import Setting, uses_crop
 from earmark.bench.tasks.retrieval_scores import HEADLINE, unit_name, usable_ks
@@ -25,8 +27,13 @@ def protocol_of(
 ) -> dict[str, Plain]:
     """Return how the scores came about, in words."""
     sizes = [len(draw.clips) for draw in draws]
-    several = len(heard.captions) > len(heard.captioned)
     texts = {"all": "all of a clip's", "one": "one a clip, drawn at random in each draw"}
+    several = len(heard.pairs) > len(heard.captioned)
+    of_heard = {clip.id for clip in heard.clips}
+    rows = sum(dataset.clips[index].id in of_heard for index in dataset.clip_of.tolist())
+    in_words = texts[setting.captions] if several else "one a clip"
+    if rows > len(heard.captions):
+        in_words += f"; {rows} with {len(heard.captions)} texts, each of them one query and item"
     unit = f"{unit_name(heard)}, {len(np.unique(heard.units))} of them"
     if heard.fused:
         unit += f"; {heard.fused} clips stand together with others, for they share a caption"
@@ -38,7 +45,7 @@ def protocol_of(
         if not whole
         else f"the whole set: {sizes[0]} clips",
         "draws": f"{len(draws)}, seeded" if len(draws) > 1 or not whole else "none",
-        "captions": texts[setting.captions] if several else "one a clip",
+        "captions": in_words,
         "directions": ", ".join(setting.directions),
         "similarity": "cosine",
         "ties": "expectation over all orders of tied items; top hits: against the model",
@@ -86,3 +93,20 @@ def warnings_of(
     if len(np.unique(heard.units)) < 2:
         found.append("all clips are one unit: there are no intervals and no paired tests")
     return found
+
+
+def same_sound(vectors: JointVectors) -> list[str]:
+    """Return a warning if clips have the same vector as another one from every model."""
+    first: dict[bytes, str] = {}
+    same = []
+    for index, clip in enumerate(vectors.clips):
+        rows = b"".join(each[index].tobytes() for each in vectors.audio.values())
+        other = first.setdefault(hashlib.sha256(rows).digest(), clip.id)
+        if other != clip.id:
+            same.append(f"{clip.id} as {other}")
+    if not same:
+        return []
+    return [
+        f"{len(same)} clips sound the same as another to every model, and each is a wrong answer "
+        f"to the other's own captions: {first_ten(same)}"
+    ]
