@@ -40,7 +40,7 @@ _COMPOUND = 0.6
 """Tempo of the dotted beats of 6/8 against the beats of a simple metre."""
 _LEVELS: Mapping[Role, float] = {
     "lead": 0.0,
-    "answer": -5.0,
+    "answer": -3.0,
     "chords": -5.0,
     "pad": -8.0,
     "bass": -1.0,

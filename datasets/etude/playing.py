@@ -81,6 +81,15 @@ def hits(row: str) -> list[Hit]:
     return found
 
 
+def rows(row: str, bars: int) -> list[list[Hit]]:
+    """Return the onsets of each bar; in the first, one at its start, so that no track waits."""
+    regular = hits(row)
+    first = regular
+    if regular[0].step > 0:
+        first = [Hit(0, regular[0].symbol, regular[0].step), *regular]
+    return [first, *[regular] * (bars - 1)]
+
+
 class Harmony:
     """The chord at any time, looked up in the order of time."""
 
@@ -100,10 +109,10 @@ class Harmony:
 def drums(grid: Grid, pattern: str, draws: Draws) -> list[Note]:
     """Return the strokes of a drum pattern."""
     loudness = {"o": 1, "x": 2, "X": 3}
-    rows = [(PIECES.index(piece), hits(row)) for piece, row in DRUMS[pattern].items()]
+    pieces = [(PIECES.index(piece), hits(row)) for piece, row in DRUMS[pattern].items()]
     notes = []
     for bar in range(grid.bars):
-        for piece, strokes in rows:
+        for piece, strokes in pieces:
             for stroke in strokes:
                 # Ghost notes come and go, so that no two bars are the same.
                 if stroke.symbol == "o" and draws.chance(0.3):
@@ -116,10 +125,10 @@ def drums(grid: Grid, pattern: str, draws: Draws) -> list[Note]:
 def bass(grid: Grid, rhythm: str, chords: Sequence[Chord], voice: str) -> list[Note]:
     """Return a bass line on a rhythm."""
     harmony = Harmony(chords)
-    row, low = hits(BASSES[rhythm]), VOICES[voice].low
+    low = VOICES[voice].low
     high = low + 21
     notes: list[Note] = []
-    for bar in range(grid.bars):
+    for bar, row in enumerate(rows(BASSES[rhythm], grid.bars)):
         for hit in row:
             start = grid.time(bar, hit.step)
             chord = harmony.at(start)
@@ -157,13 +166,12 @@ def chord_notes(
 ) -> list[Note]:
     """Return chords struck or broken on a rhythm, around a pitch."""
     harmony = Harmony(chords)
-    row = hits(CHORDS[rhythm])
     low, high = VOICES[voice].low, VOICES[voice].high
     notes: list[Note] = []
     now: Chord | None = None
     pitches: tuple[int, ...] = ()
     broken = 0
-    for bar in range(grid.bars):
+    for bar, row in enumerate(rows(CHORDS[rhythm], grid.bars)):
         for hit in row:
             start = grid.time(bar, hit.step)
             chord = harmony.at(start)
@@ -225,14 +233,14 @@ def melody(
     low, high = VOICES[voice].low, VOICES[voice].high
     ladder = [p for p in range(low, high + 1) if (p - tonic) % 12 in SCALES[scale]]
     ladder = [p for p in ladder if abs(p - centre) <= 9] or ladder
-    motifs = [_motif(grid, busy, draws) for _ in range(2)]
+    motifs = [_motif(grid, busy, draws, opening=i == 0) for i in range(2)]
     notes: list[Note] = []
     at = len(ladder) // 2
     for bar in range(grid.bars):
         if sparse and bar % 2 == 0:
             continue
         # The first motif comes back in every other bar, now and then with another turn.
-        motif = motifs[bar % 2] if draws.chance(0.8) else _motif(grid, busy, draws)
+        motif = motifs[bar % 2] if bar == 0 or draws.chance(0.8) else _motif(grid, busy, draws)
         for hit, leap in motif:
             start = grid.time(bar, hit.step)
             at = min(max(at + leap, 0), len(ladder) - 1)
@@ -245,13 +253,15 @@ def melody(
     return notes
 
 
-def _motif(grid: Grid, busy: float, draws: Draws) -> list[tuple[Hit, int]]:
+def _motif(
+    grid: Grid, busy: float, draws: Draws, *, opening: bool = False
+) -> list[tuple[Hit, int]]:
     """Return onsets of a bar, the strong steps more likely, and the leap to each of them."""
     per_beat = grid.steps // BEATS[grid.metre]
     onsets = []
     for step in range(grid.steps):
         weight = 1.0 if step % per_beat == 0 else 0.55 if step % 2 == 0 else 0.12
-        if draws.chance(min(0.95, 1.6 * busy * weight)):
+        if draws.chance(min(0.95, 1.6 * busy * weight)) or (step == 0 and opening):
             onsets.append(step)
     onsets = onsets or [0]
     ends = [*onsets[1:], grid.steps]
