@@ -1,7 +1,7 @@
 """The command line. Imports typer alone: what a command needs is imported when it runs.
 
 Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid or uncomparable input, 64 usage,
-70 internal error.
+70 internal error, 130 interrupted, 143 terminated (a training run was saved first).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 REGRESSION, INVALID, USAGE, INTERNAL = 1, 3, 64, 70
+TERMINATED = 143  # 128 + SIGTERM, as shells say it
 
 app = typer.Typer(
     name="earmark",
@@ -302,6 +303,47 @@ def check_model(
 
     if not run_checks(model, options=option or (), json=json):
         raise _ExitError(REGRESSION)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's TOML file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of checkpoints and metrics; trained/<config>.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a model on a prepared corpus; SIGTERM saves and exits with 143."""
+    from earmark.bench.train_command import train_model
+    from earmark.models.training.termination import Stopped
+
+    try:
+        train_model(config, out=out, resume=resume, json=json)
+    except Stopped as stopped:
+        _fail(str(stopped), TERMINATED)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(metavar="CKPT", help="A checkpoint, or a run's folder: its best one."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    name: Annotated[str | None, typer.Option(help="Of the model; the folder's.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the weights, for the card.")] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="It learned from, for the card; data.datasets."),
+    ] = None,
+) -> None:
+    """Write a checkpoint's weights and card for the adapters muscall and dcase."""
+    from earmark.bench.train_command import export_checkpoint
+
+    export_checkpoint(checkpoint, out, name=name, licence=licence, training_datasets=dataset)
 
 
 def _fail(message: str, code: int) -> NoReturn:

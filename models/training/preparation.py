@@ -328,8 +328,9 @@ def _check_share(refused: Sequence[Refused], limit: float, n_clips: int) -> None
     more = f"\n  and {len(refused) - 10} more" if len(refused) > 10 else ""
     raise DataError(
         f"{len(refused)} of {n_clips} clips cannot be used so far, more than the allowed share "
-        f"({limit / n_clips:.2%}):\n{shown}{more}\nmend or remove them, or allow a larger share; "
-        f"finished shards are kept, and the same command goes on from there"
+        f"({limit / n_clips:.2%}):\n{shown}{more}\n"
+        f"mend these files or allow a larger share; finished shards are kept, and the same command "
+        f"goes on from there"
     )
 
 
