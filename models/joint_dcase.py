@@ -15,7 +15,6 @@ from earmark.datasets.audio import file_digest
 from earmark.datasets.base import fingerprint
 from earmark.models.adapter import (
     RESAMPLER,
-    UNKNOWN_TRAINING,
     check_texts,
     inference,
     pick_device,
@@ -29,6 +28,7 @@ from earmark.models.dcase.checkpoint import load
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
+from earmark.models.exported import read_card, with_origin
 
 CITATION = """@inproceedings{xie2022language,
   author = {Xie, Huang and Lipping, Samuel and Virtanen, Tuomas},
@@ -87,7 +87,8 @@ def dcase(
     Parameters
     ----------
     weights
-        A folder that Earmark saved, a checkpoint of the released code, or ``random``: untrained.
+        A folder that Earmark saved or exported, a checkpoint of the released code, or ``random``:
+        untrained.
     vocabulary
         For a released checkpoint: a JSON list of its words in the order of the rows.
     word_vectors
@@ -103,7 +104,7 @@ def dcase(
     device
         ``cpu``, ``cuda`` or ``auto``.
     licence, training_datasets
-        Of a checkpoint, for the card.
+        Of a checkpoint, for the card; by default those of an exported folder.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def dcase(
         raise ModelError("dcase: captions train the words of random weights, not of a checkpoint")
     path = Path(weights).expanduser()
     model = load(path, vocabulary=None if vocabulary is None else Path(vocabulary).expanduser())
-    notes: tuple[str, ...] = () if training_datasets else (UNKNOWN_TRAINING,)
+    notes: tuple[str, ...] = ()
     if word_vectors is not None:
         if vocabulary is not None:
             raise ModelError("dcase: give a vocabulary or word_vectors, not both")
@@ -135,11 +136,14 @@ def dcase(
         notes += (f"The checkpoint's words are replaced by those of {Path(word_vectors).name}.",)
     if model.vocabulary is None:
         notes += ("Without the words of its vectors: it hears, and refuses text.",)
-    card = replace(
-        _card(model, policy, id=f"dcase-{path.name}", weights_digest=_digest(path)),
-        licence=licence or "not stated",
-        training_datasets=tuple(training_datasets),
-        notes=notes,
+    exported = read_card(path) if path.is_dir() else None
+    name = exported.name if exported else path.name
+    card = _card(model, policy, id=f"dcase-{name}", weights_digest=_digest(path))
+    card = with_origin(
+        replace(card, notes=notes),
+        exported,
+        licence=licence,
+        training_datasets=training_datasets,
     )
     return JointDCASE(model, crop=policy, card=card, device=pick_device(device))
 

@@ -15,7 +15,6 @@ from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.places import resolve
 from earmark.models.adapter import (
     RESAMPLER,
-    UNKNOWN_TRAINING,
     check_texts,
     inference,
     pick_device,
@@ -25,6 +24,7 @@ from earmark.models.adapter import (
 from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
 from earmark.models.cropped_audio import CroppedAudio
 from earmark.models.crops import CropPolicy
+from earmark.models.exported import TOKENIZER, WEIGHTS, read_card, with_origin
 from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.config import preset as named_preset
 from earmark.models.tokenizers import CONTEXT_LENGTH, BPETokenizer
@@ -108,20 +108,22 @@ def muscall(
     Parameters
     ----------
     weights
-        A checkpoint (the released code's ``.pth.tar``, or safetensors), or ``random``: untrained.
+        A checkpoint (the released code's ``.pth.tar``, or safetensors), a folder that ``earmark
+        export`` wrote, or ``random``: untrained.
     preset, seed
         Of untrained weights: ``paper`` or ``released``, and what they are drawn with. The text
         encoder's vocabulary is then the tokeniser's.
     tokenizer
         CLIP's ``bpe_simple_vocab_16e6.txt.gz``, a folder with a tokeniser, or ``owner/name`` of the
-        hub; by default CLIP's file in ``clip_bpe`` of a data folder.
+        hub; by default that of an exported folder, else CLIP's file in ``clip_bpe`` of a data
+        folder.
     crop
         A policy of :mod:`earmark.models.crops`; ``centre`` is as long as the model was trained on,
         20 s in the paper, whose protocol it is.
     device
         ``cpu``, ``cuda`` or ``auto``.
     licence, training_datasets
-        Of a checkpoint, for the card.
+        Of a checkpoint, for the card; by default those of an exported folder.
 
     Raises
     ------
@@ -141,9 +143,14 @@ def muscall(
         name, digest = f"muscall-{preset}-untrained-seed{seed}", UNTRAINED
     else:
         path = Path(weights).expanduser()
+        exported = read_card(path) if path.is_dir() else None
+        if exported is not None:
+            path = path / WEIGHTS
+            tokenizer = tokenizer or str(path.parent / TOKENIZER)
         model = MusCALL.load(path)
         bpe = open_tokenizer(tokenizer, context_length=model.config.text.max_tokens)
-        name, digest = f"muscall-{_stem(path)}", file_digest(path)
+        name = f"muscall-{exported.name if exported else _stem(path)}"
+        digest = file_digest(path)
     policy = CropPolicy.parse(crop, seconds=model.config.audio.clip_seconds)
     card = _card(model, bpe, policy, id=name, weights_digest=digest)
     if weights == "random":
@@ -154,13 +161,7 @@ def muscall(
             notes=("Untrained: weights drawn at random, to try the pipeline with.", *card.notes),
         )
     else:
-        unknown = () if training_datasets else (UNKNOWN_TRAINING,)
-        card = replace(
-            card,
-            licence=licence or "not stated",
-            training_datasets=tuple(training_datasets),
-            notes=(*unknown, *card.notes),
-        )
+        card = with_origin(card, exported, licence=licence, training_datasets=training_datasets)
     return JointMusCALL(model, bpe, crop=policy, card=card, device=pick_device(device))
 
 

@@ -287,9 +287,9 @@ class Trainer:
     def _end_epoch(self, epoch: int, log: ProgressLog | None, *, losses: list[float]) -> None:
         """Validate, keep the best, write a checkpoint, and tell."""
         training = self.config.training
+        seconds = self.epoch_meter.seconds
         shown: dict[str, float | None] = {"loss": float(np.mean(losses)) if losses else None}
         shown |= self._state_of_learning(self.epoch_meter)
-        seconds = self.epoch_meter.seconds
         improved = False
         if epoch % training.validate_every == 0 or epoch == training.epochs:
             average_buffers(self.fabric, self.learner)

@@ -1,0 +1,111 @@
+"""``earmark train`` and ``earmark export``: from a config and a corpus to weights for a suite.
+
+Training knows no metrics: the score that it chooses its best checkpoint by is made here, of the
+same functions as the task ``retrieval``.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import typer
+
+from earmark.bench.metrics.retrieval import KS, recall_at_k
+from earmark.bench.ranking import count_ranks
+from earmark.bench.terminal import progress_bar
+from earmark.models.base import ModelError
+from earmark.models.training.config import load_config
+
+if TYPE_CHECKING:
+    from earmark.models.training.validation import Embedded
+
+
+class TextToAudio:
+    """Scores a validation corpus: R@k of captions that look for their clips, the whole pool.
+
+    A caption's right answers are its own clip and every clip that has a caption of the same words,
+    as in the task ``retrieval``.
+    """
+
+    names = tuple(f"R@{k}" for k in KS)
+
+    def __call__(self, embedded: Embedded) -> Mapping[str, float]:
+        """Return R@1, R@5 and R@10, means over captions, in [0, 1].
+
+        Raises
+        ------
+        ModelError
+            If there are fewer clips than the largest k.
+        """
+        n_clips = len(embedded.audio)
+        if n_clips < max(KS):
+            raise ModelError(
+                f"the validation corpus has {n_clips} clips, R@{max(KS)} needs at least {max(KS)}"
+            )
+        ranks = count_ranks(embedded.text, embedded.audio, right_answers(embedded))
+        return {f"R@{k}": float(np.mean(recall_at_k(ranks, k))) for k in KS}
+
+
+def right_answers(embedded: Embedded) -> list[set[int]]:
+    """Return the clips that belong to each caption."""
+    clips_of: dict[str, set[int]] = {}
+    for caption, clip in zip(embedded.captions, embedded.clip_of.tolist(), strict=True):
+        clips_of.setdefault(caption, set()).add(clip)
+    return [clips_of[caption] for caption in embedded.captions]
+
+
+def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> None:
+    """Train what a config says, and print an epoch a line and what came of it.
+
+    Raises
+    ------
+    DataError, ModelError, Stopped
+        As :func:`earmark.models.training.trainer.train`.
+    """
+    from earmark.models.training.trainer import train
+
+    read = load_config(config)
+    folder = out or Path("trained") / config.stem
+    with progress_bar() as progress:
+        done = train(
+            read,
+            folder,
+            score=TextToAudio(),
+            resume=resume,
+            progress=progress,
+            tell=lambda line: typer.echo(line, err=json),
+        )
+    if json:
+        typer.echo(json_module.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
+        return
+    typer.echo(
+        f"{folder}: {done.steps} steps, best {read.training.best_by} {done.best:.4f} at step "
+        f"{done.best_step}; {done.samples} samples in {done.seconds:.0f} s"
+    )
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    out: Path,
+    *,
+    name: str | None,
+    licence: str | None,
+    training_datasets: Sequence[str] | None,
+) -> None:
+    """Write a checkpoint's weights for the adapters, and print how a suite names them.
+
+    Raises
+    ------
+    ModelError
+        As :func:`earmark.models.training.export.export`.
+    """
+    from earmark.models.training.export import export
+
+    card = export(checkpoint, out, name=name, licence=licence, training_datasets=training_datasets)
+    typer.echo(f"{out}: {card.name}. {card.note}")
+    typer.echo(f'[models.{card.name}]\nloader = "{card.training["model"]}"\nweights = "{out}"')

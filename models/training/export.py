@@ -1,0 +1,80 @@
+"""From a checkpoint of training to a folder of weights that the adapters load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from earmark.datasets.base import fingerprint
+from earmark.models.base import ModelError, Plain
+from earmark.models.dcase import checkpoint as dcase_checkpoint
+from earmark.models.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
+from earmark.models.muscall import checkpoint as muscall_checkpoint
+from earmark.models.training.building import rebuild, write_words
+from earmark.models.training.checkpoints import BEST, Checkpoint, load
+from earmark.models.training.config import RunConfig, parse_plain
+from earmark.models.training.learners import DCASELearner, MusCALLLearner
+
+CHECKPOINTS = "checkpoints"
+
+
+def export(
+    checkpoint: Path | str,
+    out: Path | str,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    training_datasets: Sequence[str] | None = None,
+) -> ExportCard:
+    """Write a checkpoint's model into a folder (:mod:`earmark.models.exported`).
+
+    Parameters
+    ----------
+    checkpoint
+        A file, or the folder of a run, whose best checkpoint is then taken.
+    name
+        Of the model, by default the folder's.
+    training_datasets
+        By default those of the config (``data.datasets``).
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is missing or damaged, or the folder holds other files.
+    """
+    path, folder = Path(checkpoint), Path(out)
+    if path.is_dir():
+        path = path / CHECKPOINTS / BEST
+    found = load(path)
+    config = parse_plain(found.config, of=str(path))
+    learner = rebuild(config, found.words, found.model)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} is there and not empty; give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(learner, MusCALLLearner):
+        muscall_checkpoint.save(learner.model.eval(), folder / WEIGHTS)
+        write_words(found.words, folder / TOKENIZER)
+    elif isinstance(learner, DCASELearner):
+        dcase_checkpoint.save(learner.model.eval(), folder)
+    chosen = config.data.datasets if training_datasets is None else training_datasets
+    card = ExportCard(
+        name=name or folder.resolve().name,
+        licence=licence,
+        training_datasets=tuple(chosen),
+        training=_facts(found, config),
+    )
+    write_card(card, folder)
+    return card
+
+
+def _facts(found: Checkpoint, config: RunConfig) -> dict[str, Plain]:
+    by = config.training.best_by
+    facts: dict[str, Plain] = {"model": config.model, "steps": found.step}
+    for score, value in found.scores.items():
+        facts[f"validation {score}"] = round(value, 4)
+    if found.best is not None:
+        facts[f"best {by} of the run"] = round(found.best, 4)
+    return facts | {
+        "config sha256": fingerprint([repr(config)])[:12],
+        **{f"{side} corpus": digest[:12] for side, digest in found.fingerprints.items()},
+    }
