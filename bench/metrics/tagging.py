@@ -211,11 +211,14 @@ def evaluate(
     level: float = LEVEL,
     replicates: int = REPLICATES,
     seed: int,
+    resampled: ArrayLike | None = None,
 ) -> dict[str, TaggingScore]:
     """Return each metric of :data:`METRICS` by name, with intervals over ``units``.
 
     Units are what was sampled together (artists, files), one label a clip; None: the clips.
-    ``tags`` are the names of the columns; None: their numbers.
+    ``tags`` are the names of the columns; None: their numbers. ``resampled`` are the scores' part
+    of :func:`resample_scores` with the same units, where several were resampled together: they are
+    then not drawn again, and ``replicates`` and ``seed`` have no effect.
 
     >>> found = evaluate([[1, 1], [0, 1], [0, 1]], [[3, 3], [2, 2], [1, 1]], replicates=9, seed=0)
     >>> found["roc_auc"].macro.value, found["roc_auc"].left_out
@@ -224,7 +227,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        As :func:`resample_scores`, or if the tags are not one name a column, each once.
+        As :func:`resample_scores`, or if the tags are not one name a column, each once, or
+        ``resampled`` is not ``(2, replicates, n_tags)``.
     """
     truth, _ = validate(labels, scores)
     n_clips, n_tags = truth.shape
@@ -237,7 +241,15 @@ def evaluate(
         )
     n_units = len(np.unique(unit_labels(units, n_clips)))
     values = PresortedScores(labels, scores).score(np.ones((n_clips, 1)))[:, 0]
-    replicated = resample_scores(labels, [scores], units=units, replicates=replicates, seed=seed)[0]
+    if resampled is None:
+        resampled = resample_scores(
+            labels, [scores], units=units, replicates=replicates, seed=seed
+        )[0]
+    replicated = np.asarray(resampled, np.float64)
+    if replicated.ndim != 3 or replicated.shape[::2] != (len(METRICS), n_tags):
+        raise ValueError(
+            f"resampled must be ({len(METRICS)}, replicates, {n_tags}), got {replicated.shape}"
+        )
     positives = {name: int(count) for name, count in zip(names, truth.sum(axis=0), strict=True)}
     left_out = {
         name: "no clip is positive" if not count else f"all {n_clips} clips are positive"

@@ -163,8 +163,8 @@ def score_classes(
             if subset == headline:
                 kept[model] = one
             _add_items(found.items, truth, model, subset, [table])
-            if np.ptp(table) == 0:
-                found.warnings.append(f"{model}, {subset}: all scores are equal, none is a guess")
+            if not np.ptp(table, axis=1).any():
+                found.warnings.append(f"{model}, {subset}: all classes have equal scores")
         if averaged:
             tables = [by_subset[name] for name in averaged]
             means = mean_of_prompts(truth, tables, **options)

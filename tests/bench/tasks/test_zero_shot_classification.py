@@ -145,7 +145,7 @@ def test_a_model_whose_scores_are_all_equal_is_at_chance_exactly():
         for metric in ("accuracy", "balanced_accuracy", "macro_f1", "top_3_accuracy"):
             found = value(result, "constant", metric, subset)
             assert found.value == pytest.approx(found.chance, abs=1e-12)
-    assert "constant, ensemble: all scores are equal, none is a guess" in result.warnings
+    assert "constant, ensemble: all classes have equal scores" in result.warnings
     assert value(result, "constant", "accuracy").chance == 1 / 5
 
 
