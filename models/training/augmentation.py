@@ -166,9 +166,10 @@ class Augmentation:
         Raises
         ------
         ModelError
-            If the shapes do not fit, or a row is too short to shift its pitch.
+            If shapes or type do not fit, a row is too short to shift its pitch, or the device is
+            neither a CPU nor CUDA's.
         """
-        _check_shapes(waveforms, seeds, lengths)
+        _check_input(waveforms, seeds, lengths)
         if waveforms.dtype == torch.int16:
             rows = scale(waveforms)
         else:
@@ -241,10 +242,8 @@ def _kept_random_state(device: torch.device) -> Iterator[torch.Generator]:
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         generator = torch.cuda.default_generators[index]
-    elif device.type == "cpu":
-        generator = torch.default_generator
     else:
-        raise ModelError(f"augmentation runs on cpu and cuda, got {device}")
+        generator = torch.default_generator
     state = generator.get_state()
     try:
         yield generator
@@ -252,7 +251,9 @@ def _kept_random_state(device: torch.device) -> Iterator[torch.Generator]:
         generator.set_state(state)
 
 
-def _check_shapes(waveforms: Tensor, seeds: Tensor, lengths: Tensor | None) -> None:
+def _check_input(waveforms: Tensor, seeds: Tensor, lengths: Tensor | None) -> None:
+    if waveforms.device.type not in ("cpu", "cuda"):
+        raise ModelError(f"augmentation runs on cpu and cuda, got {waveforms.device}")
     if waveforms.ndim != 2 or not (waveforms.dtype == torch.int16 or waveforms.is_floating_point()):
         raise ModelError(
             f"augmentation needs int16 or floats of shape (n, n_samples), got {waveforms.dtype} "
