@@ -79,7 +79,7 @@ def compose(number: int, *, seed: int, seconds: float) -> Score:
     genre = genre_of(number)
     style, draws = styles()[genre], Draws(seed, number, 0)
     # What makes a track lively makes it fast, loud, dense and bright together, though not alone.
-    energy = draws.near(0, 1)
+    energy = draws.uniform()
     metre = draws.weighted(style.metres)
     tempo = _lively(style.tempo, energy, 0.5, draws) * (_COMPOUND if metre == "6/8" else 1)
     grid = Grid(seconds, round(tempo, 2), metre, round(draws.between(*style.swing), 3))
@@ -146,7 +146,7 @@ def _chords(
         numeral = numerals[len(chords) % len(numerals)]
         above, quality = parse(numeral)
         root = (tonic + above) % 12
-        end = min(start + span, grid.seconds)
+        end = min((len(chords) + 1) * span, grid.seconds)
         classes = tuple((root + interval) % 12 for interval in quality)
         chords.append(Chord(start, end, root, classes, numeral))
         start = len(chords) * span

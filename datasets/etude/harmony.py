@@ -29,7 +29,7 @@ _QUALITIES: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 """Semitones above the root, of a capital or small numeral with its suffix."""
 
-_NUMERAL = re.compile(r"(b?)([ivIV]+)(7|maj7|6|5|ø|o)?")
+_NUMERAL = re.compile(r"(b?)([iv]+|[IV]+)(7|maj7|6|5|ø|o)?")
 
 
 @cache
