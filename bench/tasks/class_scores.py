@@ -25,9 +25,9 @@ from earmark.bench.metrics.statistics import (
     unit_sums,
 )
 from earmark.bench.tasks.base import comparison_of, groups_of, item_digest, score_of
+from earmark.bench.tasks.labelled import unit_word
 from earmark.bench.tasks.prompts import MEAN
 from earmark.datasets.base import Clip, DataError, first_ten
-from earmark.datasets.gtzan import GENRES, GTZAN
 from earmark.reports.record import Comparison, Group, Plain, Reference, Score, Table
 
 TOP_K = 3
@@ -86,41 +86,6 @@ class Scored:
     warnings: list[str] = field(default_factory=list)
     items: dict[str, list[Any]] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-
-def unit_word(clips: Sequence[Clip]) -> str:
-    """Return ``clip``, or ``unit`` where clips are resampled together."""
-    return "clip" if all(clip.unit is None for clip in clips) else "unit"
-
-
-def classes_of(dataset: Any, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the classes to tell apart: as given, GTZAN's genres, or the labels in their order.
-
-    Raises
-    ------
-    DataError
-        If the dataset has no labels, or a clip has none or one outside the given classes.
-    """
-    clips: Sequence[Clip] = getattr(dataset, "clips", ())
-    if callable(clips) or not clips:
-        raise DataError(f"{_name(dataset)}: there is no clip to classify: the split is empty")
-    bare = [clip.id for clip in clips if not clip.label]
-    if bare:
-        raise DataError(
-            f"{_name(dataset)}: {len(bare)} of {len(clips)} clips have no label: "
-            f"{first_ten(bare)}; a clip needs one class (for tags, take zero_shot_tagging)"
-        )
-    if classes is None:
-        if isinstance(dataset, GTZAN):
-            return GENRES
-        return tuple(sorted({clip.label for clip in clips if clip.label}))
-    strange = [f"{clip.id} ({clip.label!r})" for clip in clips if clip.label not in classes]
-    if strange:
-        raise DataError(
-            f"{_name(dataset)}: {len(strange)} of {len(clips)} clips have a label outside the "
-            f"classes {first_ten(list(classes))}: {first_ten(strange)}"
-        )
-    return tuple(classes)
 
 
 def score_classes(
@@ -386,8 +351,3 @@ def _margin(truth: NDArray[np.intp], table: Floats) -> Floats:
 
 def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _name(dataset: Any) -> str:
-    card = getattr(dataset, "card", None)
-    return str(card.id) if card is not None else type(dataset).__name__

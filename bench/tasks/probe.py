@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from earmark.bench.tasks import probe_fit
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
-from earmark.bench.tasks.class_scores import ClassTruth, Scored, classes_of, score_classes
+from earmark.bench.tasks.class_scores import ClassTruth, Scored, score_classes
 from earmark.bench.tasks.joint import JointVectors, gather
+from earmark.bench.tasks.labelled import classes_of, listed_clips, unit_word
 from earmark.bench.tasks.probe_fit import Fold, Probed, Targets
 from earmark.bench.tasks.prompts import clip_vectors
-from earmark.bench.tasks.tag_scores import MOST_REPLICATES, score_tags, tag_truth
+from earmark.bench.tasks.tag_scores import INTERVAL_NOTE, MOST_REPLICATES, score_tags, tag_truth
 from earmark.bench.tasks.zero_shot_classification import unheard
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
 from earmark.reports.record import Plain, Table, TaskResult
@@ -120,9 +121,10 @@ def wanted(
     DataError
         As :func:`run`, before anything is listened to.
     """
-    _problem(dataset, dataset.clips, evaluation=evaluation, folds=folds, classes=classes, seed=0)
+    clips = listed_clips(dataset)
+    _problem(dataset, clips, evaluation=evaluation, folds=folds, classes=classes, seed=0)
     probe_fit.check_grid(grid)
-    return dataset.clips, []
+    return clips, []
 
 
 def evaluate(
@@ -186,10 +188,12 @@ def evaluate(
         problems=vectors.problems,
         warnings=[
             *unheard(len(vectors.clips), len(dataset.clips)),
+            *_shared_artists(problem),
             *found.warnings,
             *warnings,
             *vectors.warnings,
         ],
+        arrays=list(found.arrays),
     )
     return TaskOutput(result, found.items, found.arrays)
 
@@ -206,7 +210,7 @@ def _problem(
     if evaluation not in get_args(Evaluation):
         known = ", ".join(get_args(Evaluation))
         raise DataError(f"evaluation is {evaluation!r}, expected one of {known}")
-    ids = [clip.id for clip in dataset.clips]
+    ids = [clip.id for clip in listed_clips(dataset)]
     row = {name: index for index, name in enumerate(ids)}
     if len(row) < len(ids):
         twice = sorted({name for name in ids if ids.count(name) > 1})
@@ -299,10 +303,9 @@ def _protocol(
         "chance": "what a random order is expected to reach"
         if tagged
         else "of as many predictions of each class, of clips at random",
-        "unit of resampling": "clip"
-        if all(clip.unit is None for clip in problem.clips)
-        else "unit",
-        "interval": "95 %, percentile bootstrap of the scored clips, the probe as it was fitted",
+        "unit of resampling": unit_word(problem.clips),
+        "interval": "95 %, percentile bootstrap of the scored clips, the probe as it was fitted"
+        + (INTERVAL_NOTE if tagged else ""),
         "paired test": "randomisation over units, Holm over the pairs of models",
         "replicates": min(replicates, MOST_REPLICATES) if tagged else replicates,
         "seed": seed,
@@ -310,6 +313,15 @@ def _protocol(
     if tagged and problem.subset == CROSS_VALIDATED:
         protocol["scores"] = "ranks within a fold, from 0 to 1, pooled over folds"
     return protocol
+
+
+def _shared_artists(problem: _Problem) -> list[str]:
+    if problem.subset == TEST or unit_word(problem.clips) == "unit":
+        return []
+    return [
+        "it is not known which clips belong together (artist, album, track): the same artist may be "
+        "on both sides of a fold, which makes a probe look better than it is"
+    ]
 
 
 def _fits_table(probed: Mapping[str, Probed]) -> Table:

@@ -13,8 +13,9 @@ from typing import Any
 
 from earmark.bench.tasks import protocols
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
-from earmark.bench.tasks.class_scores import ClassTruth, classes_of, score_classes
+from earmark.bench.tasks.class_scores import ClassTruth, score_classes
 from earmark.bench.tasks.joint import JointVectors, gather
+from earmark.bench.tasks.labelled import classes_of
 from earmark.bench.tasks.prompts import (
     ENSEMBLE,
     Vocabulary,
@@ -189,6 +190,7 @@ def evaluate(
             *found.warnings,
             *vectors.warnings,
         ],
+        arrays=list(found.arrays),
     )
     return TaskOutput(result, found.items, found.arrays)
 

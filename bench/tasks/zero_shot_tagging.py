@@ -22,7 +22,7 @@ from earmark.bench.tasks.prompts import (
     similarities,
     vocabulary,
 )
-from earmark.bench.tasks.tag_scores import MOST_REPLICATES, score_tags, tag_truth
+from earmark.bench.tasks.tag_scores import INTERVAL_NOTE, MOST_REPLICATES, score_tags, tag_truth
 from earmark.bench.tasks.zero_shot_classification import unheard
 from earmark.datasets.base import Clip, DataError, Tagged
 from earmark.reports.record import TaskResult
@@ -142,7 +142,7 @@ def evaluate(
             "macro mean": "over the tags that some of the scored clips have and some have not",
             "ties": "equal scores share a threshold",
             "unit of resampling": truth.unit,
-            "interval": "95 %, percentile bootstrap of the whole score",
+            "interval": f"95 %, percentile bootstrap of the whole score{INTERVAL_NOTE}",
             "paired test": "randomisation over units of scores' ranks within a tag, Holm over the "
             "pairs of models",
             "replicates": min(replicates, MOST_REPLICATES),
@@ -170,6 +170,7 @@ def evaluate(
             *found.warnings,
             *vectors.warnings,
         ],
+        arrays=list(found.arrays),
     )
     return TaskOutput(result, found.items, found.arrays)
 

@@ -190,6 +190,22 @@ def test_what_is_scored_takes_no_part_in_the_fit():
     assert np.isnan(before[fold.train]).all()
 
 
+def test_folds_that_may_share_artists_get_a_warning():
+    for units, n_warnings in ((None, 1), ([f"artist {index // 2}" for index in range(80)], 0)):
+        dataset, vectors, _ = classes_problem(units=units)
+        result = evaluate(dataset, vectors, grid=[0.1]).result
+        assert sum("same artist" in text for text in result.warnings) == n_warnings
+
+
+def test_the_record_names_the_arrays_and_each_score_its_chance():
+    for problem in (classes_problem()[:2], tags_problem()):
+        output = evaluate(*problem, grid=[0.1])
+        assert output.result.arrays == list(output.arrays)
+        assert all(score.chance is not None for score in output.result.scores)
+        lengths = {len(column) for column in output.items.values()}
+        assert lengths == {80}
+
+
 def test_the_same_seed_gives_the_same_probe_and_folds_follow_the_seed():
     dataset, vectors, truth = classes_problem()
     one, other = (evaluate(dataset, vectors, seed=5, grid=[0.1]).items for _ in range(2))
@@ -236,7 +252,8 @@ def test_a_fit_that_does_not_converge_is_told(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = evaluate(dataset, vectors, grid=[10.0]).result
-    assert "m: 5 of 5 fits did not converge: C = 10 after 2 iterations" in result.warnings[0]
+    (warning,) = [text for text in result.warnings if "converge" in text]
+    assert warning.startswith("m: 5 of 5 fits did not converge: C = 10 after 2 iterations")
 
 
 def test_an_end_of_the_grid_is_told():
@@ -293,6 +310,8 @@ def test_data_that_cannot_be_probed_are_named():
     dataset, vectors, _ = classes_problem()
     with pytest.raises(DataError, match=r"all 8 clips are 'jazz'; a probe needs two classes"):
         evaluate(rated(["jazz"] * 8), joint(rated(["jazz"] * 8), m=np.eye(8)))
+    with pytest.raises(DataError, match=r"object \(object\) is no list of labelled clips"):
+        task.wanted(object())
     rare = rated(["jazz"] * 10 + ["metal"] * 10 + ["rock"])
     with pytest.raises(DataError, match=r"no clip to fit on of 1 classes that are scored: rock"):
         evaluate(rare, joint(rare, m=np.eye(21)))

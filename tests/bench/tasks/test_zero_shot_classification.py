@@ -131,6 +131,7 @@ def test_items_add_up_to_the_scores_and_the_confusion_matrix():
     expected = metrics.confusion_matrix(columns["label"][mine], columns["predicted"][mine])
     np.testing.assert_array_equal(output.arrays["confusion.other"], expected)
     assert tuple(output.arrays["classes"]) == CLASSES
+    assert output.result.arrays == list(output.arrays)
     right = columns["label"][mine] == columns["predicted"][mine]
     np.testing.assert_array_equal(columns["margin"][mine] > 0, right)
 
@@ -259,6 +260,8 @@ def test_data_that_cannot_be_classified_are_named():
         evaluate(rated(["blues", None]), vectors)
     with pytest.raises(DataError, match=r"at least 2 labels, got 1: \['blues'\]"):
         evaluate(rated(["blues", "blues"]), vectors)
+    with pytest.raises(DataError, match=r"is no list of labelled clips"):
+        task.wanted(object())
     with pytest.raises(DataError, match=r"split is empty"):
         evaluate(rated([]), vectors)
     dataset, vectors = invented()

@@ -163,6 +163,7 @@ def test_arrays_hold_the_ensembles_scores_labels_and_names():
     np.testing.assert_allclose(found["scores.one"], expected, atol=1e-6)
     np.testing.assert_array_equal(found["labels"], dataset.labels)
     assert tuple(found["tags"]) == TAGS
+    assert output.result.arrays == list(found)
     assert list(found["items"]) == [clip.id for clip in dataset.clips]
     columns = output.items
     assert set(columns) == {"model", "item", "unit", "subset", "n_tags"}

@@ -1,0 +1,63 @@
+"""Which clips a dataset lists, and the classes that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from earmark.datasets.base import Clip, DataError, first_ten
+from earmark.datasets.gtzan import GENRES, GTZAN
+
+
+def listed_clips(dataset: Any) -> Sequence[Clip]:
+    """Return a dataset's clips.
+
+    Raises
+    ------
+    DataError
+        If it has none, or is of a kind that does not list them (pairs to judge).
+    """
+    clips = getattr(dataset, "clips", None)
+    if not isinstance(clips, Sequence):
+        raise DataError(f"{_name(dataset)} ({type(dataset).__name__}) is no list of labelled clips")
+    if not clips:
+        raise DataError(f"{_name(dataset)}: there is no clip to score: the split is empty")
+    return clips
+
+
+def classes_of(dataset: Any, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the classes to tell apart: as given, GTZAN's genres, or the labels in their order.
+
+    Raises
+    ------
+    DataError
+        If the dataset has no labels, or a clip has none or one outside the given classes.
+    """
+    clips = listed_clips(dataset)
+    bare = [clip.id for clip in clips if not clip.label]
+    if bare:
+        raise DataError(
+            f"{_name(dataset)}: {len(bare)} of {len(clips)} clips have no label: "
+            f"{first_ten(bare)}; a clip needs one class (for tags, take zero_shot_tagging)"
+        )
+    if classes is None:
+        if isinstance(dataset, GTZAN):
+            return GENRES
+        return tuple(sorted({clip.label for clip in clips if clip.label}))
+    strange = [f"{clip.id} ({clip.label!r})" for clip in clips if clip.label not in classes]
+    if strange:
+        raise DataError(
+            f"{_name(dataset)}: {len(strange)} of {len(clips)} clips have a label outside the "
+            f"classes {first_ten(list(classes))}: {first_ten(strange)}"
+        )
+    return tuple(classes)
+
+
+def unit_word(clips: Sequence[Clip]) -> str:
+    """Return ``clip``, or ``unit`` where clips are resampled together."""
+    return "clip" if all(clip.unit is None for clip in clips) else "unit"
+
+
+def _name(dataset: Any) -> str:
+    card = getattr(dataset, "card", None)
+    return str(card.id) if card is not None else type(dataset).__name__
