@@ -319,8 +319,8 @@ def _shared_artists(problem: _Problem) -> list[str]:
     if problem.subset == TEST or unit_word(problem.clips) == "unit":
         return []
     return [
-        "it is not known which clips belong together (artist, album, track): the same artist may be "
-        "on both sides of a fold, which makes a probe look better than it is"
+        "it is not known which clips belong together (artist, album, track): the same artist may "
+        "be on both sides of a fold, which makes a probe look better than it is"
     ]
 
 
