@@ -44,6 +44,8 @@ def classes_of(dataset: Any, classes: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(dataset, GTZAN):
             return GENRES
         return tuple(sorted({clip.label for clip in clips if clip.label}))
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise DataError(f"classes must be a list of names, got {classes!r}")
     strange = [f"{clip.id} ({clip.label!r})" for clip in clips if clip.label not in classes]
     if strange:
         raise DataError(

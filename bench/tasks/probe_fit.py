@@ -105,8 +105,8 @@ def cross_validated(
     DataError
         If there are fewer than two folds, or fewer units, or units of some class, than folds.
     """
-    if folds < 2:
-        raise DataError(f"folds is {folds}, cross-validation needs at least 2")
+    if not isinstance(folds, int) or folds < 2:
+        raise DataError(f"folds is {folds!r}, expected a whole number of at least 2")
     n_units = len(np.unique(units))
     if n_units < folds:
         raise DataError(
@@ -250,10 +250,11 @@ def check_grid(grid: Sequence[float]) -> tuple[float, ...]:
     DataError
         If it is empty, or a value is no finite number above 0.
     """
-    values = sorted(set(grid))
-    if not values or not all(0 < value < float("inf") for value in values):
-        raise DataError(f"grid is {list(grid)}, expected values of C above 0, e.g. {list(GRID)}")
-    return tuple(float(value) for value in values)
+    given = list(grid) if isinstance(grid, Sequence) and not isinstance(grid, str) else []
+    numbers = all(isinstance(value, int | float) and 0 < value < float("inf") for value in given)
+    if not given or not numbers:
+        raise DataError(f"grid is {grid!r}, expected values of C above 0, e.g. {list(GRID)}")
+    return tuple(sorted({float(value) for value in given}))
 
 
 def _quality(targets: Targets, scores: Floats) -> float:

@@ -138,13 +138,16 @@ def settle(
     Raises
     ------
     DataError
-        If the protocol is unknown, or as :func:`~earmark.bench.tasks.prompts.check_templates` and
+        If the protocol is unknown, ``texts`` is no table, or as
+        :func:`~earmark.bench.tasks.prompts.check_templates` and
         :func:`~earmark.bench.tasks.prompts.check_centring`.
     """
     if protocol not in PRESETS:
         near = difflib.get_close_matches(str(protocol), PRESETS, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(PRESETS)}."
         raise DataError(f"unknown protocol {protocol!r}. {hint}")
+    if texts is not None and not isinstance(texts, Mapping):
+        raise DataError(f"texts must be a table of labels and their text forms, got {texts!r}")
     preset = PRESETS[protocol]
     own = _text_forms(dataset) if not preset.verbatim else {}
     given = {

@@ -291,7 +291,10 @@ def test_a_model_without_text_has_a_probe_and_two_models_are_compared(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folds": 1}, "folds is 1, cross-validation needs at least 2"),
+        ({"folds": 1}, "folds is 1, expected a whole number of at least 2"),
+        ({"folds": 2.5}, "folds is 2.5, expected a whole number"),
+        ({"grid": ["0.1"]}, "expected values of C above 0"),
+        ({"grid": 0.1}, "grid is 0.1, expected values of C above 0"),
         ({"folds": 81}, r"80 clips of 80 units cannot be divided into 81 folds"),
         ({"evaluation": "test"}, "evaluation is 'test', expected one of auto, partitions"),
         ({"evaluation": "partitions"}, r"no scored clip is in 'train' \(there: None\)"),

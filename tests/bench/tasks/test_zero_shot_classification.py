@@ -243,6 +243,8 @@ def test_a_class_without_a_clip_is_named_and_not_averaged_over():
     [
         ({"classes": ["blues", "jazz"]}, r"labels? outside the classes blues, jazz: c0"),
         ({"classes": [*CLASSES, "blues"]}, "'blues' is listed twice"),
+        ({"classes": "blues"}, "classes must be a list of names, got 'blues'"),
+        ({"texts": ["rock"]}, "texts must be a table"),
         ({"texts": {"rok": "rock"}}, "'rok', which is no label"),
         ({"prompts": []}, "list of prompts is empty"),
         ({"protocol": "paper"}, "unknown protocol 'paper'"),
