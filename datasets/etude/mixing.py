@@ -32,7 +32,8 @@ _KNEE = 0.6
 """Amplitude from which the limiter bends."""
 _BLOCK_S = 0.1
 _SILENCE_LUFS = -70.0
-_ROUNDS = 12
+_ROUNDS = 16
+_STRIDE_DB = 12.0
 
 
 def loudness(signal: Signal, sample_rate: int) -> float:
@@ -165,19 +166,31 @@ def master(signal: Signal, lufs: float, *, sample_rate: int) -> Signal:
     if now <= _SILENCE_LUFS:
         raise ValueError("a silent signal cannot be brought to a loudness")
     gain, slope = lufs - now, 1.0
+    scaled = signal * _factor(gain)
+    if float(np.abs(scaled).max()) <= _KNEE:
+        return scaled
+    # The secant method, kept between a gain that is too little and one that is too much: loudness
+    # need not rise with gain where bent peaks no longer gate the passages between them.
+    too_little, too_much = gain - _STRIDE_DB, math.inf
     before: tuple[float, float] | None = None
     for _ in range(_ROUNDS):
-        scaled = signal * np.float32(round(10 ** (gain / 20), 6))
-        if float(np.abs(scaled).max()) <= _KNEE:
-            return scaled
-        out = soft_clip(scaled, knee=_KNEE, ceiling=CEILING)
+        out = soft_clip(signal * _factor(gain), knee=_KNEE, ceiling=CEILING)
         reached = loudness(out, sample_rate)
-        missing = lufs - reached
-        if abs(missing) <= TOLERANCE_LU:
+        if abs(lufs - reached) <= TOLERANCE_LU:
             return out
+        if reached < lufs:
+            too_little = gain
+        else:
+            too_much = gain
         if before is not None and gain != before[0]:
             # The harder the peaks are bent, the less a decibel of gain adds.
             slope = min(1.0, max(0.1, (reached - before[1]) / (gain - before[0])))
         before = gain, reached
-        gain += missing / slope
+        gain = min(gain + (lufs - reached) / slope, gain + _STRIDE_DB)
+        if not too_little < gain < too_much:
+            gain = (too_little + too_much) / 2
     raise ValueError(f"no gain brings the signal to {lufs} LUFS; reached {reached:.2f}")
+
+
+def _factor(decibels: float) -> np.float32:
+    return np.float32(round(10 ** (decibels / 20), 6))
