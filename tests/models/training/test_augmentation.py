@@ -165,6 +165,33 @@ def test_the_ratios_are_those_that_resample_quickly():
     assert len(Augmentation(PITCH, sample_rate=44_100).pitch_ratios) == 26
 
 
+def test_the_pitch_shift_is_that_of_the_library():
+    from torch_audiomentations import PitchShift
+
+    augmentation = Augmentation(PITCH, sample_rate=RATE)
+    transform = PitchShift(mode="per_example", p=1.0, sample_rate=RATE, output_type="dict")
+    transform.transform_parameters = {
+        "transpositions": [augmentation.draw(seed).pitch_ratio for seed in seeds(6).tolist()]
+    }
+    expected = transform.apply_transform((music(6) / 2**15).unsqueeze(1), RATE).samples.squeeze(1)
+    torch.testing.assert_close(augmentation(music(6), seeds(6)), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pitch_overlap", [8, 32])
+def test_a_shifted_tone_stands_out_of_what_the_shift_adds(pitch_overlap):
+    config = AugmentationConfig(p_noise=0, p_pitch_shift=1, pitch_overlap=pitch_overlap)
+    augmentation = Augmentation(config, sample_rate=RATE)
+    time = torch.arange(3 * RATE) / RATE
+    tone = (0.3 * torch.sin(2 * math.pi * 440 * time)).expand(8, -1)
+    for row, seed in zip(augmentation(tone, seeds(8)), seeds(8).tolist(), strict=True):
+        inner = row[RATE : 2 * RATE].double()
+        power = torch.fft.rfft(inner * torch.hann_window(RATE).double()).abs().square()
+        pitch = 440 * augmentation.draw(seed).pitch_ratio
+        near = (torch.arange(len(power)) - float(pitch)).abs() < 4
+        assert 10 * torch.log10(power[near].sum() / power[~near].sum()) > 20
+        assert inner.square().mean().sqrt() == pytest.approx(0.3 / math.sqrt(2), rel=0.1)
+
+
 def test_shifting_together_is_shifting_one_by_one():
     waveforms = music(20, 4_000)
     augmentation = Augmentation(PITCH, sample_rate=RATE)
@@ -313,6 +340,7 @@ def test_no_gradient_is_kept():
         ({"p_noise": 1.2}, "p_noise is 1.2, expected 0 to 1"),
         ({"p_gain": -0.1}, "p_gain is -0.1"),
         ({"snr_db": (30.0, 3.0)}, "snr_db is 30.0 to 3.0"),
+        ({"pitch_overlap": 1}, "pitch_overlap is 1, expected 2 or more"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):
@@ -349,6 +377,9 @@ def test_the_extra_is_named_where_the_package_is_absent(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_audiomentations", None)
     with pytest.raises(ModelError, match=r"pip install 'earmark\[train\]'"):
         Augmentation(TRAINING, sample_rate=RATE)
+    monkeypatch.setitem(sys.modules, "torch_pitch_shift", None)
+    with pytest.raises(ModelError, match=r"torch_pitch_shift.*pip install 'earmark\[train\]'"):
+        Augmentation(PITCH, sample_rate=RATE)
     config = AugmentationConfig(p_polarity=1, p_noise=0, p_gain=1, p_pitch_shift=0)
     Augmentation(config, sample_rate=RATE)(music(2), seeds(2))  # these two need no package
 
