@@ -123,7 +123,8 @@ def heard_set(dataset: Captioned, vectors: JointVectors) -> HeardSet:
         raise DataError(f"{dataset.card.id}: none of the {n_clips} clips has a caption")
     # Numbered anew: only captions of clips that were heard.
     kept, pairs[:, 0] = np.unique(pairs[:, 0], return_inverse=True)
-    texts = [text for text, index in text_of.items() if index in set(kept.tolist())]
+    every = list(text_of)
+    texts = [every[index] for index in kept.tolist()]
     row = {text: index for index, text in enumerate(vectors.texts)}
     first_id = dict(zip(reversed(dataset.captions), reversed(dataset.caption_ids), strict=True))
     units, fused = _units(vectors.clips, pairs)

@@ -25,8 +25,8 @@ from earmark.bench.tasks.retrieval_pools import HeardSet
 from earmark.reports.record import Plain, Table
 
 MAX_PAIRS = 20_000
-MAX_MAPPED = 1000
-"""Pairs of a clip and a caption on the map; two points each."""
+MAX_MAPPED = 500
+"""Pairs of a clip and a caption on the map, two points each: t-SNE takes seconds for these."""
 MIN_MAPPED = 5
 PERPLEXITY = 30.0
 RANK_BINS = 24
