@@ -4,11 +4,12 @@ Coloured noise is torch-audiomentations' and pitch shift torch-pitch-shift's, wh
 (extra ``train``), with the chain, order and ranges of MusCALL's released code [1]_: polarity,
 noise, gain, pitch, each with an independent probability an example.
 
-These libraries draw from the global states of :mod:`random` and of PyTorch, so that its effects would
-depend on the batch, the device count and on everything else that draws. Here each example has a
-seed: probabilities and parameters are drawn from it by NumPy, and handed to the transforms; for the
-noise itself, PyTorch's generator of the device is seeded with it and put back afterwards. An
-example is hence augmented alike alone, in any batch and on any process (to rounding).
+These libraries draw from the global states of :mod:`random` and of PyTorch, so that their effects
+would depend on the batch, the number of devices and on everything else that draws. Here each
+example has a seed: probabilities and parameters are drawn from it by NumPy and handed to the
+libraries; for the noise itself, PyTorch's generator of the device is seeded with it and put back
+afterwards. An example is hence augmented alike alone, in any batch and on any process (to
+rounding).
 
 Pitch is shifted by ratios that resample quickly, the library's choice: within four semitones there
 are 4 at 16 kHz (-3.86, -0.41, 0.41 and 3.86 semitones), 26 at 44.1 kHz.
