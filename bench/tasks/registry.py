@@ -9,7 +9,14 @@ from typing import Any
 
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.predictions import Predictions, read_predictions
-from earmark.bench.tasks import av_regression, musav, retrieval
+from earmark.bench.tasks import (
+    av_regression,
+    musav,
+    probe,
+    retrieval,
+    zero_shot_classification,
+    zero_shot_tagging,
+)
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
 from earmark.bench.tasks.joint import collect
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
@@ -168,7 +175,12 @@ def embed_for(
     return {clip for values in found.values.values() for clip in values}
 
 
-AUDIO_TEXT: Mapping[str, ModuleType] = {"retrieval": retrieval}
+AUDIO_TEXT: Mapping[str, ModuleType] = {
+    "retrieval": retrieval,
+    "zero_shot_classification": zero_shot_classification,
+    "zero_shot_tagging": zero_shot_tagging,
+    "probe": probe,
+}
 """Tasks on vectors of clips and texts, which are held against the model ``random``."""
 
 TASKS: Mapping[str, Callable[..., Ran]] = {
