@@ -1,0 +1,22 @@
+"""Started as each of two processes, as torchrun starts them: trains what a JSON file lists."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from training_runs import CosineOfPairs
+
+from earmark.models.training.config import parse_plain
+from earmark.models.training.trainer import train
+
+
+def main(listed: Path) -> None:
+    torch.set_num_threads(1)
+    for job in json.loads(listed.read_text()):
+        config = parse_plain(job["config"], of=job["out"])
+        train(config, job["out"], score=CosineOfPairs(), tell=print)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
