@@ -7,7 +7,7 @@ Layout
     corpus.json          version, seed, length, number of tracks, layouts and the fingerprint
     attributes.json      what is true of each track and what its caption mentions, see .loading
     tracks/NNNNN.wav     22,050 Hz mono, 16 bits: the one rendering of a track
-    tracks/NNNNN.mp3     16 kHz mono, 32 kbit/s, of the WAV; only where a layout demands it
+    tracks/NNNNN.mp3     16 kHz mono, 40 kbit/s, of the WAV; only where a layout demands it
     captions/ gtzan/ mtat/ musav/ emomusic/     the layouts, linking to the files in tracks/
 
 A file is written under a hidden name and renamed when it is whole, and a layout likewise, so that

@@ -15,8 +15,8 @@ answers ``ab`` (equal) where what is heard is smaller than ``equal_below``, else
 its sign. With probability ``unanswered`` the answer is ``not_selected``.
 
 The numbers in :data:`NOISE` are those that fit MusAV's own 2,085 pairs best (maximum likelihood
-over how often each combination of three answers occurs, differences taken as Gaussian) for truths
-that spread as emoMusic's ratings do.
+over how often each combination of three answers occurs, differences taken as Gaussian): ``sd`` .77
+and ``equal_below`` .23 of the root mean square difference for arousal, .96 and .29 for valence.
 
 References
 ----------
@@ -66,8 +66,8 @@ class Noise:
 
 NOISE: Mapping[str, Noise] = MappingProxyType(
     {
-        "arousal": Noise(sd=1.38, equal_below=0.41, unanswered=0.005),
-        "valence": Noise(sd=1.56, equal_below=0.46, unanswered=0.01),
+        "arousal": Noise(sd=1.32, equal_below=0.39, unanswered=0.005),
+        "valence": Noise(sd=1.52, equal_below=0.45, unanswered=0.01),
     }
 )
 """By dimension."""
