@@ -7,6 +7,7 @@ such. Whatever sets a page escapes what its format needs.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -34,6 +35,21 @@ def text(*parts: str | Span) -> Text:
     'name'
     """
     return tuple(Span(part) if isinstance(part, str) else part for part in parts)
+
+
+def named_models(ids: Iterable[str]) -> Text:
+    """Return ids of models as a sentence has them.
+
+    >>> plain(named_models(["a", "b", "c"]))
+    'a, b and c'
+    """
+    listed = list(ids)
+    spans: list[Span] = []
+    for place, name in enumerate(listed):
+        if place:
+            spans.append(Span(" and " if place == len(listed) - 1 else ", "))
+        spans.append(Span(name, "name"))
+    return tuple(spans)
 
 
 def plain(parts: Text) -> str:
@@ -131,6 +147,13 @@ class Plot:
     data: Columns
     small: bool = False
     """One of a series: shown in columns on a page that has the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A figure that could not be drawn, in a sentence that says why."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from earmark.reports.figure_style import (
     style,
     text_width,
 )
+from earmark.reports.formats import sentence
 
 Columns = Mapping[str, Sequence[object]]
 _LEGEND_MARK = 30
@@ -97,8 +98,8 @@ def accuracy(
     panel = 0.5 + band * len(subsets)
     with style():
         stacked = width == "column" or len(dimensions) > 2
-        names = _legend_names(models, width)
-        legend_rows = math.ceil(len(names) / _legend_columns(names, width))
+        names = legend_names(models, width)
+        legend_rows = math.ceil(len(names) / legend_columns(names, width))
         height = panel * (len(dimensions) if stacked else 1) + 0.15 * legend_rows + 0.2
         figure = new_figure(width, height)
         shape = (len(dimensions), 1) if stacked else (1, len(dimensions))
@@ -109,20 +110,20 @@ def accuracy(
         inches = (INCHES[width] - beside) / (1 if stacked else len(dimensions)) - 0.1
         for axes, name in zip(grid, dimensions, strict=True):
             here = [line for line in lines if line.dimension in {None, name}]
-            _rule_sets(axes, labels)
+            rule_sets(axes, labels)
             axes.set_xlim(*limits)
             levels = _draw_lines(axes, here, subsets, limits=limits, inches=inches)
             axes.set_title(sentence(name), pad=4 + 9 * levels)
             for row in (r for r, d in enumerate(dimension) if d == name):
                 number = models.index(model[row])
-                y = subsets.index(subset[row]) + _offset(number, len(models))
-                _mark(axes, y, 100 * values[row], 100 * lows[row], 100 * highs[row], number)
+                y = subsets.index(subset[row]) + offset(number, len(models))
+                mark(axes, y, 100 * values[row], 100 * lows[row], 100 * highs[row], number)
         for axes in grid if not stacked else grid[-1:]:
             axes.set_xlabel("Accuracy, %")
         if stacked:
             for axes in grid[:-1]:
                 axes.tick_params(labelbottom=True)
-        _legend_of_models(figure, grid[0], names, width)
+        legend_of_models(figure, grid[0], names, width)
     return figure
 
 
@@ -211,8 +212,21 @@ def unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def sentence(name: str) -> str:
-    return name[:1].upper() + name[1:]
+def name_panel(axes: Axes, name: str, note: str = "", *, room: float) -> None:
+    """Write a name above a panel ``room`` points wide, and a few words on it below the name."""
+    # Bold type is up to an eighth wider.
+    axes.set_title(fitting(name, room / 1.125), fontsize=7, pad=12 if note else 4)
+    label = axes.annotate(
+        note,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=6.5,
+        color=MUTED.light,
+    )
+    # Long words would otherwise make their own panel narrower than the others.
+    label.set_in_layout(False)
 
 
 def short(name: str, longest: int = LONGEST_NAME) -> str:
@@ -236,7 +250,8 @@ def _accuracy_limits(shares: np.ndarray, lines: Sequence[Line]) -> tuple[float, 
     return low - air, high + air
 
 
-def _rule_sets(axes: Axes, labels: list[str]) -> None:
+def rule_sets(axes: Axes, labels: Sequence[str]) -> None:
+    """Make the vertical axis one of named rows, the first on top, with a rule between them."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels)
     for edge in range(1, len(labels)):
@@ -318,12 +333,13 @@ def _write_line_name(
     )
 
 
-def _offset(number: int, of: int) -> float:
+def offset(number: int, of: int) -> float:
     """Return where the mark of model ``number`` is within its band, in bands from the middle."""
     return (number - (of - 1) / 2) * 0.78 / max(of, 4)
 
 
-def _mark(axes: Axes, y: float, value: float, low: float, high: float, number: int) -> None:
+def mark(axes: Axes, y: float, value: float, low: float, high: float, number: int) -> None:
+    """Draw a value with its interval in the look of series ``number``; NaN is not drawn."""
     if not math.isfinite(value):
         return
     look = series_style(number)
@@ -332,18 +348,20 @@ def _mark(axes: Axes, y: float, value: float, low: float, high: float, number: i
     axes.plot(value, y, markersize=3.6, markeredgewidth=0.8, linestyle="none", **look)
 
 
-def _legend_names(models: Sequence[str], width: Width) -> list[str]:
+def legend_names(models: Sequence[str], width: Width) -> list[str]:
     """Return the names as a legend of one column has room for them."""
-    room = 72 * INCHES[width] - _LEGEND_MARK
+    return [fitting(name, 72 * INCHES[width] - _LEGEND_MARK) for name in models]
+
+
+def fitting(name: str, room: float, size: float = 7) -> str:
+    """Return the name, with its middle left out until it is at most ``room`` points wide."""
     longest = LONGEST_NAME
-    names = [short(name, longest) for name in models]
-    while max(text_width(name, 7) for name in names) > room:
+    while longest > 3 and text_width(short(name, longest), size) > room:
         longest -= 1
-        names = [short(name, longest) for name in models]
-    return names
+    return short(name, longest)
 
 
-def _legend_columns(names: Sequence[str], width: Width) -> int:
+def legend_columns(names: Sequence[str], width: Width) -> int:
     """Return the most columns whose names fit side by side."""
     lengths = [text_width(name, 7) + _LEGEND_MARK for name in names]
     for columns in range(len(names), 1, -1):
@@ -353,12 +371,13 @@ def _legend_columns(names: Sequence[str], width: Width) -> int:
     return 1
 
 
-def _legend_of_models(figure: Figure, axes: Axes, names: Sequence[str], width: Width) -> None:
+def legend_of_models(figure: Figure, axes: Axes, names: Sequence[str], width: Width) -> None:
+    """Put a legend of one entry a series above the panels."""
     handles = [
         axes.plot([], [], markersize=3.6, linewidth=1.1, label=name, **series_style(number))[0]
         for number, name in enumerate(names)
     ]
-    columns = _legend_columns(names, width)
+    columns = legend_columns(names, width)
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
 
 

@@ -30,10 +30,10 @@ from earmark.reports.figure_style import (
 from earmark.reports.figures import (
     check_any,
     check_lengths,
-    sentence,
     short,
     unique,
 )
+from earmark.reports.formats import sentence
 
 Scale = tuple[float, float]
 MOST_LABELS = 6

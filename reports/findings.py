@@ -6,13 +6,14 @@ ranked, and a score whose interval holds chance is not called better than it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from earmark.reports import formats
-from earmark.reports.content import Span, Text
+from earmark.reports import findings_joint, formats
+from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record import ModelEntry, RunRecord, Score, TaskResult
 from earmark.reports.scores import (
     AGAINST_ANNOTATOR,
+    SENTINEL,
     Dimension,
     against,
     bare,
@@ -25,7 +26,14 @@ from earmark.reports.scores import (
     table,
 )
 
-NOUNS = {"musav": "pair", "av_regression": "clip"}
+NOUNS = {
+    "musav": "pair",
+    "av_regression": "clip",
+    "retrieval": "query",
+    "zero_shot_classification": "clip",
+    "zero_shot_tagging": "clip",
+    "probe": "clip",
+}
 """What a kind of task calls its items."""
 
 
@@ -36,12 +44,20 @@ def findings(task: TaskResult) -> list[Text]:
         return [(Span("No score was computed."),)]
     metric, subset = chosen
     found: list[Text] = []
-    for side in dimensions(task):
-        scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
-        if scores:
-            found.append(_best(task, scores, metric, subset, side))
+    for name in (subset, *findings_joint.other_directions(task, subset)):
+        for side in dimensions(task):
+            scores = best_first(select(task.scores, metric=metric, subset=name, dimension=side))
+            if scores:
+                found.append(_best(task, scores, metric, name, side))
     people = _on_same_judgements(task) or _against_references(task, metric, subset)
-    return [*found, *people, *_at_chance(task, metric, subset)]
+    return [
+        *findings_joint.broken_sentinel(task, metric, subset),
+        *found,
+        *people,
+        *findings_joint.beside(task, metric, subset),
+        *_at_chance(task, metric, subset),
+        *findings_joint.sound_sentinel(task, metric, subset),
+    ]
 
 
 def _best(
@@ -50,7 +66,7 @@ def _best(
     first = scores[0]
     place = f"On {side}" if side else "Overall"
     noun = NOUNS.get(task.kind, "item")
-    where = Span(f"{place} (set {subset}, {formats.plural(first.n_items, noun)}), ")
+    where = Span(f"{place} ({formats.in_subset(subset)}, {formats.plural(first.n_items, noun)}), ")
     if first.value is None:
         return (where, Span(f"no model has a score: {first.reason}."))
     value = formats.with_unit(first.value, metric)
@@ -59,15 +75,15 @@ def _best(
     level = {model for group in groups if first.model in group.models for model in group.models}
     others = [score.model for score in scores[1:] if score.model in level]
     known = [score.model for score in scores if score.value is not None]
-    head = (where, Span(first.model, "name"), Span(f" has the highest {_title(metric)}, "))
-    if not first.higher_is_better:
-        head = (where, Span(first.model, "name"), Span(f" has the lowest {_title(metric)}, "))
+    title = formats.metric_in_text(metric)
+    most = "highest" if first.higher_is_better else "lowest"
+    head = (where, Span(first.model, "name"), Span(f" has the {most} {title}, "))
     number = Span(f"{value} {bounds}".strip(), "strong")
     if len(known) == 1:
         return (
             where,
             Span(first.model, "name"),
-            Span(f" has {_title(metric)} "),
+            Span(f" has {title} "),
             number,
             Span("."),
         )
@@ -76,7 +92,7 @@ def _best(
     if not others:
         return (*head, number, Span(", told apart from every other model."))
     tail = "any other model" if len(others) == len(known) - 1 and len(others) > 1 else None
-    names = (Span(tail),) if tail else _names(others)
+    names = (Span(tail),) if tail else named_models(others)
     return (*head, number, Span(", and cannot be told apart from "), *names, Span("."))
 
 
@@ -122,15 +138,15 @@ def _standings(ahead: list[str], level: list[str], behind: list[str], line: str)
     """Return which models are above, level with and below a line."""
     parts: list[Text] = []
     if ahead:
-        parts.append((*_names(ahead), Span(f" {_are(ahead)} above")))
+        parts.append((*named_models(ahead), Span(f" {_are(ahead)} above")))
     if level:
-        parts.append((*_names(level), Span(f" cannot be told apart from {line}")))
+        parts.append((*named_models(level), Span(f" cannot be told apart from {line}")))
     if behind:
         every = "every other model" if ahead or level else "every model"
         if len(behind) > (3 if ahead or level else 1):
             parts.append((Span(f"{every} is below"),))
         else:
-            parts.append((*_names(behind), Span(f" {_are(behind)} below")))
+            parts.append((*named_models(behind), Span(f" {_are(behind)} below")))
     if not parts:
         return (Span("no model has an interval"),)
     joined: list[Span] = list(parts[0])
@@ -152,11 +168,14 @@ def _at_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
             models = [
                 s.model
                 for s in scores
-                if s.value is not None and s.chance is not None and against(s, s.chance) == standing
+                if s.value is not None
+                and s.chance is not None
+                and s.model != SENTINEL
+                and against(s, s.chance) == standing
             ]
             if models:
                 names += [Span("; ")] if names else []
-                names += [*_names(models), Span(f" on {side}" if side else "")]
+                names += [*named_models(models), Span(f" on {side}" if side else "")]
         if names:
             found.append((Span(said), *names, Span(".")))
     return found
@@ -175,7 +194,7 @@ def contaminated(record: RunRecord) -> list[Text]:
         if seen:
             found.append(
                 (
-                    *_names(seen),
+                    *named_models(seen),
                     Span(f" {'was' if len(seen) == 1 else 'were'} trained on "),
                     Span(task.dataset, "name"),
                     Span(", on which this report scores "),
@@ -189,22 +208,6 @@ def contaminated(record: RunRecord) -> list[Text]:
 def has_seen(model: ModelEntry, dataset: str) -> bool:
     """Return whether a model's card names this dataset among those it was trained on."""
     return bare(dataset) in {bare(name) for name in model.training_datasets}
-
-
-def _title(metric: str) -> str:
-    """Return a metric's name inside a sentence: ``accuracy``, but ``Pearson r`` and ``CCC``."""
-    title = formats.metric(metric).title
-    return title.lower() if metric.endswith("accuracy") else title
-
-
-def _names(models: Iterable[str]) -> Text:
-    names = list(models)
-    spans: list[Span] = []
-    for place, name in enumerate(names):
-        if place:
-            spans.append(Span(" and " if place == len(names) - 1 else ", "))
-        spans.append(Span(name, "name"))
-    return tuple(spans)
 
 
 def _are(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from earmark.reports.record import Comparison, Interval, Plain, Score
@@ -24,11 +24,14 @@ class Metric:
     unit: str = ""
     digits: int = 3
     factor: float = 1.0
+    remark: str = ""
+    """What the head of a column says besides the unit."""
 
     @property
     def head(self) -> str:
         """The head of a column of values."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
+        inside = ", ".join(part for part in (self.unit, self.remark) if part)
+        return f"{self.title} ({inside})" if inside else self.title
 
     @property
     def difference_unit(self) -> str:
@@ -48,10 +51,26 @@ _METRICS = {
     "r2": Metric("R²"),
     "rmse": Metric("RMSE"),
     "mae": Metric("MAE"),
-    "roc_auc": Metric("ROC AUC"),
-    "average_precision": Metric("Average precision"),
-    "median_rank": Metric("Median rank", "", 1),
-    "mean_rank": Metric("Mean rank", "", 1),
+    "balanced_accuracy": Metric("Balanced accuracy", "%", 1, 100),
+    "macro_f1": Metric("Macro F1", "%", 1, 100),
+    "roc_auc": Metric("ROC-AUC"),
+    "average_precision": Metric("PR-AUC"),
+    "mrr": Metric("MRR"),
+    "reciprocal_rank": Metric("MRR"),
+    "median_rank": Metric("Median rank", "items", 1, remark="lower is better"),
+    "mean_rank": Metric("Mean rank", "items", 1, remark="lower is better"),
+}
+_AT_K = {
+    "recall": Metric("R", "%", 1, 100),
+    "map": Metric("mAP"),
+    "ndcg": Metric("nDCG"),
+}
+_SUBSETS = {
+    "text-to-audio": "text to audio",
+    "audio-to-text": "audio to text",
+    "ensemble": "ensemble of prompts",
+    "mean of prompts": "mean of prompts",
+    "cross-validated": "cross-validated",
 }
 
 
@@ -59,16 +78,56 @@ def metric(name: str) -> Metric:
     """Return how a metric is written; one that is not known keeps its own name.
 
     >>> metric("recall_at_10").head, metric("my_metric").title
-    ('Recall at 10 (%)', 'my metric')
+    ('R@10 (%)', 'my metric')
     """
     if name in _METRICS:
         return _METRICS[name]
+    base, at, k = name.partition("_at_")
+    if at and k.isdecimal() and base in _AT_K:
+        return replace(_AT_K[base], title=f"{_AT_K[base].title}@{k}")
     words = name.replace("_", " ")
-    if name.startswith("recall_at_"):
-        return Metric(words.capitalize(), "%", 1, 100)
     if name.endswith("_accuracy"):
         return Metric(words.capitalize(), "%", 1, 100)
     return Metric(words)
+
+
+def metric_in_text(name: str) -> str:
+    """Return a metric's name inside a sentence.
+
+    >>> metric_in_text("median_rank"), metric_in_text("pearson_r"), metric_in_text("map_at_10")
+    ('median rank', 'Pearson r', 'mAP@10')
+    """
+    title = metric(name).title
+    return title.lower() if name.endswith(("accuracy", "_rank")) else title
+
+
+def sentence(words: str) -> str:
+    """Return words with a capital first, and nothing else changed.
+
+    >>> sentence("set GT of MusAV")
+    'Set GT of MusAV'
+    """
+    return words[:1].upper() + words[1:]
+
+
+def subset(name: str) -> str:
+    """Return a set's name as a head has it; a prompt's template stands in quotes.
+
+    >>> subset("text-to-audio"), subset("gt.ct"), subset("A {label} track")
+    ('text to audio', 'gt.ct', '“A {label} track”')
+    """
+    return _SUBSETS.get(name, f"“{name}”" if "{" in name else name)
+
+
+def in_subset(name: str) -> str:
+    """Return a set's name as a sentence has it.
+
+    >>> in_subset("text-to-audio"), in_subset("gt.ct"), in_subset("A {label} track")
+    ('text to audio', 'set gt.ct', 'prompt “A {label} track”')
+    """
+    return (
+        subset(name) if name in _SUBSETS else f"{'prompt' if '{' in name else 'set'} {subset(name)}"
+    )
 
 
 def number(value: float, digits: int) -> str:
@@ -182,7 +241,9 @@ def plural(number_of: int, noun: str) -> str:
     >>> plural(1, "model"), plural(2085, "pair")
     ('1\xa0model', '2,085\xa0pairs')
     """
-    return f"{number_of:,}\N{NO-BREAK SPACE}{noun}{'' if number_of == 1 else 's'}"
+    if number_of != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number_of:,}\N{NO-BREAK SPACE}{noun}"
 
 
 def duration(seconds: float) -> str:

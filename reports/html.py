@@ -37,7 +37,7 @@ def render_html(
     """Return the report of a record as one HTML page; the same bytes for the same record.
 
     ``items`` and ``arrays`` are those of each task, as :mod:`earmark.reports.record_io` reads
-    them. The kinds of today draw all figures from scores, tables and items.
+    them; a figure whose arrays are not there is a stated gap.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def render_html(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.get_template("report.html.j2")
     return template.render(
-        page=page.build(record, items),
+        page=page.build(record, items, arrays),
         css=Markup(css),
         script=Markup(script),
         script_digest=digest,

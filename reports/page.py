@@ -12,6 +12,7 @@ from earmark.reports.content import (
     Cell,
     Column,
     Facts,
+    Gap,
     Page,
     Paragraph,
     Plots,
@@ -22,10 +23,18 @@ from earmark.reports.content import (
     text,
 )
 from earmark.reports.findings import NOUNS, contaminated, findings
+from earmark.reports.layout import Arrays
 from earmark.reports.page_sources import datasets, models, reproducibility
 from earmark.reports.plots import plots_of
 from earmark.reports.record import RecordError, RunRecord, TaskResult
-from earmark.reports.scores import dataset_of, dimensions, headline
+from earmark.reports.scores import (
+    FAILURES,
+    best_first,
+    dataset_of,
+    dimensions,
+    headline,
+    select,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +43,10 @@ MOST_PROBLEMS = 200
 """Bad items that are listed by name; the record holds all."""
 
 
-def build(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Page:
-    """Return the report of a record; ``items`` hold the per-item outcomes of each task.
+def build(
+    record: RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
+) -> Page:
+    """Return the report of a record from the per-item outcomes and the arrays of its tasks.
 
     Raises
     ------
@@ -50,7 +61,10 @@ def build(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Page:
         f"suite {record.suite.name} · Earmark {record.earmark_version}",
         verdict=_verdict(record, items),
         sections=[
-            *(_task(task, items[task.id], record) for task in record.tasks),
+            *(
+                _task(task, items[task.id], arrays.get(task.id, {}), record)
+                for task in record.tasks
+            ),
             datasets(record),
             models(record),
             reproducibility(record),
@@ -148,16 +162,16 @@ def _warnings(record: RunRecord) -> list[Text]:
     return found
 
 
-def _task(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> Section:
+def _task(task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord) -> Section:
     chosen = headline(task)
     blocks: list[Block] = []
     if chosen is None:
         blocks.append(Paragraph(text("This task left no score."), "warning"))
     parts: list[tuple[str, str, list[Block]]] = [
         ("Scores", "scores", _scores(task, *chosen) if chosen else []),
-        ("Figures", "figures", _figures(task, items, record)),
+        ("Figures", "figures", _figures(task, items, arrays, record)),
         ("Comparisons", "comparisons", _comparisons(task)),
-        ("Breakdowns", "tables", [tables_beside.own(table) for table in task.tables]),
+        ("Breakdowns", "tables", _breakdowns(task, chosen)),
         ("Protocol", "protocol", _protocol(task)),
         ("Items that could not be used", "problems", _problems(task)),
     ]
@@ -190,9 +204,34 @@ def _scores(task: TaskResult, metric: str, subset: str) -> list[Block]:
     return blocks
 
 
-def _figures(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> list[Block]:
-    plots = plots_of(task, items, record)
-    return [Plots(plots)] if plots else []
+def _breakdowns(task: TaskResult, chosen: tuple[str, str] | None) -> list[Block]:
+    """Return the task's own tables; of failures those of the best model stay open."""
+    scores = select(task.scores, metric=chosen[0], subset=chosen[1]) if chosen else []
+    best = f"{FAILURES}{best_first(scores)[0].model}" if scores else ""
+    return [
+        tables_beside.own(
+            table,
+            folded=table.title.startswith(FAILURES)
+            and table.title not in {best, f"{best}, audio to text"},
+        )
+        for table in task.tables
+    ]
+
+
+def _figures(
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
+) -> list[Block]:
+    """Return the figures in their order; those of one size stand together."""
+    blocks: list[Block] = []
+    for part in plots_of(task, items, arrays, record):
+        last = blocks[-1] if blocks else None
+        if isinstance(part, Gap):
+            blocks.append(Paragraph(text(part.reason), "muted"))
+        elif isinstance(last, Plots) and last.plots[-1].small == part.small:
+            last.plots.append(part)
+        else:
+            blocks.append(Plots([part]))
+    return blocks
 
 
 def _comparisons(task: TaskResult) -> list[Block]:
@@ -204,7 +243,11 @@ def _comparisons(task: TaskResult) -> list[Block]:
     rest = [pair for pair in task.comparisons if pair.subset != subset]
     blocks: list[Block] = []
     if first:
-        blocks.append(tables_beside.comparisons(first, caption=f"Paired differences, set {subset}"))
+        blocks.append(
+            tables_beside.comparisons(
+                first, caption=f"Paired differences, {formats.in_subset(subset)}"
+            )
+        )
     if rest:
         caption = "Paired differences, the other sets" if first else "Paired differences"
         blocks.append(tables_beside.comparisons(rest, caption=caption))

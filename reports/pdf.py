@@ -60,7 +60,7 @@ def render_pdf(
         If a task of the record has no items, or the file cannot be written.
     """
     with tempfile.TemporaryDirectory() as name:
-        sources = write_sources(record, items, Path(name))
+        sources = write_sources(record, items, arrays, Path(name))
         drawn = _compiled(sources, _timestamp(record))
     try:
         Path(path).write_bytes(drawn)
@@ -68,7 +68,12 @@ def render_pdf(
         raise RecordError(f"report {path} could not be written: {error.strerror}") from error
 
 
-def write_sources(record: RunRecord, items: Mapping[str, pd.DataFrame], folder: Path) -> Path:
+def write_sources(
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    folder: Path,
+) -> Path:
     """Write what Typst reads into the folder (template, content, figures); return the template.
 
     Raises
@@ -76,7 +81,7 @@ def write_sources(record: RunRecord, items: Mapping[str, pd.DataFrame], folder: 
     RecordError
         If a task of the record has no items.
     """
-    content = _laid_out(page.build(record, items), folder)
+    content = _laid_out(page.build(record, items, arrays), folder)
     content["run"] = f"{record.id} · Earmark {record.earmark_version}"
     written = json.dumps(content, ensure_ascii=False)
     (folder / "content.json").write_text(written, encoding="utf-8")

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earmark.reports import figures, figures_predictions, formats
-from earmark.reports.content import Plot
+from earmark.reports import (
+    figures,
+    figures_predictions,
+    formats,
+    plots_retrieval,
+    plots_zero_shot,
+)
+from earmark.reports.content import Gap, Plot
+from earmark.reports.layout import TALLEST, Arrays, even_parts, part_of
 from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord, Score, TaskResult
 from earmark.reports.scores import (
     AGREEMENT,
@@ -31,19 +38,24 @@ from earmark.reports.scores import (
 if TYPE_CHECKING:
     import pandas as pd
 
-TALLEST = 7.6
-"""Inches of a figure that still fits on a page with its caption."""
 MOST_CALIBRATED = 10
 """Models whose panels of calibration fit on a page."""
 
 
-def plots_of(task: TaskResult, items: pd.DataFrame, record: RunRecord) -> list[Plot]:
-    """Return the figures of a task that there is data for.
+def plots_of(
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
+) -> list[Plot | Gap]:
+    """Return the figures of a task, and a gap for one that its kind has and that lacks its data.
 
-    ``items`` are the per-item outcomes of the task, one row a model, item and dimension.
+    ``items`` are the per-item outcomes of the task, one row a model, item and dimension or subset;
+    ``arrays`` are by the names that the task gave them.
     """
     if task.kind == "musav":
         return [*_accuracies(task), *_agreement(task), *_calibration(task)]
+    if task.kind == "retrieval":
+        return plots_retrieval.plots_of(task, items, arrays)
+    if task.kind in {"zero_shot_classification", "zero_shot_tagging", "probe"}:
+        return plots_zero_shot.plots_of(task, arrays)
     if task.kind == "av_regression":
         models = {model.id: model for model in record.models}
         dataset = dataset_of(record, task)
@@ -68,23 +80,17 @@ def _accuracies(task: TaskResult) -> list[Plot]:
     if not models:
         return []
     fitting = max(1, int((TALLEST - 1) / figures.band_height(len(models))))
-    parts = _even_parts(subsets, at_most=fitting)
+    parts = even_parts(subsets, at_most=fitting)
     return [
         _accuracy(
             task,
             [score for score in scores if score.subset in part],
             part,
             chosen[0],
-            f" ({number} of {len(parts)})" if len(parts) > 1 else "",
+            part_of(number, parts),
         )
         for number, part in enumerate(parts, start=1)
     ]
-
-
-def _even_parts(names: Sequence[str], *, at_most: int) -> list[list[str]]:
-    """Return the names in as few runs as may be, of about one length."""
-    n_parts = math.ceil(len(names) / at_most)
-    return [[str(name) for name in part] for part in np.array_split(names, n_parts or 1)]
 
 
 def _accuracy(
@@ -166,11 +172,11 @@ def _calibration(task: TaskResult) -> list[Plot]:
     if not rows:
         return []
     models = list(dict.fromkeys(str(row["model"]) for row in rows))
-    parts = _even_parts(models, at_most=MOST_CALIBRATED)
+    parts = even_parts(models, at_most=MOST_CALIBRATED)
     return [
         _calibration_of(
             [row for row in rows if row["model"] in part],
-            f" ({number} of {len(parts)})" if len(parts) > 1 else "",
+            part_of(number, parts),
         )
         for number, part in enumerate(parts, start=1)
     ]

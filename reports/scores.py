@@ -23,6 +23,14 @@ AGREEMENT = "Agreement of the judges"
 CALIBRATION = "Accuracy by predicted difference"
 AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
 """Titles of the tables that ``musav`` writes and that figures and findings read."""
+GAP = "Modality gap"
+PROMPTS = "Prompts"
+PER_TAG = "Per tag"
+FAILURES = "Failures of "
+"""Titles of the tables of audio-text tasks that figures and findings read; that
+of failures goes on with the model's id."""
+SENTINEL = "random"
+"""The model that hears and reads nothing: its scores must be those of chance."""
 
 Dimension = Literal["arousal", "valence"] | None
 Standing = Literal["better", "worse", "level", "unknown"]

@@ -52,7 +52,7 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
         *(("chance", chance, None) for chance in chances),
     ]
     about = [about_intervals(scores)]
-    about += [f"{_first_upper(line.name)}: {line.note}." for line in lines if line.note]
+    about += [f"{formats.sentence(line.name)}: {line.note}." for line in lines if line.note]
     if groups:
         by = formats.metric(groups[0].metric).title
         about.append(
@@ -60,7 +60,9 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
             f"(paired test on “{by}”, Holm’s correction)."
         )
     return TableBlock(
-        caption=f"{_sentence(dimension, ', set ') or 'Set '}{subset}",
+        caption=formats.sentence(
+            f"{dimension}, {formats.in_subset(subset)}" if dimension else formats.in_subset(subset)
+        ),
         columns=[column for column, _ in parts],
         rows=rows,
         foot=[_foot_row(*line, metric, len(parts)) for line in bare],
@@ -114,7 +116,10 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
     )
     return TableBlock(
         caption=f"{_sentence(dimension)}{how.head} on every set",
-        columns=[Column("Model"), *(Column(subset, numeric=True) for subset in subsets)],
+        columns=[
+            Column("Model"),
+            *(Column(formats.subset(subset), numeric=True) for subset in subsets),
+        ],
         rows=rows,
         foot=foot,
         notes=[note for note in (about_intervals(scores), *notes.texts) if note],
@@ -145,7 +150,7 @@ def every_metric(task: TaskResult, *, subset: str) -> TableBlock:
         if lines:
             foot.insert(0, [Cell(name), *(plain_value(lines.get(h), h[1]) for h in heads)])
     return TableBlock(
-        caption=f"Set {subset}: every metric",
+        caption=f"{formats.sentence(formats.in_subset(subset))}: every metric",
         columns=[
             Column("Model"),
             *(Column(formats.metric(m).head, True, group=_sentence(d, "")) for d, m in heads),
@@ -164,7 +169,7 @@ def every_score(task: TaskResult) -> TableBlock:
     notes = Notes()
     parts: list[Part] = [
         (Column("Model"), lambda s: Cell(s.model)),
-        (Column("Set"), lambda s: Cell(s.subset)),
+        (Column("Set"), lambda s: Cell(formats.subset(s.subset))),
     ]
     if sided:
         parts.append((Column("Dimension"), lambda s: Cell(s.dimension or formats.NOTHING)))
@@ -198,7 +203,3 @@ def _ranked(scores: Sequence[Score]) -> list[str]:
 
 def _sentence(dimension: Dimension, end: str = ". ") -> str:
     return f"{dimension.capitalize()}{end}" if dimension else ""
-
-
-def _first_upper(name: str) -> str:
-    return name[:1].upper() + name[1:]

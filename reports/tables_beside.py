@@ -41,7 +41,7 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str) -> TableBlock:
         rows.append(
             [
                 *([Cell(pair.dimension or formats.NOTHING)] if sided else []),
-                *([Cell(pair.subset)] if subsets else []),
+                *([Cell(formats.subset(pair.subset))] if subsets else []),
                 *([Cell(scale.title)] if len(metrics) > 1 else []),
                 Cell(pair.model),
                 Cell(pair.other),
@@ -85,7 +85,7 @@ def group_table(task: TaskResult) -> TableBlock:
         for number, group in enumerate(here):
             rows.append(
                 [
-                    Cell(subset),
+                    Cell(formats.subset(subset)),
                     *([Cell(side or formats.NOTHING)] if sided else []),
                     Cell(formats.metric(metric).title),
                     Cell("abcdefghijklmnopqrstuvwxyz"[number % 26]),
@@ -106,15 +106,15 @@ def group_table(task: TaskResult) -> TableBlock:
     )
 
 
-def own(table: Table) -> TableBlock:
-    """Return a task's own table as it is."""
+def own(table: Table, *, folded: bool = False) -> TableBlock:
+    """Return a task's own table as it is; a long one is folded away, another where asked."""
     numeric = [
         _is_numeric([row[place] for row in table.rows]) for place in range(len(table.columns))
     ]
     rows = [
         [
-            Cell(formats.cell(value), sort=_sort_key(value) if is_number else None)
-            for value, is_number in zip(row, numeric, strict=True)
+            Cell(_written(name, value), sort=_sort_key(value) if is_number else None)
+            for name, value, is_number in zip(table.columns, row, numeric, strict=True)
         ]
         for row in table.rows
     ]
@@ -126,8 +126,15 @@ def own(table: Table) -> TableBlock:
         ],
         rows=rows,
         notes=[table.note] if table.note else [],
-        folded=len(rows) > LONG,
+        folded=folded or len(rows) > LONG,
     )
+
+
+def _written(column: str, value: Plain) -> str:
+    """Return a value of a task's own table; ranks are counts, with halves where items tied."""
+    if column == "rank" and isinstance(value, int | float):
+        return formats.count(value)
+    return formats.cell(value)
 
 
 def _is_numeric(values: Sequence[Plain]) -> bool:

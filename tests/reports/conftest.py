@@ -42,3 +42,11 @@ def small(sample: Any) -> Any:
     import report_sample
 
     return report_sample.cut_down(sample)
+
+
+@pytest.fixture(scope="session")
+def joint() -> Any:
+    """The module that makes records of the audio-text tasks."""
+    import report_sample_joint
+
+    return report_sample_joint

@@ -10,14 +10,10 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextToPath
+from figure_checks import SVG, WIDTHS, assert_inside, drawn_svg, written
 
 from earmark.reports import figures, figures_predictions
-from earmark.reports.figure_style import MUTED, PAPER, SERIES, TEXT, new_figure, palette, svg
-
-WIDTHS = ("column", "full")
-SVG = "{http://www.w3.org/2000/svg}"
+from earmark.reports.figure_style import MUTED, PAPER, SERIES, TEXT, new_figure, palette
 
 
 def accuracy_columns(models=("a model", "other"), subsets=("gt", "gt.fa")):
@@ -74,42 +70,6 @@ DRAWN = {
     "calibration": (figures_predictions.calibration, calibration_columns),
     "ratings": (figures_predictions.ratings, ratings_columns),
 }
-
-
-def drawn_svg(figure, *, face=None, name="fig1"):
-    return svg(figure, name=name, title="A title", text="What it shows", face=face)
-
-
-def written(figure):
-    return [element.text for element in ET.fromstring(drawn_svg(figure)).iter(f"{SVG}text")]
-
-
-def text_box(element):
-    """The left, top, right and bottom of a text of the SVG, in points; upright or turned by 90."""
-    style = dict(part.split(": ") for part in element.attrib["style"].split("; "))
-    face = FontProperties(
-        family="DejaVu Sans",
-        size=float(style["font-size"].removesuffix("px")),
-        weight=style.get("font-weight", "normal"),
-    )
-    width, height, _ = TextToPath().get_text_width_height_descent(element.text, face, ismath=False)
-    x, y = float(element.attrib["x"]), float(element.attrib["y"])
-    before = width * {"start": 0, "middle": 0.5, "end": 1}[style.get("text-anchor", "start")]
-    if "rotate(-90" in element.attrib.get("transform", ""):
-        return x - height, y - width + before, x, y + before
-    return x - before, y - height, x - before + width, y
-
-
-def assert_inside(figure):
-    """Assert that every text lies within the figure."""
-    root = ET.fromstring(drawn_svg(figure, face="DejaVu Sans"))
-    _, _, width, height = map(float, root.attrib["viewBox"].split())
-    texts = list(root.iter(f"{SVG}text"))
-    assert texts
-    for element in texts:
-        left, top, right, bottom = text_box(element)
-        inside = left >= -1 and top >= -1 and right <= width + 1 and bottom <= height + 1
-        assert inside, f"{element.text!r} {left, top, right, bottom} of {width, height}"
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -175,3 +175,109 @@ def test_a_dataset_is_recognised_however_it_is_written(sample, name):
 def test_training_on_what_is_scored_is_named(sample):
     (text,) = contaminated(sample.record)
     assert plain(text).startswith("deam-msd-musicnn-2 was trained on gtzan_excerpts, on which this")
+
+
+def recall(model, value, low=None, high=None, **changes):
+    of_retrieval = {
+        "metric": "recall_at_10",
+        "subset": "text-to-audio",
+        "dimension": None,
+        "chance": 0.1,
+        "n_items": 400,
+    }
+    return score(model, value, low, high, **of_retrieval | changes)
+
+
+def of_retrieval(scores, **changes):
+    return said(scores, kind="retrieval", **changes)
+
+
+def test_a_retrieval_is_told_in_both_directions_with_its_chance():
+    scores = [recall("a", 0.6, 0.55, 0.65), recall("b", 0.4, 0.35, 0.45)]
+    scores += [s.model_copy(update={"subset": "audio-to-text"}) for s in scores]
+    texts = of_retrieval(scores)
+    assert texts == [
+        "Overall (text to audio, 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
+        "no comparison was made.",
+        "Overall (audio to text, 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
+        "no comparison was made.",
+        "Chance is 10.0 %. Every model is above it, interval and all.",
+    ]
+
+
+def test_random_above_chance_is_the_first_thing_that_is_said():
+    scores = [recall("a", 0.6, 0.55, 0.65), recall("random", 0.2, 0.15, 0.25)]
+    texts = of_retrieval(scores)
+    assert texts[0].startswith("Do not trust this task. random, a model that hears and reads")
+    assert "above chance (20.0 % [15.0, 25.0], chance 10.0 %)" in texts[0]
+    assert not any("Sanity check" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ((0.08, 0.13), "is at chance, as it must be (10.0 % [8.0, 13.0])."),
+        ((0.05, 0.09), "scores below chance, which luck does one time in 40 (10.0 % [5.0, 9.0])."),
+        ((), "has no interval, so whether it is at chance is not known (10.0 %)."),
+    ],
+)
+def test_random_at_chance_is_a_check_that_passed(bounds, expected):
+    texts = of_retrieval([recall("a", 0.6, 0.55, 0.65), recall("random", 0.1, *bounds)])
+    assert texts[-1].replace(", which hears and reads nothing,", "") == (
+        f"Sanity check: random {expected}"
+    )
+    assert not any("istinguishable" in text for text in texts)
+
+
+def test_of_ranks_random_above_chance_is_that_it_ranks_lower():
+    ranks = {"metric": "median_rank", "higher_is_better": False, "chance": 50.0}
+    high = recall("random", 70.0, 65.0, 75.0, **ranks, upper_bound=None)
+    low = recall("random", 30.0, 25.0, 35.0, **ranks, upper_bound=None)
+    assert "scores below chance" in of_retrieval([high])[-1]
+    assert of_retrieval([low])[0].startswith("Do not trust this task.")
+    assert "has median rank 30.0 items [25.0, 35.0]" in of_retrieval([low])[1]
+
+
+def test_models_that_are_not_above_chance_are_counted():
+    scores = [recall("a", 0.6, 0.55, 0.65), recall("b", 0.1, 0.08, 0.12)]
+    assert "Chance is 10.0 %. 1 of 2 models are above it, interval and all." in of_retrieval(scores)
+
+
+def test_the_gap_of_the_best_model_is_told():
+    table = Table(
+        title="Modality gap",
+        columns=["model", "gap", "aligned above random (ROC-AUC)"],
+        rows=[["b", 0.1, 0.6], ["a", 0.42, 0.934]],
+    )
+    texts = of_retrieval([recall("b", 0.4), recall("a", 0.6)], tables=[table])
+    assert (
+        "Of an aligned and a random pair, a finds the aligned one more similar 93.4 % of the time; "
+        "its centroids of audio and text lie 0.42 apart." in texts
+    )
+
+
+def test_the_spread_of_prompts_is_that_of_the_best_and_of_the_widest():
+    table = Table(
+        title="Prompts",
+        columns=["model", "metric", "lowest", "highest", "best prompt"],
+        rows=[
+            ["a", "roc_auc", 0.1, 0.9, "not this metric"],
+            ["a", "accuracy", 0.5, 0.6, "A {label}"],
+            ["b", "accuracy", 0.1, 0.35, "{label}"],
+        ],
+    )
+    genre = {"metric": "accuracy", "subset": "ensemble"}
+    scores = [recall("a", 0.6, 0.5, 0.7, **genre), recall("b", 0.3, 0.2, 0.4, **genre)]
+    texts = said(scores, kind="zero_shot_classification", tables=[table])
+    assert texts[0].startswith("Overall (ensemble of prompts, 400 clips), a has the highest")
+    assert texts[2:] == [
+        "The words of the prompt move a’s accuracy by 10.0 points "
+        "(50.0 % to 60.0 %; best: “A {label}”).",
+        "The words of the prompt move b most of all, by 25.0 points "
+        "(10.0 % to 35.0 %; best: “{label}”).",
+    ]
+
+
+def test_undefined_scores_of_every_model_leave_the_reason_alone():
+    texts = of_retrieval([recall("a", None), recall("random", None)])
+    assert texts == ["Overall (text to audio, 400 queries), no model has a score: no predictions."]

@@ -5,6 +5,8 @@ from scipy.stats import binomtest
 
 from earmark.reports import page, plots, tables
 from earmark.reports.content import Plots, Section, TableBlock, plain
+from earmark.reports.html import render_html
+from earmark.reports.pdf import render_pdf
 from earmark.reports.record import ItemProblem, RecordError, TaskResult
 from earmark.reports.scores import dataset_of
 
@@ -22,7 +24,7 @@ def blocks(report, kind):
 
 @pytest.fixture(scope="module")
 def report(sample):
-    return page.build(sample.record, sample.items)
+    return page.build(sample.record, sample.items, sample.arrays)
 
 
 def replaced(sample, **changes):
@@ -122,7 +124,7 @@ def test_synthetic_data_are_flagged_in_plain_words(report, small):
     )
     real = [d.model_copy(update={"synthetic": False}) for d in small.record.datasets]
     record = small.record.model_copy(update={"datasets": real})
-    verdict = page.build(record, small.items).verdict
+    verdict = page.build(record, small.items, small.arrays).verdict
     assert not any(
         "Synthetic" in plain(block.text) for block in verdict if block.kind == "paragraph"
     )
@@ -135,7 +137,7 @@ def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
     record = replaced(
         sample, kind="novel", scores=changed, comparisons=[], groups=[], references=[], problems=[]
     )
-    part = page.build(record, sample.items).sections[0]
+    part = page.build(record, sample.items, sample.arrays).sections[0]
     names = [inner.title for inner in part.sections]
     assert names == ["Scores", "Breakdowns", "Protocol"]
     table = part.sections[0].blocks[0]
@@ -145,13 +147,13 @@ def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
 def test_a_task_that_left_nothing_is_still_a_section(sample):
     nothing = {"scores": [], "comparisons": [], "groups": [], "references": [], "tables": []}
     record = replaced(sample, **nothing, models=[])
-    part = page.build(record, sample.items).sections[0]
+    part = page.build(record, sample.items, sample.arrays).sections[0]
     assert plain(part.blocks[0].text) == "This task left no score."
 
 
 def test_a_record_without_tasks_says_so(sample):
     record = sample.record.model_copy(update={"tasks": []})
-    assert plain(page.build(record, {}).verdict[0].text) == "No task of this suite ran."
+    assert plain(page.build(record, {}, {}).verdict[0].text) == "No task of this suite ran."
 
 
 @pytest.mark.parametrize("name", ["gtzan_excerpts", "GTZAN-excerpts", "unheard-of"])
@@ -163,13 +165,17 @@ def test_a_task_finds_its_dataset_however_its_id_is_written(sample, name):
 
 def test_missing_items_are_an_error(sample):
     with pytest.raises(RecordError, match="needs the items of gtzan-av"):
-        page.build(sample.record, {"musav": sample.items["musav"]})
+        page.build(sample.record, {"musav": sample.items["musav"]}, {})
 
 
 def test_a_long_list_of_bad_items_is_cut_and_says_so(sample):
     problems = [ItemProblem(item=f"clip {i}", reason="silent") for i in range(250)]
     record = replaced(sample, problems=[p.model_dump() for p in problems])
-    part = next(p for p in sections(page.build(record, sample.items).sections) if "used" in p.title)
+    part = next(
+        p
+        for p in sections(page.build(record, sample.items, sample.arrays).sections)
+        if "used" in p.title
+    )
     table = part.blocks[0]
     assert (table.caption, len(table.rows)) == ("250\N{NO-BREAK SPACE}items", page.MOST_PROBLEMS)
     assert table.notes == ["And 50 more, all in the record’s run.json."]
@@ -197,7 +203,7 @@ def test_many_sets_and_models_are_spread_over_figures_that_fit_a_page(sample):
         if score.model == task.models[0] and score.metric == "pairwise_accuracy"
     ]
     many = task.model_copy(update={"models": names, "scores": scores, "tables": []})
-    drawn = plots.plots_of(many, sample.items["musav"], sample.record)
+    drawn = plots.plots_of(many, sample.items["musav"], {}, sample.record)
     assert len(drawn) == 4
     assert drawn[0].title == "Accuracy per ground-truth set (1 of 4)"
     shown = [subset for plot in drawn for subset in dict.fromkeys(plot.data["subset"])]
@@ -219,3 +225,50 @@ def test_sections_have_unlike_anchors(report):
     anchors = [part.anchor for part in sections(report.sections)]
     assert len(set(anchors)) == len(anchors)
     assert all(isinstance(part, Section) for part in sections(report.sections))
+
+
+@pytest.fixture(scope="module")
+def joint_page(sample, joint):
+    tasks = [joint.retrieval(["muscall", "random"]), joint.classification(["muscall", "random"])]
+    record = sample.record.model_copy(update={"tasks": [task for task, _, _ in tasks]})
+    items = {task.id: table for task, table, _ in tasks}
+    arrays = {task.id: found for task, _, found in tasks}
+    return record, items, arrays
+
+
+def test_sets_of_audio_text_tasks_are_named_in_words(joint_page):
+    report = page.build(*joint_page)
+    captions = [table.caption for table in blocks(report, TableBlock)]
+    assert {"Text to audio", "Text to audio: every metric", "Ensemble of prompts"} <= set(captions)
+    assert "Paired differences, text to audio" in captions
+    heads = {column.label for table in blocks(report, TableBlock) for column in table.columns}
+    assert {"R@10 (%)", "mAP@10", "MRR", "Median rank (items, lower is better)"} <= heads
+    assert {"audio to text", "“A {label} track”"} <= heads
+    assert "720\N{NO-BREAK SPACE}queries of captions" in plain(report.verdict[0].text)
+
+
+def test_failures_of_the_best_model_stay_open_and_ranks_are_counts(joint_page):
+    found = {t.caption: t for t in blocks(page.build(*joint_page), TableBlock)}
+    assert not found["Failures of muscall"].folded
+    assert not found["Failures of muscall, audio to text"].folded
+    assert found["Failures of random"].folded
+    ranks = [row[1].text for row in found["Failures of muscall"].rows]
+    assert ranks and all(rank.isdecimal() for rank in ranks)
+
+
+def test_a_figure_without_its_arrays_is_a_stated_gap_in_its_place(joint_page):
+    record, items, _ = joint_page
+    part = next(p for p in sections(page.build(record, items, {}).sections) if p.title == "Figures")
+    kinds = [block.kind for block in part.blocks]
+    assert kinds[0] == "plots" and set(kinds[1:]) == {"paragraph"}
+    assert all(plain(block.text).startswith("No ") for block in part.blocks[1:])
+
+
+def test_captions_with_markup_stay_text_on_page_and_paper(joint_page, tmp_path):
+    record, items, arrays = joint_page
+    one = record.model_copy(update={"tasks": record.tasks[:1]})
+    bare = {"retrieval": {"rank_edges": arrays["retrieval"]["rank_edges"]}}
+    html = render_html(one, items, bare)
+    assert "&lt;b&gt;number&lt;/b&gt;" in html and "<b>number" not in html
+    render_pdf(one, items, bare, tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")

@@ -33,7 +33,7 @@ def words(content):
 @pytest.fixture(scope="module")
 def sources(hostile, tmp_path_factory):
     folder = tmp_path_factory.mktemp("typst")
-    return write_sources(hostile.record, hostile.items, folder)
+    return write_sources(hostile.record, hostile.items, hostile.arrays, folder)
 
 
 def test_two_renders_are_equal(small, tmp_path, monkeypatch):
