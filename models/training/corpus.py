@@ -16,10 +16,10 @@ from earmark.datasets.base import DataError, fingerprint, first_ten
 from earmark.models.training.shards import (
     INDEX,
     PLAN,
-    Entry,
-    Index,
+    Line,
     Samples,
     map_shard,
+    read_index,
     shard_fault,
     shard_path,
 )
@@ -46,29 +46,27 @@ class Corpus:
         if not folders:
             raise DataError("no corpus is given: give at least one folder that was prepared")
         self._folders = folders
-        indices = [_read_index(folder) for folder in folders]
-        self.sample_rate = _one_rate(folders, indices)
-        self.sources = tuple(index.plan.source for index in indices)
-        self.synthetic = any(index.plan.synthetic for index in indices)
-        one = len(folders) == 1
-        self.fingerprint = (
-            indices[0].fingerprint if one else fingerprint(i.fingerprint for i in indices)
-        )
-        prefixes = [""] if one else _prefixes(folders)
         self._paths: list[Path] = []
-        self._entries: list[Entry] = []
-        ids: list[str] = []
-        shard_of: list[int] = []
-        for folder, index, prefix in zip(folders, indices, prefixes, strict=True):
+        rates, fingerprints, sizes = [], [], []
+        ids, captions, columns = list[str](), list[tuple[str, ...]](), list[tuple[int, int, int]]()
+        self.sources, self.synthetic = (), False
+        prefixes = [""] if len(folders) == 1 else _prefixes(folders)
+        for folder, prefix in zip(folders, prefixes, strict=True):
+            heading, lines = _read_index(folder)
+            rates.append(heading["sample_rate"])
+            fingerprints.append(heading["fingerprint"])
+            self.sources += (heading["source"],)
+            self.synthetic |= heading["synthetic"]
             first = len(self._paths)
-            self._paths += [shard_path(folder, number) for number in range(len(index.shards))]
-            self._entries += index.entries
-            ids += [prefix + entry.id for entry in index.entries]
-            shard_of += [first + entry.shard for entry in index.entries]
-        self.ids = tuple(ids)
-        self.n_samples = np.array([entry.n_samples for entry in self._entries], np.int64)
-        self._shard_of = shard_of
-        sizes = [n_samples for index in indices for n_samples in index.shards]
+            self._paths += [shard_path(folder, number) for number in range(len(heading["shards"]))]
+            sizes += heading["shards"]
+            ids += [prefix + line["id"] for line in lines]
+            captions += [tuple(line["captions"]) for line in lines]
+            columns += [(first + x["shard"], x["offset"], x["n_samples"]) for x in lines]
+        self.sample_rate = _one_rate(folders, rates)
+        self.fingerprint = fingerprints[0] if len(folders) == 1 else fingerprint(fingerprints)
+        self.ids, self._captions = tuple(ids), captions
+        self._shard_of, self._offset, self.n_samples = np.array(columns, np.int64).T.copy()
         self._shards = _map_shards(self._paths, sizes)
 
     @classmethod
@@ -93,7 +91,7 @@ class Corpus:
 
     def captions(self, clip: int) -> tuple[str, ...]:
         """Return the captions of a clip; none where the corpus has none."""
-        return self._entries[clip].captions
+        return self._captions[clip]
 
     def read(self, clip: int, start: int = 0, n_samples: int | None = None) -> Samples:
         """Return a read-only view of at most ``n_samples`` samples from ``start``.
@@ -105,16 +103,17 @@ class Corpus:
         DataError
             If the start is not in the clip, or ``n_samples`` is negative.
         """
-        entry = self._entries[clip]
-        if not 0 <= start <= entry.n_samples or (n_samples is not None and n_samples < 0):
+        available = int(self.n_samples[clip])
+        if not 0 <= start <= available or (n_samples is not None and n_samples < 0):
             raise DataError(
-                f"clip {self.ids[clip]} has {entry.n_samples} samples; cannot read "
-                f"{n_samples} from {start}"
+                f"clip {self.ids[clip]} has {available} samples; cannot read {n_samples} from "
+                f"{start}"
             )
-        left = entry.n_samples - start
-        n_samples = left if n_samples is None else min(n_samples, left)
-        begin = entry.offset + start
-        return self._shards[self._shard_of[clip]][begin : begin + n_samples]
+        left = available - start
+        begin = int(self._offset[clip]) + start
+        end = begin + (left if n_samples is None else min(n_samples, left))
+        crop: Samples = self._shards[self._shard_of[clip]][begin:end]
+        return crop
 
     def verify(self) -> None:
         """Read every sample and hold it against its digest.
@@ -124,32 +123,31 @@ class Corpus:
         DataError
             If a clip's samples are not those that were written; clip and shard are named.
         """
-        for clip, entry in enumerate(self._entries):
+        written = (line["sha256"] for folder in self._folders for line in _read_index(folder)[1])
+        for clip, digest in enumerate(written):
             samples = np.ascontiguousarray(self.read(clip))
-            if hashlib.sha256(samples.data).hexdigest() != entry.sha256:
+            if hashlib.sha256(samples.data).hexdigest() != digest:
                 raise DataError(
                     f"{self._paths[self._shard_of[clip]]}: the samples of {self.ids[clip]} are not "
                     f"those that were written; delete the folder and prepare it again"
                 )
 
 
-def _read_index(folder: Path) -> Index:
+def _read_index(folder: Path) -> tuple[Line, list[Line]]:
     if (folder / INDEX).is_file():
-        return Index.read(folder / INDEX)
+        heading, lines, _ = read_index(folder / INDEX)
+        return heading, lines
     if (folder / PLAN).is_file():
         raise DataError(f"{folder}: not finished; the same `earmark prepare` goes on with it")
     raise DataError(f"{folder}: no corpus (it has no {INDEX}); make one with `earmark prepare`")
 
 
-def _one_rate(folders: tuple[Path, ...], indices: list[Index]) -> int:
-    rates = {index.plan.sample_rate for index in indices}
-    if len(rates) > 1:
-        shown = ", ".join(
-            f"{folder} {index.plan.sample_rate} Hz"
-            for folder, index in zip(folders, indices, strict=True)
-        )
+def _one_rate(folders: tuple[Path, ...], rates: list[int]) -> int:
+    if len(set(rates)) > 1:
+        pairs = zip(folders, rates, strict=True)
+        shown = ", ".join(f"{folder} {rate} Hz" for folder, rate in pairs)
         raise DataError(f"corpora of several sample rates cannot be joined: {shown}")
-    return rates.pop()
+    return rates[0]
 
 
 def _prefixes(folders: tuple[Path, ...]) -> list[str]:

@@ -20,6 +20,7 @@ from earmark.datasets.audio import (
     decoded_files,
     file_digest,
     load,
+    map_ahead,
 )
 from earmark.datasets.base import DataError
 from earmark.datasets.mp3 import walk_frames
@@ -399,6 +400,32 @@ def test_look_ahead_can_be_left_early(tmp_path):
 def test_look_ahead_needs_a_worker(tmp_path):
     with pytest.raises(DataError, match="at least 1 worker, got 0"):
         decode_ahead([], sample_rate=None, workers=0)
+
+
+def test_any_work_is_done_ahead_in_order_and_no_further_than_stated():
+    begun = []
+
+    def square(number):
+        begun.append(number)
+        return number**2
+
+    results = map_ahead(square, range(50), workers=3, ahead=4)
+    for done, (number, squared) in enumerate(results, start=1):
+        assert (number, squared) == (done - 1, number**2)
+        assert len(begun) <= done + 4
+    assert sorted(begun) == list(range(50))
+
+
+def test_an_error_of_work_done_ahead_comes_at_its_item():
+    results = map_ahead(lambda number: 1 / number, [2, 1, 0, 4], workers=2)
+    assert [next(results), next(results)] == [(2, 0.5), (1, 1.0)]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_nothing_ahead_is_refused():
+    with pytest.raises(DataError, match="at least 1 item must be done ahead, got 0"):
+        map_ahead(abs, [1], workers=1, ahead=0)
 
 
 def test_decoded_files_are_counted(tmp_path):
