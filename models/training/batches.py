@@ -244,10 +244,12 @@ class Batches:
         items = draws.order[begin:end] if self._shuffle else positions
         clips = self._clip_of[items]
         starts, lengths, width = self._crops(clips, draws.crop[begin:end])
+        crops = np.stack([clips, starts, lengths], axis=1).tolist()
+        for crop in crops:
+            self._corpus.read_ahead(*crop)
         waveforms = torch.empty((len(clips), width), dtype=torch.int16, pin_memory=self._pin)
-        rows = waveforms.numpy()
-        for row, clip, start, length in zip(rows, clips, starts, lengths, strict=True):
-            row[:length] = self._corpus.read(int(clip), int(start), int(length))
+        for row, (clip, start, length) in zip(waveforms.numpy(), crops, strict=True):
+            row[:length] = self._corpus.read(clip, start, length)
             row[length:] = 0
         captions = self._captions(clips, items, draws.caption[begin:end])
         groups = [self._groups[text] for text in captions] if captions else [-1] * len(clips)

@@ -17,8 +17,8 @@ from earmark.models.training.shards import (
     INDEX,
     PLAN,
     Line,
+    MappedShard,
     Samples,
-    map_shard,
     read_index,
     shard_fault,
     shard_path,
@@ -103,6 +103,21 @@ class Corpus:
         DataError
             If the start is not in the clip, or ``n_samples`` is negative.
         """
+        shard, begin, end = self._place(clip, start, n_samples)
+        return shard.samples[begin:end]
+
+    def read_ahead(self, clip: int, start: int = 0, n_samples: int | None = None) -> None:
+        """Have the system fetch from the disk what :meth:`read` will be asked for; do not wait.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`.
+        """
+        shard, begin, end = self._place(clip, start, n_samples)
+        shard.read_ahead(begin, end)
+
+    def _place(self, clip: int, start: int, n_samples: int | None) -> tuple[MappedShard, int, int]:
         available = int(self.n_samples[clip])
         if not 0 <= start <= available or (n_samples is not None and n_samples < 0):
             raise DataError(
@@ -112,8 +127,7 @@ class Corpus:
         left = available - start
         begin = int(self._offset[clip]) + start
         end = begin + (left if n_samples is None else min(n_samples, left))
-        crop: Samples = self._shards[self._shard_of[clip]][begin:end]
-        return crop
+        return self._shards[self._shard_of[clip]], begin, end
 
     def verify(self) -> None:
         """Read every sample and hold it against its digest.
@@ -158,11 +172,11 @@ def _prefixes(folders: tuple[Path, ...]) -> list[str]:
     return [f"{name}/" for name in names]
 
 
-def _map_shards(paths: list[Path], sizes: list[int]) -> list[Samples]:
+def _map_shards(paths: list[Path], sizes: list[int]) -> list[MappedShard]:
     pairs = list(zip(paths, sizes, strict=True))
     faults = [f"{path}: {fault}" for path, size in pairs if (fault := shard_fault(path, size))]
     if faults:
         raise DataError(
             f"{first_ten(faults)}; restore it from a copy, or delete the folder and prepare anew"
         )
-    return [map_shard(path, size) for path, size in pairs]
+    return [MappedShard(path, size) for path, size in pairs]

@@ -24,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,10 +276,17 @@ def shard_fault(path: Path, n_samples: int) -> str | None:
     return None
 
 
-def map_shard(path: Path, n_samples: int) -> Samples:
-    """Return a shard's samples by memory map, read-only."""
-    if n_samples == 0:
-        return np.empty(0, _DTYPE)
-    mapped = np.memmap(path, _DTYPE, mode="r", offset=HEADER_BYTES, shape=(n_samples,))
-    # A plain array: slices of NumPy's memmap class cost several times more.
-    return mapped.view(np.ndarray)
+class MappedShard:
+    """A shard's samples by memory map, read-only."""
+
+    def __init__(self, path: Path, n_samples: int) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.samples: Samples = np.frombuffer(self._map, _DTYPE, n_samples, HEADER_BYTES)
+
+    def read_ahead(self, begin: int, end: int) -> None:
+        """Have the system read samples from the disk while the caller does something else."""
+        if hasattr(mmap, "MADV_WILLNEED"):
+            first, last = (HEADER_BYTES + _DTYPE.itemsize * at for at in (begin, end))
+            first -= first % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, first, last - first)

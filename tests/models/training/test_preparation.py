@@ -328,6 +328,14 @@ def _fields(done):
     return {name: getattr(done, name) for name in done.__slots__}
 
 
+def test_a_shard_may_be_left_without_a_clip(folder, tmp_path):
+    spoil(folder / "a" / "019.wav")
+    done = prepare(folder, tmp_path / "out", max_refused_share=0.05, shard_bytes=1)
+    opened = Corpus.open(done.folder)
+    assert len(opened) == len(list(done.folder.glob("shard-*.npy"))) - 1 == N_CLIPS - 1
+    opened.verify()
+
+
 def test_above_the_share_it_stops_and_names_them(folder, tmp_path):
     spoil(folder / "004.wav")
     spoil(folder / "a" / "003.wav")

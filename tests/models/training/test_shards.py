@@ -77,8 +77,18 @@ def test_a_crop_is_a_view_of_the_file_that_cannot_be_written_to(opened):
 
 @pytest.mark.parametrize(("start", "n_samples"), [(-1, 5), (10**6, 5), (0, -1)])
 def test_a_crop_outside_of_the_clip_is_refused(opened, start, n_samples):
-    with pytest.raises(DataError, match=r"clip .*wav has \d+ samples; cannot read"):
-        opened.read(0, start, n_samples)
+    for ask in (opened.read, opened.read_ahead):
+        with pytest.raises(DataError, match=r"clip .*wav has \d+ samples; cannot read"):
+            ask(0, start, n_samples)
+
+
+def test_reading_ahead_leaves_what_is_read_as_it_was(opened):
+    for clip in range(len(opened)):
+        before = opened.read(clip).copy()
+        opened.read_ahead(clip)
+        opened.read_ahead(clip, len(before), 10)
+        opened.read_ahead(clip, 5, 0)
+        np.testing.assert_array_equal(opened.read(clip), before)
 
 
 def test_the_shards_are_arrays_that_numpy_reads(opened):
