@@ -234,23 +234,29 @@ def tags(
         _chance_line(left, 0.5)
         right.vlines(levels, y - 0.36, y + 0.36, color=MUTED.light, linewidth=1.1)
         edge = right.get_xlim()[1]
-        widest = max(range(len(clips)), key=lambda row: clips[row])
+        aside = 2 + max(text_width(f"{max(clips):,}", 6.5), text_width("clips", 6.5))
+        _support(right, "clips", -1, aside)
         for row, number in enumerate(clips):
-            label = right.annotate(
-                f"{number:,}",
-                (1, row),
-                xycoords=("axes fraction", "data"),
-                xytext=(2 + text_width(f"{max(clips):,}", 6.5), 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=6.5,
-                color=MUTED.light,
-            )
-            label.set_in_layout(row == widest)
+            _support(right, f"{number:,}", row, aside)
         right.set_xlim(right=edge)
-        right.set_title("clips", loc="right", fontsize=6.5, fontweight="normal", pad=3)
     return figure
+
+
+def _support(axes: Axes, words: str, row: float, aside: float) -> None:
+    """Write beside the panel, right-aligned ``aside`` points from it; the head has a row of -1."""
+    label = axes.annotate(
+        words,
+        (1, row) if row >= 0 else (1, 1),
+        xycoords=("axes fraction", "data" if row >= 0 else "axes fraction"),
+        xytext=(aside, 0 if row >= 0 else 4.5),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=6.5,
+        color=MUTED.light,
+    )
+    # The head is as far right as any number, and measuring them all takes long.
+    label.set_in_layout(row < 0)
 
 
 def _prompt_look(place: int, shown: Sequence[str], ensemble: str | None) -> dict[str, Any]:

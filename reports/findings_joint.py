@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from earmark.reports import formats
-from earmark.reports.content import Span, Text
+from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record import Plain, Score, TaskResult
 from earmark.reports.scores import (
     GAP,
@@ -96,11 +96,15 @@ def _chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
         return []
     levels = sorted({_at(score, score.chance or 0.0) for score in scores})
     above = [score for score in scores if against(score, score.chance or 0.0) == "better"]
+    level = Span(f"Chance is {formats.listed(levels)}. ")
+    if len(scores) == 1:
+        verb = "is" if above else "is not"
+        return [
+            (level, *named_models([scores[0].model]), Span(f" {verb} above it, interval and all."))
+        ]
     many = formats.plural(len(scores), "model")
     who = "Every model is" if len(above) == len(scores) else f"{len(above)} of {many} are"
-    if len(scores) == 1:
-        who = "The model is" if above else "The model is not"
-    return [(Span(f"Chance is {formats.listed(levels)}. {who} above it, interval and all."),)]
+    return [(level, Span(f"{who} above it, interval and all."))]
 
 
 def _pairs(task: TaskResult, metric: str, subset: str) -> list[Text]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from earmark.reports import page
+from earmark.reports import formats, page
 from earmark.reports.content import (
     Block,
     Page,
@@ -135,21 +135,28 @@ def _laid_out(report: Page, folder: Path) -> dict[str, Any]:
 
 
 def _without_long_tables(section: Section) -> tuple[Section, list[TableBlock]]:
-    """Return the section with a pointer for each table that a web page would fold away."""
+    """Return the section with a pointer to the tables that a web page would fold away."""
     moved: list[TableBlock] = []
     blocks: list[Block] = []
+    pointers: list[str] = []
     for block in section.blocks:
         if isinstance(block, TableBlock) and block.folded:
             moved.append(_cut(block))
-            rows = len(block.rows)
-            blocks.append(
-                Paragraph(text(f"{block.caption}: {rows:,} rows, in the appendix."), "muted")
-            )
-        else:
-            blocks.append(block)
+            pointers.append(f"{block.caption} ({formats.plural(len(block.rows), 'row')})")
+            continue
+        if pointers:
+            blocks.append(_in_appendix(pointers))
+            pointers = []
+        blocks.append(block)
+    if pointers:
+        blocks.append(_in_appendix(pointers))
     inner = [_without_long_tables(part) for part in section.sections]
     moved += [table for _, tables in inner for table in tables]
     return replace(section, blocks=blocks, sections=[part for part, _ in inner]), moved
+
+
+def _in_appendix(captions: list[str]) -> Paragraph:
+    return Paragraph(text(f"In the appendix: {'; '.join(captions)}."), "muted")
 
 
 def _cut(table: TableBlock) -> TableBlock:

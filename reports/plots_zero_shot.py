@@ -230,7 +230,9 @@ def _tags_of(rows: Sequence[Mapping[str, Plain]], model: str) -> list[Plot]:
                 title=f"Tags of {model}{part_of(number, parts)}",
                 caption="ROC-AUC and PR-AUC of each tag with their intervals, the best separated "
                 "first, and how many clips have the tag. Lines: chance, which in PR-AUC is each "
-                "tag’s share of the clips.",
+                "tag’s share of the clips."
+                + " A row without a mark has no score."
+                * bool(np.isnan(columns["roc_auc"]).any()),
                 description=f"Two panels with a row a tag. Best: {here[0]['tag']}, ROC-AUC "
                 f"{formats.cell(here[0]['ROC-AUC'])}; last: {here[-1]['tag']}, "
                 f"{formats.cell(here[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",

@@ -197,6 +197,7 @@ def test_tags_are_sorted_and_hold_what_the_table_says(tagged):
     for plot in drawn(plots_of(task, arrays))[1:]:
         data = pd.DataFrame(plot.data)
         model = plot.title.removeprefix("Tags of ")
+        assert plot.caption.endswith("A row without a mark has no score.")
         known = data.roc_auc.dropna()
         assert known.is_monotonic_decreasing and data.roc_auc.isna().sum() == 1
         mine = rows[rows.model == model].set_index("tag").loc[data.tag]

@@ -238,6 +238,13 @@ def test_of_ranks_random_above_chance_is_that_it_ranks_lower():
     assert "has median rank 30.0 items [25.0, 35.0]" in of_retrieval([low])[1]
 
 
+def test_a_single_model_is_named_beside_chance():
+    texts = of_retrieval([recall("a", 0.6, 0.55, 0.65), recall("random", 0.1, 0.08, 0.13)])
+    assert "Chance is 10.0 %. a is above it, interval and all." in texts
+    texts = of_retrieval([recall("a", 0.1, 0.05, 0.15)])
+    assert "Chance is 10.0 %. a is not above it, interval and all." in texts
+
+
 def test_models_that_are_not_above_chance_are_counted():
     scores = [recall("a", 0.6, 0.55, 0.65), recall("b", 0.1, 0.08, 0.12)]
     assert "Chance is 10.0 %. 1 of 2 models are above it, interval and all." in of_retrieval(scores)

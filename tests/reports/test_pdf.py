@@ -90,7 +90,7 @@ def test_long_tables_stand_in_an_appendix_with_a_pointer(sources):
     first = last["sections"][0]["title"]
     assert first == "Pairwise agreement with listeners on MusAV"
     said = json.dumps(content)
-    assert "Every score: 160 rows, in the appendix." in said
+    assert "In the appendix: Every score (160\\u00a0rows)" in said
     assert said.count('"caption": "Every score"') == 2
 
 
