@@ -53,7 +53,7 @@ def test_labels_are_those_of_the_version():
 
 
 def test_the_version_of_the_corpus_is_that_of_its_music_and_its_labels():
-    assert VERSION == f"{MUSIC_VERSION}.{LABELS_VERSION}"
+    assert f"{MUSIC_VERSION}.{LABELS_VERSION}" == VERSION
 
 
 def test_a_track_depends_on_its_own_score_alone(scores):
