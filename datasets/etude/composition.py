@@ -34,9 +34,9 @@ BORROWING = 0.12
 """How likely a track takes an instrument that another genre would give to the role."""
 
 _MINOR = ("aeolian", "dorian", "phrygian", "harmonic minor")
-_ROOMS = (0.3, 0.6, 1.0, 1.6, 2.5)
+_ROOMS = (0.3, 0.6, 1.0, 1.4, 1.8)
 _ATTEMPTS = 4
-_COMPOUND = 0.6
+_COMPOUND = 0.7
 """Tempo of the dotted beats of 6/8 against the beats of a simple metre."""
 _LEVELS: Mapping[Role, float] = {
     "lead": 0.0,

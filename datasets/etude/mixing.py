@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import irfft, rfft
 from scipy.signal import sosfilt
 
 from earmark.datasets.etude import waves
@@ -113,12 +113,18 @@ def in_room(dry: Signal, send: Signal, room: Room, *, tilt: float, sample_rate: 
         dB per octave around 1 kHz.
     """
     length = round(room.seconds * sample_rate)
-    size = next_fast_len(dry.size + length, real=True)
+    size = _transform_size(dry.size + length)
     wet = rfft(send.astype(np.float64), size) * _room(room.seconds, size, sample_rate)
     mixed = (1 - room.wet / 2) * rfft(dry.astype(np.float64), size) + room.wet * wet
     if tilt:
         mixed *= _tone(tilt, size, sample_rate)
-    return np.asarray(irfft(mixed, size)[: dry.size], np.float32)
+    return waves.on_grid(irfft(mixed, size)[: dry.size], bits=18)
+
+
+def _transform_size(n_samples: int) -> int:
+    """Return the next power of two or three times one: other sizes take longer to transform."""
+    power = 1 << (n_samples - 1).bit_length()
+    return power * 3 // 4 if power * 3 // 4 >= n_samples else power
 
 
 @lru_cache(maxsize=6)

@@ -85,8 +85,8 @@ def render(score: Score, *, sample_rate: int = 22_050) -> NDArray[np.float32]:
     """Return a score's sound: mono, float32, shape ``(round(seconds * sample_rate),)``.
 
     Samples are in [-0.985, 0.985] and the integrated loudness is the score's to within 0.1 LU. The
-    same score gives the same samples with the same version of SciPy on one kind of processor; on
-    another kind a sample may differ in its last bit.
+    same score gives the same samples whichever vector instructions a processor has (tested); what
+    another release of SciPy or another build for another architecture may change is a last bit.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class Style:
     """What a track of one genre is drawn from."""
 
     tempo: Range
-    """Beats per minute in a simple metre; in 6/8 half of it."""
+    """Beats per minute in a simple metre; in 6/8 dotted beats, at 0.7 of it."""
     metres: Weights
     swing: Range
     bars_per_chord: Weights

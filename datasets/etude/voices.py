@@ -222,7 +222,7 @@ def _tone(sound: Tone, pitch: int, n_samples: int, sample_rate: int) -> Signal:
     out = np.zeros(n_samples, np.float32)
     for player in range(sound.players):
         cents = (player - (sound.players - 1) / 2) * sound.spread
-        cycles = time * (frequency * 2 ** (cents / 1200)) + (bend + (0.37 * player + 2.0))
+        cycles = time * round(frequency * 2 ** (cents / 1200), 9) + (bend + (0.37 * player + 2.0))
         wave = waves.oscillate(full, cycles)
         if moving:
             upper = _upper(sound, n_samples, sample_rate)

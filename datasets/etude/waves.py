@@ -1,8 +1,9 @@
 """What the voices are made of: wavetables, envelopes, noise, plucked strings, ringing bars.
 
-Sound should be the same to the last bit on any machine. Sines and exponentials may differ in their
-last bit between processors, so they are computed in double and kept in single precision; what runs
-over them sample by sample is addition, multiplication and table look-up, which IEEE 754 fixes.
+Sound should be the same to the last bit on any machine. Sines, powers and exponentials may differ
+in the last bit of a double between processors, so that their results are rounded to a coarser grid
+(:func:`on_grid`), where this shows once in some thousand million samples. What then runs sample by
+sample is addition, multiplication and table look-up, which IEEE 754 fixes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
+from scipy.signal import lfilter, sosfilt
 
 Signal = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -23,13 +24,18 @@ _NOISE_S = 7
 _SILENT_S = 1e-9
 
 
+def on_grid(values: Floats, *, bits: int) -> Signal:
+    """Return the nearest multiples of ``2 ** -bits``; shape as the values."""
+    return np.asarray(np.round(values * 2.0**bits) * 2.0**-bits, np.float32)
+
+
 def frequency_of(pitch: float) -> float:
     """Return the frequency in Hz of a MIDI pitch.
 
     >>> frequency_of(69)
     440.0
     """
-    return float(440.0 * 2 ** ((pitch - 69) / 12))
+    return float(round(440.0 * 2 ** ((pitch - 69) / 12), 9))
 
 
 def wavetable(amplitudes: Floats) -> Signal:
@@ -37,7 +43,7 @@ def wavetable(amplitudes: Floats) -> Signal:
     spectrum = np.zeros(_SIZE // 2 + 1, complex)
     spectrum[1 : amplitudes.size + 1] = -1j * amplitudes
     table = np.fft.irfft(spectrum)
-    return np.asarray(table / np.sqrt(np.mean(table**2)), np.float32)
+    return on_grid(table / np.sqrt(np.mean(table**2)), bits=16)
 
 
 def oscillate(table: Signal, cycles: Floats) -> Signal:
@@ -47,7 +53,7 @@ def oscillate(table: Signal, cycles: Floats) -> Signal:
     return table[index]
 
 
-_SINE = wavetable(np.ones(1)) / np.float32(np.sqrt(2))
+_SINE = on_grid(np.sin(np.arange(_SIZE) * (2 * np.pi / _SIZE)), bits=16)
 
 
 def sine(cycles: Floats) -> Signal:
@@ -59,7 +65,7 @@ def sine(cycles: Floats) -> Signal:
 def decay(n_samples: int, sample_rate: int, seconds: float) -> Signal:
     """Return an exponential that starts at 1 and falls by 60 dB in this time; read-only."""
     fall = np.exp(np.arange(n_samples) * (-6.907755 / (sample_rate * max(seconds, _SILENT_S))))
-    envelope = np.asarray(fall, np.float32)
+    envelope = on_grid(fall, bits=20)
     envelope.flags.writeable = False
     return envelope
 
@@ -96,7 +102,7 @@ def noise(n_samples: int, sample_rate: int, *, start: int = 0) -> Signal:
 def low_pass(signal: Signal, sample_rate: int, hertz: float) -> Signal:
     """Return a signal through a one-pole low-pass; shape as the signal."""
     keep = _pole(sample_rate, hertz)
-    return np.asarray(lfilter([1 - keep], [1.0, -keep], signal), np.float32)
+    return np.asarray(sosfilt([[1 - keep, 0, 0, 1.0, -keep, 0]], signal), np.float32)
 
 
 def high_pass(signal: Signal, sample_rate: int, hertz: float) -> Signal:
@@ -136,7 +142,7 @@ def string(
     loss = 10 ** (-3 * period / (sample_rate * ring))
     # A two-point mean damps, linear interpolation adds the rest of a sample that tunes the string.
     loop = loss * np.convolve([1 - softness, softness], [1 - rest, rest])
-    feedback = np.concatenate([[1.0], np.zeros(whole - 1), -np.round(loop, 12)])
+    feedback = np.concatenate([[1.0], np.zeros(whole - 1), -np.round(loop, 9)])
     pluck = np.zeros(n_samples)
     length = min(whole, n_samples)
     burst = noise(length, sample_rate, start=int(frequency * 16))
