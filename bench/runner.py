@@ -22,7 +22,7 @@ from earmark.bench.tasks.base import Context, TaskOutput
 from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.terminal import Progress
 from earmark.datasets.base import DataError, DatasetCard
-from earmark.datasets.places import resolve
+from earmark.datasets.places import placed
 from earmark.datasets.registry import DATASETS, check_options
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.registry import MODELS
@@ -30,7 +30,6 @@ from earmark.reports import record as schema
 from earmark.reports import record_io
 
 Opened = TypeVar("Opened")
-PLACES = ("{data}", "{models}")
 
 
 @dataclass(slots=True)
@@ -119,7 +118,7 @@ def read_checked(path: Path | str) -> Suite:
         # The first three parameters are the runner's own.
         own = dict.fromkeys(("context", "dataset", "models"))
         check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
-    return suite.with_sentinel(AUDIO_TEXT)
+    return suite.with_sentinel(AUDIO_TEXT.keys())
 
 
 def open_all(run: Run, *, strict: bool) -> None:
@@ -145,14 +144,7 @@ def _open(create: Callable[[], Opened], strict: bool) -> Opened | NotOpened:
 
 
 def _create(registry: Any, source: Source) -> Any:
-    return registry.create(source.loader, {k: _placed(v) for k, v in source.options.items()})
-
-
-def _placed(value: Any) -> Any:
-    """Replace the first existing place for a template such as ``{data}/musav``."""
-    if isinstance(value, str) and value.startswith(PLACES):
-        return str(resolve(value))
-    return value
+    return registry.create(source.loader, placed(source.options))
 
 
 def _run_task(run: Run, task: Task, *, strict: bool) -> None:

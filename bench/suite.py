@@ -26,7 +26,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Collection
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -97,29 +97,28 @@ class Suite(_Part):
         """Return the ids of the models that a task measures."""
         return list(self.models) if task.models is None else task.models
 
-    def with_sentinel(self, tasks: Collection[str]) -> Suite:
+    def with_sentinel(self, tasks: Set[str]) -> Suite:
         """Return the suite with the model ``random`` in every task of these kinds.
-
-        A task that has a model of the loader ``random`` stays as it is.
 
         Raises
         ------
         SuiteError
             If the suite calls another loader's model ``random``.
         """
-        taken = self.models.get(SENTINEL)
-        held = {name for name, source in self.models.items() if source.loader == SENTINEL}
         lacking = [
-            task for task in self.tasks if task.task in tasks and not held & {*self.models_of(task)}
+            task
+            for task in self.tasks
+            if task.task in tasks and SENTINEL not in self.models_of(task)
         ]
-        if not lacking:
-            return self
-        if taken is not None and taken.loader != SENTINEL:
+        taken = self.models.get(SENTINEL)
+        if taken is not None and taken.loader != SENTINEL and tasks & {t.task for t in self.tasks}:
             raise SuiteError(
                 f"suite {self.suite.name}: models.{SENTINEL} has the loader {taken.loader!r}, but "
                 f"{SENTINEL!r} is the name of the model that audio-text tasks are held against; "
                 f"give it another name"
             )
+        if not lacking:
+            return self
         widened = [
             task.model_copy(
                 update={"models": self.models_of(task) + [SENTINEL] * (task in lacking)}

@@ -73,17 +73,16 @@ def test_the_random_model_joins_the_tasks_that_are_held_against_it_and_no_other(
     assert suite.with_sentinel({"other"}) is suite
 
 
-def test_a_random_model_of_the_suites_own_is_kept_under_its_name_and_with_its_options(tmp_path):
+def test_a_random_model_of_the_suites_own_is_kept_with_its_options(tmp_path):
     own = (
-        '[models.lot]\nloader = "random"\nseed = 3\n'
+        '[models.random]\nloader = "random"\nseed = 3\n'
         '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n'
     )
     suite = read(tmp_path, GOOD + own)
     assert suite.with_sentinel({"retrieval"}) is suite
-    without = read(tmp_path, GOOD + own + 'models = ["one"]\n').with_sentinel({"retrieval"})
-    assert without.models_of(without.tasks[1]) == ["one", "random"]
-    same_name = read(tmp_path, GOOD + own.replace("lot", "random") + 'models = ["one"]\n')
-    assert same_name.with_sentinel({"retrieval"}).models["random"].options == {"seed": 3}
+    held = read(tmp_path, GOOD + own + 'models = ["one"]\n').with_sentinel({"retrieval"})
+    assert held.models_of(held.tasks[1]) == ["one", "random"]
+    assert held.models["random"].options == {"seed": 3}
 
 
 def test_another_model_of_the_name_random_is_refused(tmp_path):
