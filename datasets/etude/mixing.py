@@ -33,6 +33,8 @@ _KNEE = 0.6
 _BLOCK_S = 0.1
 _SILENCE_LUFS = -70.0
 _ROUNDS = 16
+_KEPT = 2**20
+"""Up to this many samples the spectra of rooms and tones are kept for the next track."""
 _STRIDE_DB = 12.0
 
 
@@ -114,10 +116,12 @@ def in_room(dry: Signal, send: Signal, room: Room, *, tilt: float, sample_rate: 
     """
     length = round(room.seconds * sample_rate)
     size = _transform_size(dry.size + length)
-    wet = rfft(send.astype(np.float64), size) * _room(room.seconds, size, sample_rate)
+    response = _room if size <= _KEPT else _room.__wrapped__
+    wet = rfft(send.astype(np.float64), size) * response(room.seconds, size, sample_rate)
     mixed = (1 - room.wet / 2) * rfft(dry.astype(np.float64), size) + room.wet * wet
     if tilt:
-        mixed *= _tone(tilt, size, sample_rate)
+        tone = _tone if size <= _KEPT else _tone.__wrapped__
+        mixed *= tone(tilt, size, sample_rate)
     return waves.on_grid(irfft(mixed, size)[: dry.size], bits=18)
 
 
