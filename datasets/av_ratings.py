@@ -42,13 +42,14 @@ arousal and high valence. High and low divide at the middle of the scale, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earmark.datasets.av_ratings_files import Options, Reading, Row, as_scale, read
+from earmark.datasets.av_ratings_files import Options, Reading, as_scale, read
+from earmark.datasets.av_tables import content
 from earmark.datasets.base import (
     Clip,
     DatasetCard,
@@ -144,7 +145,9 @@ def _assemble(reading: Reading) -> RatedClips:
     options, scale = reading.options, reading.options.scale
     assert scale is not None
     rows = sorted(reading.rows, key=lambda row: row.id)
-    digest = fingerprint(_content(rows, scale))
+    clips = tuple(Clip(r.id, reading.paths.get(r.id), r.label, r.unit) for r in rows)
+    ratings = np.array([(row.arousal, row.valence) for row in rows], float)
+    digest = fingerprint(content(clips, ratings, scale))
     name = options.id or reading.root.resolve().name
     card = DatasetCard(
         id=name,
@@ -158,17 +161,11 @@ def _assemble(reading: Reading) -> RatedClips:
     )
     return RatedClips(
         card=with_origin(card, reading.root),
-        clips=tuple(Clip(r.id, reading.paths.get(r.id), r.label, r.unit) for r in rows),
-        ratings=np.array([(row.arousal, row.valence) for row in rows], float),
+        clips=clips,
+        ratings=ratings,
         scale=scale,
         fingerprint=digest,
     )
-
-
-def _content(rows: Iterable[Row], scale: Scale) -> Iterator[str]:
-    yield f"scale {float(scale.low)!r} {float(scale.high)!r}"
-    for row in rows:
-        yield f"{row.id}\t{row.arousal!r}\t{row.valence!r}\t{row.unit or ''}"
 
 
 def _notes(reading: Reading) -> tuple[str, ...]:

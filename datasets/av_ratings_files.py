@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from earmark.datasets.av_tables import DIMENSIONS, value_fault
 from earmark.datasets.base import DataError, Problem, Scale, audio_files, first_ten
 from earmark.datasets.gtzan import GENRES
 
@@ -250,8 +251,7 @@ def _read_rows(
             continue
         cell = {option: cells[index].strip() for option, index in columns.items()}
         name = cell["id_column"]
-        values = [_rating(cell[f"{kind}_column"]) for kind in ("arousal", "valence")]
-        messages = _wrong_values(name, values, cell, scale)
+        messages = _wrong_values(name, cell, scale)
         if name in line_of:
             messages.append(f"id {name} is already on line {line_of[name]}")
         if cell.get("unit_column") == "":
@@ -260,7 +260,7 @@ def _read_rows(
         line_of.setdefault(name, number)
         if messages:
             continue
-        arousal, valence = values
+        arousal, valence = (float(cell[f"{kind}_column"]) for kind in DIMENSIONS)
         row = Row(name, arousal, valence, cell.get("label_column"), cell.get("unit_column"))
         reading.rows.append(row)
         quadrant = cell.get("quadrant_column")
@@ -272,27 +272,13 @@ def _read_rows(
             reading.remarks.append(Problem(path, message, number))
 
 
-def _rating(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _wrong_values(
-    name: str, values: Sequence[float], cell: dict[str, str], scale: Scale
-) -> list[str]:
+def _wrong_values(name: str, cell: dict[str, str], scale: Scale) -> list[str]:
     if not name:
         return ["has no id"]
-    messages = []
-    for kind, value in zip(("arousal", "valence"), values, strict=True):
-        if math.isnan(value):
-            text = cell[f"{kind}_column"]
-            messages.append(f"{kind} of {name} is {text!r}, expected a number")
-        elif not scale.low <= value <= scale.high:
-            expected = f"expected {scale.low:g} to {scale.high:g}"
-            messages.append(f"{kind} of {name} is {value}, {expected}")
-    return messages
+    found = [
+        value_fault(cell[f"{kind}_column"], scale, of=f"{kind} of {name}") for kind in DIMENSIONS
+    ]
+    return [message for message in found if message is not None]
 
 
 def _fits(quadrant: str, row: Row, scale: Scale) -> bool:

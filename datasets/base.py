@@ -90,6 +90,12 @@ class RatedClips:
     scale: Scale
     fingerprint: str
     """Digest of ids and ratings; two sets of the same name but other content differ here."""
+    partitions: tuple[str | None, ...] = ()
+    """Of each clip, e.g. ``development``; empty where the set has none."""
+    namespace: str = ""
+    """Whose ids these are: sets with the same one call the same song by the same id. Blank: own."""
+    deviations: Floats | None = None
+    """Standard deviation between annotators, shaped and ordered as ``ratings``; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,8 @@ DATASETS = Registry(
         "clotho": "earmark.datasets.captions_clotho:load",
         "caption-manifest": "earmark.datasets.captions_manifest:load",
         "caption-csv": "earmark.datasets.captions_csv:load",
+        "emomusic": "earmark.datasets.emomusic:load",
+        "deam": "earmark.datasets.deam:load",
         "rated-folder": "earmark.datasets.av_ratings:load_rated_folder",
     },
 )
