@@ -43,10 +43,6 @@ class Draws:
         """Return a number in [low, high)."""
         return low + (high - low) * self.uniform()
 
-    def near(self, low: float, high: float) -> float:
-        """Return a number in [low, high), more often from the middle (triangular)."""
-        return low + (high - low) * (self.uniform() + self.uniform()) / 2
-
     def normal(self) -> float:
         """Return a number that is standard normal to within the sum of twelve uniform ones."""
         return sum(self.uniform() for _ in range(12)) - 6

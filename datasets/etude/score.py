@@ -28,6 +28,8 @@ Mode = Literal["major", "minor"]
 Scale = Literal["ionian", "mixolydian", "aeolian", "dorian", "phrygian", "harmonic minor", "blues"]
 Gender = Literal["male", "female", "choir"]
 
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
 PITCH_CLASSES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 
 SCALES: Mapping[Scale, tuple[int, ...]] = MappingProxyType(
@@ -299,7 +301,3 @@ def genre_of(number: int) -> str:
     ('blues', 'rock')
     """
     return GENRES[number % len(GENRES)]
-
-
-ROLES: tuple[Role, ...] = get_args(Role)
-FAMILIES: tuple[Family, ...] = get_args(Family)
