@@ -7,7 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -165,7 +165,9 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
         run.not_run.append(schema.NotRun(what=task_id, reason=str(error)))
         return
     run.timings[task_id] = round(time.perf_counter() - started, 3)
-    run.outputs.append(ran.output)
+    # Two sets of one loader are told apart by what the suite calls them.
+    result = ran.output.result.model_copy(update={"dataset": task.dataset})
+    run.outputs.append(replace(ran.output, result=result))
     for name, seconds in ran.seconds.items():
         run.seconds[name] = run.seconds.get(name, 0.0) + seconds
 
@@ -224,6 +226,7 @@ def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
     scale = getattr(dataset, "scale", None)
     return schema.DatasetEntry(
         id=name,
+        known_as=card.id,
         title=card.title,
         version=card.version,
         licence=card.licence,

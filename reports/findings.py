@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from earmark.reports import findings_joint, formats
 from earmark.reports.content import Span, Text, named_models
-from earmark.reports.record import ModelEntry, RunRecord, Score, TaskResult
+from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord, Score, TaskResult
 from earmark.reports.scores import (
     AGAINST_ANNOTATOR,
     SENTINEL,
@@ -18,6 +18,7 @@ from earmark.reports.scores import (
     against,
     bare,
     best_first,
+    dataset_of,
     dimensions,
     groups_of,
     headline,
@@ -186,10 +187,10 @@ def contaminated(record: RunRecord) -> list[Text]:
     models = {model.id: model for model in record.models}
     found: list[Text] = []
     for task in record.tasks:
+        dataset = dataset_of(record, task)
+        names = [task.dataset] if dataset is None else names_of(dataset)
         seen = [
-            model
-            for model in task.models
-            if model in models and has_seen(models[model], task.dataset)
+            model for model in task.models if model in models and has_seen(models[model], *names)
         ]
         if seen:
             found.append(
@@ -205,9 +206,14 @@ def contaminated(record: RunRecord) -> list[Text]:
     return found
 
 
-def has_seen(model: ModelEntry, dataset: str) -> bool:
-    """Return whether a model's card names this dataset among those it was trained on."""
-    return bare(dataset) in {bare(name) for name in model.training_datasets}
+def names_of(dataset: DatasetEntry) -> list[str]:
+    """Return what a dataset is called: by the suite, and by its card."""
+    return [name for name in (dataset.id, dataset.known_as) if name]
+
+
+def has_seen(model: ModelEntry, *names: str) -> bool:
+    """Return whether a model's card lists a dataset of these names as trained on."""
+    return not {bare(name) for name in names}.isdisjoint(map(bare, model.training_datasets))
 
 
 def _are(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from earmark.reports.content import (
     Text,
     text,
 )
-from earmark.reports.findings import has_seen
+from earmark.reports.findings import has_seen, names_of
 from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord
 
 
@@ -94,7 +94,7 @@ def models(record: RunRecord) -> Section:
 
 
 def _seen(model: ModelEntry, record: RunRecord) -> list[str]:
-    return [dataset.id for dataset in record.datasets if has_seen(model, dataset.id)]
+    return [dataset.id for dataset in record.datasets if has_seen(model, *names_of(dataset))]
 
 
 def _model(model: ModelEntry) -> list[Block]:

@@ -237,6 +237,9 @@ class DatasetEntry(Part):
     """A dataset's card and the fingerprint of what was read."""
 
     id: str
+    """As the suite calls it, and the tasks."""
+    known_as: str | None = None
+    """The card's own id, by which models name what they were trained on; None: the same."""
     title: str
     version: str
     licence: str

@@ -140,10 +140,8 @@ def bare(name: str) -> str:
 
 
 def dataset_of(record: RunRecord, task: TaskResult) -> DatasetEntry | None:
-    """Return the dataset of a task, however suite and card write its id; None if not listed."""
-    found = [entry for entry in record.datasets if entry.id == task.dataset]
-    found += [entry for entry in record.datasets if bare(entry.id) == bare(task.dataset)]
-    return found[0] if found else None
+    """Return the dataset of a task; None if the record does not list it."""
+    return next((entry for entry in record.datasets if entry.id == task.dataset), None)
 
 
 def table(task: TaskResult, title: str, *columns: str) -> list[Mapping[str, Plain]]:

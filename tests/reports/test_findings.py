@@ -177,6 +177,22 @@ def test_training_on_what_is_scored_is_named(sample):
     assert plain(text).startswith("deam-msd-musicnn-2 was trained on gtzan_excerpts, on which this")
 
 
+def test_training_on_what_is_scored_is_named_by_the_cards_id_too(sample):
+    datasets = [
+        one.model_copy(update={"id": "mine", "known_as": one.id})
+        if one.id == "gtzan_excerpts"
+        else one
+        for one in sample.record.datasets
+    ]
+    tasks = [
+        one.model_copy(update={"dataset": "mine"}) if one.dataset == "gtzan_excerpts" else one
+        for one in sample.record.tasks
+    ]
+    record = sample.record.model_copy(update={"datasets": datasets, "tasks": tasks})
+    (text,) = contaminated(record)
+    assert plain(text).startswith("deam-msd-musicnn-2 was trained on mine, on which this")
+
+
 def recall(model, value, low=None, high=None, **changes):
     of_retrieval = {
         "metric": "recall_at_10",
