@@ -267,6 +267,20 @@ def test_random_crops_fall_evenly_over_the_clip(corpus):
     assert (np.abs(quarters - 37.5) < 24).all()
 
 
+def test_a_crop_may_start_at_the_first_and_at_the_last_place(corpus):
+    clip = int(np.argmax(corpus.n_samples))
+    width = int(corpus.n_samples[clip]) - 1
+    firsts = set()
+    for number in range(40):
+        for batch in epoch(
+            corpus, epoch=number, crop_seconds=width / RATE, drop_last=False, captions="none"
+        ):
+            for index, row in zip(batch.indices.tolist(), batch.waveforms.numpy(), strict=True):
+                if index == clip:
+                    firsts.add(int(np.array_equal(row, corpus.read(clip, 1))))
+    assert firsts == {0, 1}  # 40 draws of two miss one with a probability of 2^-39
+
+
 def test_global_random_states_are_neither_read_nor_changed(corpus):
     torch.manual_seed(1)
     np.random.seed(1)

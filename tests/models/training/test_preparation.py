@@ -210,6 +210,23 @@ def test_a_file_that_changed_after_an_interruption_is_decoded_again(folder, tmp_
     assert files_of(done.folder) == files_of(prepare(folder, tmp_path / "new", **SMALL).folder)
 
 
+def test_a_file_of_another_size_is_another_one_however_old_it_is(folder, tmp_path):
+    interrupted(folder, tmp_path / "out")
+    soundfile.write(folder / "000.wav", sound(99, 900), RATE, subtype="PCM_16")
+    os.utime(folder / "000.wav", (1e9, 1e9))
+    done = prepare(folder, tmp_path / "out", **SMALL)
+    assert files_of(done.folder) == files_of(prepare(folder, tmp_path / "new", **SMALL).folder)
+
+
+def test_shards_that_are_no_longer_needed_are_removed(folder, tmp_path):
+    interrupted(folder, tmp_path / "out")
+    for number, path in enumerate(sorted(folder.rglob("*.wav"))):
+        soundfile.write(path, sound(number, 400), RATE, subtype="PCM_16")
+    done = prepare(folder, tmp_path / "out", **SMALL)
+    assert len(list(done.folder.glob("shard-*.npy"))) == 1
+    assert files_of(done.folder) == files_of(prepare(folder, tmp_path / "new", **SMALL).folder)
+
+
 def test_a_file_that_was_only_touched_is_the_same(folder, tmp_path):
     interrupted(folder, tmp_path / "out")
     os.utime(folder / "000.wav", (4e9, 4e9))
@@ -283,6 +300,21 @@ def test_above_the_share_it_stops_and_names_them(folder, tmp_path):
     assert "004.wav: not audio" in str(error.value)
     assert "a/003.wav: not audio" in str(error.value)
     assert not (tmp_path / "out" / "index.jsonl").exists()
+
+
+def test_refused_clips_of_an_earlier_run_count(folder, tmp_path):
+    spoil(folder / "000.wav")
+
+    def stop(done, total, what):
+        if done == N_CLIPS - 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(folder, tmp_path / "out", max_refused_share=0.05, progress=stop, **SMALL)
+    before = audio.decoded_files()
+    with pytest.raises(DataError, match=r"1 of 20 clips.*\(0\.00%\)"):
+        prepare(folder, tmp_path / "out", max_refused_share=0, **SMALL)
+    assert audio.decoded_files() == before
 
 
 def test_after_the_files_were_mended_it_goes_on(folder, tmp_path):
