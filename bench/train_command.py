@@ -7,6 +7,7 @@ same functions as the task ``retrieval``.
 from __future__ import annotations
 
 import json as json_module
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -67,10 +68,14 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
     DataError, ModelError, Stopped
         As :func:`earmark.models.training.trainer.train`.
     """
+    from earmark.models.training.locked_config import is_locked
     from earmark.models.training.trainer import train
 
-    read = load_config(config)
     folder = out or Path("trained") / config.stem
+    if is_locked(config):
+        _train_locked(config, folder, resume=resume, json=json)
+        return
+    read = load_config(config)
     with progress_bar() as progress:
         done = train(
             read,
@@ -87,6 +92,33 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
         f"{folder}: {done.steps} steps, best {read.training.best_by} {done.best:.4f} at step "
         f"{done.best_step}; {done.samples} samples in {done.seconds:.0f} s"
     )
+
+
+def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> None:
+    """Learn the projections of frozen towers (preset ``locked``)."""
+    from earmark.models.training.locked import WEIGHTS, train_locked
+    from earmark.models.training.locked_config import load_locked_config
+
+    if resume:
+        raise ModelError(
+            f"config {config}: the preset locked is trained within a minute or two and has nothing "
+            f"to resume; leave out --resume"
+        )
+    read = load_locked_config(config)
+    started = time.perf_counter()
+    with progress_bar() as progress:
+        learned = train_locked(read, folder, progress=progress)
+    seconds = time.perf_counter() - started
+    if json:
+        shown = {"folder": str(folder), "weights": WEIGHTS, "seconds": round(seconds, 3)}
+        typer.echo(json_module.dumps(shown | dict(learned.facts), indent=2))
+        return
+    facts = learned.facts
+    typer.echo(
+        f"{folder}: {facts['pairs']} pairs of {facts['items']} items and {facts['texts']} texts, "
+        f"temperature {learned.temperature:.3f}; {seconds:.0f} s"
+    )
+    typer.echo(f'[models.{folder.name}]\nloader = "locked"\nweights = "{folder}"')
 
 
 def export_checkpoint(

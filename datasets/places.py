@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from earmark.datasets.base import DataError
+
+PLACES = ("{data}", "{models}")
+"""How a text begins that stands for a place."""
 
 
 def cache_folder() -> Path:
@@ -49,6 +53,26 @@ def resolve(template: str) -> Path:
         f"{template} not found, looked for {looked}; set EARMARK_DATA to the folder that holds it, "
         f"or see `earmark fetch --help` for what can be downloaded"
     )
+
+
+def placed(value: Any) -> Any:
+    """Replace the first existing place for every template such as ``{data}/musav`` in a value.
+
+    Values of lists and tables are looked through; anything but a text that begins with a template
+    stays as it is.
+
+    Raises
+    ------
+    DataError
+        As :func:`resolve`.
+    """
+    if isinstance(value, str) and value.startswith(PLACES):
+        return str(resolve(value))
+    if isinstance(value, dict):
+        return {key: placed(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [placed(each) for each in value]
+    return value
 
 
 def _candidates(template: str) -> Iterator[Path]:

@@ -164,8 +164,7 @@ class ConSE:
         if isinstance(self.audio_reference, str):
             return self._centre_without_data(self.audio_reference)
         rows = [
-            self._combination(_listen(path, self.sample_rate))
-            for path in self.audio_reference.paths
+            self._combination(listen(path, self.sample_rate)) for path in self.audio_reference.paths
         ]
         return np.asarray(np.mean(rows, axis=0), np.float64)
 
@@ -331,10 +330,17 @@ def _check_template(template: str) -> None:
         raise ModelError(f"conse: template {template!r} must hold '{{}}' once, where the tag goes")
 
 
-def _listen(path: Path, sample_rate: int | None) -> Waveform:
+def listen(path: Path, sample_rate: int | None) -> Waveform:
+    """Return a file of a reference, silent or not.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be decoded.
+    """
     try:
         return load(path, sample_rate=sample_rate)
     except SilentAudioError as error:
         return error.waveform
     except AudioError as error:
-        raise ModelError(f"conse: a file of audio_reference cannot be used: {error}") from error
+        raise ModelError(f"a file of audio_reference cannot be used: {error}") from error

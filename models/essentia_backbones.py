@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.audio import Waveform
+from earmark.datasets.base import DataError
+from earmark.datasets.fetch import find_weights
 from earmark.models import essentia_sources as sources
 from earmark.models.base import Floats, ModelCard, ModelError, Plain
-from earmark.models.essentia_graph import Graph
+from earmark.models.essentia_graph import Graph, read_graph
 from earmark.models.essentia_library import (
     GATE_LUFS,
     RESAMPLE_QUALITY,
@@ -249,3 +251,30 @@ class EssentiaBackbone:
             preprocessing=preprocessing,
             notes=notes,
         )
+
+
+def essentia_backbone(
+    *, name: str = "msd-musicnn-1", weights: str | None = None, loudness: float | None = None
+) -> EssentiaBackbone:
+    """Return a released embedder by its name.
+
+    Parameters
+    ----------
+    name
+        As in ``earmark fetch``, or the path of a ``.pb`` file; looked for as
+        :func:`earmark.datasets.fetch.find_weights` says.
+    weights
+        A folder to look in first.
+    loudness
+        As :class:`EssentiaBackbone`.
+
+    Raises
+    ------
+    ModelError
+        If the file is not found or is no known embedder.
+    """
+    try:
+        path = find_weights(name, folders=[weights] if weights else [])
+    except DataError as error:
+        raise ModelError(str(error)) from error
+    return EssentiaBackbone(read_graph(path), loudness=loudness)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from earmark.bench.embeddings import Embeddings
-from earmark.datasets.base import Clip, DataError, first_ten
+from earmark.datasets.base import Clip, first_ten
+from earmark.datasets.stored_pairs import read_means
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead
 from earmark.reports.record import ItemProblem, NotRun
 
@@ -80,37 +81,6 @@ def predict_from_means(name: str, model: Any, path: Path) -> ByItem:
     by_item = {i: (float(a), float(v)) for i, (a, v) in zip(ids, values, strict=True)}
     _check_finite(name, by_item)
     return by_item
-
-
-def read_means(path: Path) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]]]:
-    """Return ids and mean embeddings ``(n_items, dimension)`` of an npz file.
-
-    Raises
-    ------
-    DataError
-        If the file is no npz with ``songids`` and ``embeddings`` of one length, all finite.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"embeddings {path}: {error}") from error
-    missing = {"songids", "embeddings"} - content.keys()
-    if missing:
-        raise DataError(
-            f"embeddings {path}: no array {', '.join(sorted(missing))}; expected songids (n,) and "
-            f"embeddings (n, dimension), found {', '.join(sorted(content)) or 'none'}"
-        )
-    ids, means = content["songids"].astype(str), content["embeddings"]
-    if means.ndim != 2 or ids.shape != (len(means),):
-        raise DataError(
-            f"embeddings {path}: songids have shape {ids.shape} and embeddings {means.shape}, "
-            f"expected (n,) and (n, dimension)"
-        )
-    bad = ids[~np.isfinite(means).all(axis=1)]
-    if bad.size:
-        raise DataError(f"embeddings {path}: not finite for {first_ten(list(bad))}")
-    return ids.tolist(), means.astype(np.float32)
 
 
 def _check_finite(name: str, values: ByItem) -> None:

@@ -1,0 +1,308 @@
+"""Frozen towers: any audio embedder and any text embedder, joined by two learned projections.
+
+Neither tower is touched: on their vectors stand two linear maps into one space, learned from pairs
+(:mod:`earmark.models.training.locked`). LiT [1]_ locks the tower of images and tunes the other;
+here both are locked.
+
+Both sides are centred on the means of training. Texts of another kind than those of the pairs, such
+as captions where genre names were learned from, lie around another mean; a *reference* may take its
+place, as in :mod:`earmark.models.conse`: a folder of audio, or a file of texts. No label is read,
+but if it is what is evaluated, the evaluation is transductive, and the card says what it was.
+
+A weights file is one safetensors file: the two maps, and in its metadata the names of the towers
+with the digests of their weights, and what was learned from. It is never joined to other towers
+than those it was trained on.
+
+References
+----------
+.. [1] X. Zhai et al., "LiT: Zero-Shot Transfer with Locked-image text Tuning", CVPR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earmark.datasets.audio import Waveform
+from earmark.datasets.base import fingerprint
+from earmark.datasets.places import placed
+from earmark.models.adapter import check_texts, unit_vectors
+from earmark.models.base import (
+    AudioEmbedder,
+    Floats,
+    ModelCard,
+    ModelError,
+    PatchEmbedder,
+    TextEmbedder,
+)
+from earmark.models.conse import (
+    AudioReference,
+    TextReference,
+    listen,
+    read_audio_reference,
+    read_text_reference,
+)
+from earmark.models.locked_weights import (
+    Doubles,
+    Learned,
+    Projection,
+    Tower,
+    content_digest,
+    load_learned,
+)
+
+CITATION = """@inproceedings{zhai2022lit,
+  author = {Zhai, Xiaohua and Wang, Xiao and Mustafa, Basil and Steiner, Andreas and
+            Keysers, Daniel and Kolesnikov, Alexander and Beyer, Lucas},
+  title = {{LiT}: Zero-Shot Transfer with Locked-image text Tuning},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year = {2022}
+}"""
+
+
+class Locked:
+    """Two frozen towers and their projections, as one joint audio-text model.
+
+    Raises
+    ------
+    ModelError
+        If a tower is not the one that was trained on, or embeds something else.
+    """
+
+    def __init__(
+        self,
+        learned: Learned,
+        audio: AudioEmbedder | PatchEmbedder,
+        text: TextEmbedder,
+        *,
+        id: str,
+        audio_reference: AudioReference | None = None,
+        text_reference: TextReference | None = None,
+    ) -> None:
+        for side, tower, projection in (
+            (audio, learned.audio_tower, learned.audio),
+            (text, learned.text_tower, learned.text),
+        ):
+            _check_tower(side, tower, expected=len(projection.mean))
+        self.learned = learned
+        self.audio = audio
+        self.text = text
+        self.sample_rate = audio.sample_rate
+        self.dimension: int = learned.audio.matrix.shape[1]
+        self.audio_reference = audio_reference
+        self.text_reference = text_reference
+        self._heard: dict[bytes, Doubles] = {}
+        centres = [
+            "the mean of training" if one is None else one.stated
+            for one in (audio_reference, text_reference)
+        ]
+        self.card = _card(learned, audio.card, text.card, id=id, centres=centres)
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        """Return unit vectors of shape ``(n_clips, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            As the tower, if a clip is heard exactly as the mean, or if a file of the reference
+            cannot be read.
+        """
+        if not len(clips):
+            return np.empty((0, self.dimension), np.float32)
+        projected = self.audio_projection(self._features(clips))
+        return unit_vectors(projected, dimension=self.dimension, of="clip")
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors of shape ``(n_texts, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            As the tower, or if ``texts`` is no list of strings.
+        """
+        texts = check_texts(texts)
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        rows = self.text.embed_text(texts).astype(np.float64)
+        return unit_vectors(self.text_projection(rows), dimension=self.dimension, of="text")
+
+    @cached_property
+    def audio_projection(self) -> Projection:
+        """The learned one, centred on the reference if there is one."""
+        if self.audio_reference is None:
+            return self.learned.audio
+        files = self.audio_reference.paths
+        rows = [self._features([listen(path, self.sample_rate)])[0] for path in files]
+        return replace(self.learned.audio, mean=np.mean(rows, axis=0))
+
+    @cached_property
+    def text_projection(self) -> Projection:
+        """The learned one, centred on the reference if there is one."""
+        if self.text_reference is None:
+            return self.learned.text
+        rows = self.text.embed_text(self.text_reference.texts).astype(np.float64)
+        return replace(self.learned.text, mean=rows.mean(axis=0))
+
+    def _features(self, clips: Sequence[Waveform]) -> Doubles:
+        if self.audio_reference is None:
+            return audio_features(self.audio, clips)
+        # The clips that are evaluated may be the reference too: none is heard twice.
+        keys = [
+            sha256(clip.samples.tobytes() + clip.sample_rate.to_bytes(8, "big")).digest()
+            for clip in clips
+        ]
+        new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in self._heard}
+        if new:
+            found = audio_features(self.audio, list(new.values()))
+            self._heard.update(zip(new, found, strict=True))
+        return np.stack([self._heard[key] for key in keys])
+
+
+def audio_features(tower: AudioEmbedder | PatchEmbedder, clips: Sequence[Waveform]) -> Doubles:
+    """Return what is kept of clips, ``(n_clips, dimension)``: vectors, or the mean over patches."""
+    if isinstance(tower, PatchEmbedder):
+        rows = [tower.embed_patches(clip).mean(axis=0, dtype=np.float64) for clip in clips]
+        # As precise as what is kept in files, so that a clip is heard as it was in training.
+        return np.asarray(rows, np.float32).reshape(-1, tower.dimension).astype(np.float64)
+    return tower.embed_audio(clips).astype(np.float64)
+
+
+def _check_tower(model: Any, tower: Tower, *, expected: int) -> None:
+    card: ModelCard = model.card
+    found = (card.id, card.version, card.weights_digest)
+    if found != (tower.id, tower.version, tower.weights_digest):
+        raise ModelError(
+            f"locked: the projections were trained on {tower.id}, version {tower.version}, weights "
+            f"{tower.weights_digest[:12]}; given is {card.id}, version {card.version}, weights "
+            f"{card.weights_digest[:12]}. Use the tower of the training, or train again"
+        )
+    if model.dimension != expected:
+        raise ModelError(
+            f"locked: {card.id} gives {model.dimension} values, the projection takes {expected}"
+        )
+
+
+def open_tower(loader: str, options: Mapping[str, Any], *, side: str) -> Any:
+    """Return the model that a loader's name and options stand for; ``side`` is audio or text.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be made, or does not embed that side.
+    DataError
+        If the name or an option is unknown.
+    """
+    from earmark.models.registry import MODELS
+
+    model = MODELS.create(loader, placed(dict(options)))
+    wanted = (AudioEmbedder, PatchEmbedder) if side == "audio" else (TextEmbedder,)
+    if not isinstance(model, wanted):
+        raise ModelError(f"locked: {loader} ({type(model).__name__}) does not embed {side}")
+    return model
+
+
+def locked(
+    *,
+    weights: str,
+    audio: Mapping[str, Any] | None = None,
+    text: Mapping[str, Any] | None = None,
+    audio_reference: str | None = None,
+    text_reference: str | None = None,
+) -> Locked:
+    """Return a joint model of two frozen towers.
+
+    Parameters
+    ----------
+    weights
+        The folder that ``earmark train`` wrote into, or the file ``weights.safetensors`` of it.
+    audio, text
+        How the towers are opened: ``{loader = "...", ...}`` with the loader's options; by default
+        as they were for training.
+    audio_reference
+        A folder of audio files, at any depth, whose mean clips are centred on; by default the mean
+        of training.
+    text_reference
+        A file of texts, ``.csv`` with a column ``caption`` or one a line, likewise.
+
+    Raises
+    ------
+    ModelError
+        If weights are not found or damaged, or a tower is not that of the training.
+    DataError
+        If a loader or one of its options is unknown.
+    """
+    path = Path(weights).expanduser()
+    file = path / "weights.safetensors" if path.is_dir() else path
+    learned = load_learned(file)
+    opened = [
+        open_tower(*_opening(given, tower), side=side)
+        for side, given, tower in (
+            ("audio", audio, learned.audio_tower),
+            ("text", text, learned.text_tower),
+        )
+    ]
+    return Locked(
+        learned,
+        *opened,
+        id=f"locked-{path.resolve().stem}",
+        audio_reference=None if audio_reference is None else read_audio_reference(audio_reference),
+        text_reference=None if text_reference is None else read_text_reference(text_reference),
+    )
+
+
+def _opening(given: Mapping[str, Any] | None, tower: Tower) -> tuple[str, Mapping[str, Any]]:
+    if given is None:
+        return tower.loader, tower.options
+    if "loader" not in given:
+        raise ModelError(f"locked: a tower is given as {dict(given)!r}, expected a key 'loader'")
+    return str(given["loader"]), {key: value for key, value in given.items() if key != "loader"}
+
+
+def _card(
+    learned: Learned, audio: ModelCard, text: ModelCard, *, id: str, centres: Sequence[str]
+) -> ModelCard:
+    towers = {"audio": audio, "text": text}
+    return ModelCard(
+        id=id,
+        version="1",
+        weights_digest=fingerprint(
+            [content_digest(learned), *(card.weights_digest for card in towers.values())]
+        ),
+        licence=(
+            f"{learned.licence} (pairs that the projections are derived from), {audio.licence} "
+            f"(audio tower), {text.licence} (text tower)"
+        ),
+        citation="\n".join((CITATION, audio.citation, text.citation)),
+        training_datasets=tuple(
+            dict.fromkeys((*learned.datasets, *audio.training_datasets, *text.training_datasets))
+        ),
+        crop_policy=audio.crop_policy,
+        preprocessing={
+            **{
+                f"{side}_{name}": value
+                for side, card in towers.items()
+                for name, value in (
+                    ("id", card.id),
+                    ("version", card.version),
+                    *card.preprocessing.items(),
+                )
+            },
+            **{f"training_{name}": value for name, value in learned.facts.items()},
+            "temperature": learned.temperature,
+            "centred_audio": centres[0],
+            "centred_text": centres[1],
+        },
+        notes=(
+            *audio.notes,
+            *text.notes,
+            f"Two projections on frozen towers, learned from pairs of "
+            f"{', '.join(learned.datasets) or 'a dataset that is not stated'}.",
+            f"Clips are centred on: {centres[0]}. Texts are centred on: {centres[1]}.",
+        ),
+    )

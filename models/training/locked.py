@@ -1,0 +1,323 @@
+"""Learning the two projections of frozen towers from stored vectors (preset ``locked``).
+
+Conventions
+-----------
+A *pair* is an item and one of its texts; items may have several texts, texts several items. A pair
+of one batch is a positive of another where they share the item or the text, since telling them
+apart is not what is to be learned; its target is spread evenly over its positives.
+
+Nothing is drawn but from the seed, over pairs in the order of ids, so that equal pairs give equal
+weights in whatever order they came. Centring and regression are in double precision, the steps in
+single precision.
+
+References
+----------
+.. [1] X. Zhai et al., "LiT: Zero-Shot Transfer with Locked-image text Tuning", CVPR 2022, eq. 1.
+.. [2] P. Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, eq. 2: several positives,
+       the mean outside the logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from earmark.datasets.stored_pairs import StoredPairs, load_pairs
+from earmark.models.base import ModelError
+from earmark.models.locked import open_tower
+from earmark.models.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.training.locked_config import LockedConfig, ProjectionConfig
+
+WEIGHTS = "weights.safetensors"
+MAX_SCALE = 100.0
+"""Similarities are multiplied with at most this, as in CLIP: one over the lowest temperature."""
+
+Progress = Callable[[int, int, str], None]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Projections:
+    """What was learned, and how the loss fell."""
+
+    audio: Projection
+    text: Projection
+    temperature: float
+    losses: tuple[float, ...]
+    """Mean of each epoch."""
+
+
+def multi_positive_info_nce(logits: Tensor, positives: Tensor) -> Tensor:
+    """Return the mean of both directions' InfoNCE with several positives a row [2]_.
+
+    Parameters
+    ----------
+    logits
+        Shape ``(n, n)``: similarities of clips (rows) and texts, over the temperature.
+    positives
+        Symmetric mask ``(n, n)``, True on the diagonal. With no other positives this is InfoNCE.
+    """
+    targets = positives.to(logits.dtype)
+    targets = targets / targets.sum(dim=1, keepdim=True)
+    directions = [F.cross_entropy(side, targets) for side in (logits, logits.T)]
+    return torch.stack(directions).mean()
+
+
+def shared(pairs: Tensor) -> Tensor:
+    """Return which pairs ``(n, 2)`` of item and text share one of them, shape ``(n, n)``."""
+    item, text = pairs.T
+    same: list[Tensor] = [each[:, None] == each[None, :] for each in (item, text)]
+    return same[0] | same[1]
+
+
+def train_projections(
+    audio: ArrayLike,
+    text: ArrayLike,
+    pairs: ArrayLike,
+    *,
+    config: ProjectionConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Projections:
+    """Learn projections of items' vectors and texts' vectors from pairs of them.
+
+    Parameters
+    ----------
+    audio
+        Shape ``(n_items, audio_dimension)``.
+    text
+        Shape ``(n_texts, text_dimension)``.
+    pairs
+        Which item belongs to which text, by their rows, shape ``(n_pairs, 2)``.
+
+    Raises
+    ------
+    ModelError
+        If shapes do not fit, a value is not finite, vectors are all alike, there are fewer than two
+        pairs, or the loss is not finite.
+    """
+    config = config or ProjectionConfig()
+    heard, read = _vectors(audio, of="audio"), _vectors(text, of="text")
+    both = _pairs(pairs, n_items=len(heard), n_texts=len(read))
+    draws = torch.Generator().manual_seed(seed)
+    audio_mean, text_mean = heard[both[:, 0]].mean(dim=0), read[both[:, 1]].mean(dim=0)
+    heard, read = heard - audio_mean, read - text_mean
+    scale = _scale(heard, of="audio")
+    _scale(read, of="text")
+    heard = heard / scale
+    start = _start(heard, read, both, config=config, draws=draws)
+    weights = [each.float().requires_grad_() for each in start]
+    heard, read = heard.float(), read.float()
+    log_scale = torch.tensor(-math.log(config.temperature)).requires_grad_()
+    rates = (1.0, config.text_rate, 1.0)
+    groups = [
+        {"params": [each], "lr": config.learning_rate * rate}
+        for each, rate in zip((*weights, log_scale), rates, strict=True)
+    ]
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98))
+    batches_each = len(list(_batches(len(both), config.batch_size, None)))
+    steps = config.epochs * batches_each
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    losses = []
+    for epoch in range(config.epochs):
+        found = []
+        for rows in _batches(len(both), config.batch_size, draws):
+            optimiser.zero_grad()
+            batch = both[rows]
+            logits = log_scale.exp() * _similarity(
+                _dropped(heard[batch[:, 0]], config.dropout, draws), read[batch[:, 1]], *weights
+            )
+            loss = multi_positive_info_nce(logits, shared(batch))
+            found.append(loss.item())
+            if not math.isfinite(found[-1]):
+                raise ModelError(
+                    f"locked: the loss of epoch {epoch + 1} is {found[-1]}; a smaller "
+                    f"learning_rate (now {config.learning_rate:g}) may help"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            with torch.no_grad():
+                log_scale.clamp_(max=math.log(MAX_SCALE))
+        losses.append(sum(found) / len(found))
+        if progress is not None:
+            progress(epoch + 1, config.epochs, "epochs")
+    audio_matrix, text_matrix = (each.detach().double().numpy() for each in weights)
+    return Projections(
+        audio=Projection(audio_mean.numpy(), scale, audio_matrix),
+        text=Projection(text_mean.numpy(), 1.0, text_matrix),
+        temperature=float((-log_scale.detach()).exp()),
+        losses=tuple(losses),
+    )
+
+
+def _similarity(heard: Tensor, read: Tensor, audio: Tensor, text: Tensor) -> Tensor:
+    return F.normalize(heard @ audio, dim=1) @ F.normalize(read @ text, dim=1).T
+
+
+def _dropped(vectors: Tensor, share: float, draws: torch.Generator) -> Tensor:
+    if share == 0:
+        return vectors
+    kept = torch.rand(vectors.shape, generator=draws, dtype=vectors.dtype) >= share
+    return vectors * kept / (1 - share)
+
+
+def _batches(n: int, size: int, draws: torch.Generator | None) -> Iterator[Tensor]:
+    """Yield the rows of each batch, of nearly equal sizes, so that none has but few negatives."""
+    order = torch.arange(n) if draws is None else torch.randperm(n, generator=draws)
+    yield from torch.tensor_split(order, math.ceil(n / size))
+
+
+def _start(
+    heard: Tensor, read: Tensor, pairs: Tensor, *, config: ProjectionConfig, draws: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the projections to begin with, of audio and of text."""
+    n_audio, n_text = heard.shape[1], read.shape[1]
+    dimension = config.dimension or n_text
+    if config.start == "random":
+        sizes = (n_audio, n_text)
+        drawn = [
+            torch.randn(n, dimension, generator=draws, dtype=torch.float64) / math.sqrt(n)
+            for n in sizes
+        ]
+        return drawn[0], drawn[1]
+    if dimension > n_text:
+        raise ModelError(
+            f"locked: dimension is {dimension}, but text vectors have {n_text} values; "
+            f'with start = "ridge" the joint space is at most as large, take start = "random"'
+        )
+    item, text = heard[pairs[:, 0]], read[pairs[:, 1]]
+    gram = item.T @ item + config.ridge * torch.eye(n_audio, dtype=torch.float64)
+    regression = torch.linalg.solve(gram, item.T @ text)
+    kept = torch.eye(n_text, dtype=torch.float64)
+    if dimension < n_text:
+        # The directions of the text space in which audio is told apart most.
+        kept = torch.linalg.eigh(regression.T @ regression)[1].flip(1)[:, :dimension]
+    return (regression @ kept).contiguous(), kept.contiguous()
+
+
+def _vectors(given: ArrayLike, *, of: str) -> Tensor:
+    rows = np.asarray(given, np.float64)
+    if rows.ndim != 2 or not rows.size:
+        raise ModelError(f"locked: {of} vectors have shape {rows.shape}, expected (n, dimension)")
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if bad.size:
+        raise ModelError(f"locked: {of} vector {bad[0]} is not finite; embed it again")
+    return torch.from_numpy(rows)
+
+
+def _pairs(given: ArrayLike, *, n_items: int, n_texts: int) -> Tensor:
+    pairs = np.asarray(given)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) < 2 or pairs.dtype.kind not in "iu":
+        raise ModelError(
+            f"locked: pairs have shape {pairs.shape} and type {pairs.dtype}, expected (n_pairs, 2) "
+            f"whole numbers, at least 2 pairs"
+        )
+    if pairs.min() < 0 or (pairs >= (n_items, n_texts)).any():
+        raise ModelError(f"locked: a pair is not of the {n_items} items and {n_texts} texts")
+    return torch.from_numpy(pairs.astype(np.int64))
+
+
+def _scale(centred: Tensor, *, of: str) -> float:
+    spread = float(centred.std(correction=0))
+    if spread < 1e-9:
+        raise ModelError(f"locked: all {of} vectors are alike; nothing can be learned from them")
+    return spread
+
+
+def texts_of(pairs: StoredPairs, config: ProjectionConfig) -> tuple[list[str], Indices]:
+    """Return the texts as they are embedded, each once and sorted, and all pairs ``(n, 2)``."""
+    given = [
+        [", ".join(texts)] if config.several == "joined" else list(texts) for texts in pairs.texts
+    ]
+    named = [[config.template.replace("{}", text) for text in texts] for texts in given]
+    unique = sorted({text for texts in named for text in texts})
+    place = {text: index for index, text in enumerate(unique)}
+    rows = [(item, place[text]) for item, texts in enumerate(named) for text in texts]
+    return unique, np.array(rows, np.int64)
+
+
+def train_locked(
+    config: LockedConfig, out: Path | str, *, progress: Progress | None = None
+) -> Learned:
+    """Train the projections that a config describes; write ``weights.safetensors`` into a folder.
+
+    ``metrics.csv`` beside it holds the loss of each epoch.
+
+    Raises
+    ------
+    ModelError
+        If a tower is not at hand or does not fit the stored vectors, as
+        :func:`train_projections`, or if the folder cannot be written.
+    DataError
+        If the data cannot be read.
+    """
+    pairs = load_pairs(
+        config.data.embeddings,
+        config.data.texts,
+        id_key=config.data.id_key,
+        text_key=config.data.text_key,
+    )
+    audio, audio_tower = _tower(config, "audio")
+    text, text_tower = _tower(config, "text")
+    if audio.dimension != pairs.embeddings.shape[1]:
+        raise ModelError(
+            f"locked: the stored embeddings have {pairs.embeddings.shape[1]} values, those of "
+            f"{audio.card.id} {audio.dimension}: name the embedder that made them as [audio]"
+        )
+    texts, rows = texts_of(pairs, config.training)
+    found = train_projections(
+        pairs.embeddings,
+        text.embed_text(texts),
+        rows,
+        config=config.training,
+        seed=config.seed,
+        progress=progress,
+    )
+    learned = Learned(
+        audio=found.audio,
+        text=found.text,
+        temperature=found.temperature,
+        audio_tower=audio_tower,
+        text_tower=text_tower,
+        datasets=config.data.datasets,
+        licence=config.data.licence,
+        facts={
+            "pairs_sha256": pairs.fingerprint,
+            "items": len(pairs.ids),
+            "pairs": len(rows),
+            "texts": len(texts),
+            "items_without_text": pairs.without_text,
+            "seed": config.seed,
+            **{
+                name: "as the text tower" if value is None else value
+                for name, value in asdict(config.training).items()
+            },
+        },
+    )
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        rows_of_log = [f"{epoch},{loss!r}" for epoch, loss in enumerate(found.losses, 1)]
+        (folder / "metrics.csv").write_text("\n".join(["epoch,loss", *rows_of_log]) + "\n")
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be written: {error}") from error
+    save_learned(learned, folder / WEIGHTS)
+    return learned
+
+
+def _tower(config: LockedConfig, side: str) -> tuple[Any, Tower]:
+    given = dict(getattr(config, side))
+    loader = str(given.pop("loader"))
+    model = open_tower(loader, given, side=side)
+    card = model.card
+    return model, Tower(loader, given, card.id, card.version, card.weights_digest)
