@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import (
+    AUDIO_SUFFIXES,
     Clip,
     DataError,
     DatasetCard,
@@ -170,6 +171,8 @@ def audio_paths(
 ) -> dict[str, Path]:
     """Return the audio of clips by id: files ``<id>.<suffix>`` at any depth of one folder.
 
+    An id may be a file name itself.
+
     Parameters
     ----------
     of
@@ -191,7 +194,7 @@ def audio_paths(
     if folder is None:
         return {}
     found = files_by_stem(folder)
-    paths = {name: one_file(found, name) for name in ids}
+    paths = {name: one_file(found, name, _stem(name)) for name in ids}
     return {name: path for name, path in paths.items() if path is not None}
 
 
@@ -297,6 +300,11 @@ def values_digest(ratings: Iterable[Rating]) -> str:
 
 def _place(name: str) -> tuple[bool, int, str]:
     return (False, int(name), name) if name.isdecimal() else (True, 0, name)
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    return path.stem if path.suffix.lower() in AUDIO_SUFFIXES else name
 
 
 def _squeezed(name: str) -> str:
