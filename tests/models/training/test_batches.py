@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from small_corpora import RATE, captioned_corpus, write_audio
 
 from earmark.datasets.base import DataError
+from earmark.models.training import batches as batches_module
 from earmark.models.training.batches import Batches, scale
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.preparation import prepare
@@ -250,6 +251,17 @@ def test_the_seeds_of_an_epoch_differ_and_are_not_negative(corpus):
     seeds = torch.cat([batch.seeds for batch in epoch(corpus, captions="all", drop_last=False)])
     assert len(seeds.unique()) == 3 * N_CLIPS
     assert (seeds >= 0).all()
+
+
+def test_order_crops_captions_and_seeds_are_drawn_independently():
+    draws = batches_module._Draws.of(5, 2, 4_000)
+    place = np.argsort(draws.order)  # of each item in the epoch
+    columns = [place, draws.order, draws.crop, draws.caption, draws.augmentation.astype(float)]
+    # A correlation of 4,000 pairs has a standard error of 0.016.
+    off_diagonal = np.corrcoef(columns) - np.eye(len(columns))
+    assert np.abs(off_diagonal).max() < 0.08
+    for uniform in (draws.crop, draws.caption):
+        assert 0 <= uniform.min() < 0.01 < 0.99 < uniform.max() < 1
 
 
 def test_random_crops_fall_evenly_over_the_clip(corpus):
