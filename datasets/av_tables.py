@@ -220,14 +220,16 @@ def assemble(
     if silent:
         which = "no clip has" if len(silent) == len(clips) else f"{first_ten(silent)} have no"
         notes = (*notes, f"{len(silent)} of {len(clips)} clips without audio: {which} a file here")
+    card = with_origin(replace(card, notes=notes), root)
     return RatedClips(
-        card=with_origin(replace(card, notes=notes), root),
+        card=card,
         clips=clips,
         ratings=values,
         scale=scale,
         fingerprint=fingerprint(content(clips, values, scale, partitions)),
         partitions=partitions,
-        namespace=namespace,
+        # Ids that a program gave are nobody else's.
+        namespace="" if card.synthetic else namespace,
         deviations=np.array(spread, float) if spread and len(spread) == len(rows) else None,
     )
 

@@ -28,7 +28,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets import musav as musav_set
 from earmark.datasets.av_tables import (
     DIMENSIONS,
     as_number,
@@ -46,6 +45,7 @@ from earmark.datasets.base import (
     with_origin,
 )
 from earmark.datasets.captions import read_table
+from earmark.datasets.musav import MusAV
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def validate(root: Path | str, *, table: str = "judgements.csv") -> list[Problem
 
 
 def from_musav(
-    musav: musav_set.MusAV, *, subset: str | None = None, audio: Path | str | None = None
+    musav: MusAV, *, subset: str | None = None, audio: Path | str | None = None
 ) -> PairwiseJudgements:
     """Return MusAV's judgements as comparisons; a clip's unit is its triplet.
 
@@ -195,13 +195,6 @@ def from_musav(
     rule = f"ground truth {subset}" if subset else f"judgements; {silent} not_selected left out"
     clips = musav.clips(audio=audio)
     return assemble(said, clips, musav.card, rule=rule, namespace="spotify")
-
-
-def load_musav(
-    root: Path | str, *, subset: str | None = None, audio: Path | str | None = None
-) -> PairwiseJudgements:
-    """Open MusAV as comparisons: :func:`earmark.datasets.musav.load`, then :func:`from_musav`."""
-    return from_musav(musav_set.load(root), subset=subset, audio=audio)
 
 
 def assemble(

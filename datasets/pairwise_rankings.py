@@ -1,4 +1,4 @@
-"""Rankings by arousal and by valence, as comparisons: CCMED-WCMED, EMusic, and those of one's own.
+"""Rankings by arousal and by valence, as comparisons: EMusic, and those of one's own.
 
 Layout
 ------
@@ -9,9 +9,8 @@ EMusic, too::
     Ratings/Arousal.csv     FileName,Rating     a higher number is higher; likewise Valence.csv
 
 and the audio below the root, at any depth, or in the folder that ``audio`` names. Where both are
-there, rankings are read. The layouts of CCMED-WCMED and EMusic themselves were not documented
-where this was written and are not checked: their cards say so. Their files may have to be brought
-into this layout first.
+there, rankings are read. EMusic's own layout was not documented where this was written and is not
+checked: its card says so, and its files may have to be brought into this layout first.
 
 Every two clips of different rank are a comparison; of neighbouring ranks it says little, and
 ``min_rank_gap`` leaves such pairs out. All clips hang together, so that folds and resampling are by
@@ -21,9 +20,7 @@ References
 ----------
 .. [1] J. Fan, M. Thorogood, P. Pasquier, "Emo-Soundscapes: a dataset for soundscape emotion
        recognition", ACII 2017.
-.. [2] J. Fan, Y.-H. Yang, K. Dong, P. Pasquier, "A comparative study of Western and Chinese
-       classical music based on soundscape models", ICASSP 2020 (CCMED-WCMED).
-.. [3] J. Fan, K. Tatar, M. Thorogood, P. Pasquier, "Ranking-based emotion recognition for
+.. [2] J. Fan, K. Tatar, M. Thorogood, P. Pasquier, "Ranking-based emotion recognition for
        experimental music", ISMIR 2017 (EMusic).
 """
 
@@ -32,7 +29,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -48,21 +44,11 @@ from earmark.datasets.base import (
 )
 from earmark.datasets.pairwise import PairwiseJudgements, build, by_level
 
-Part = Literal["ccmed", "wcmed"]
-
-_UNCHECKED = (
+UNCHECKED = (
     "layout as that of Emo-Soundscapes, of the same laboratory; the set's own is not documented "
     "and not checked against its files"
 )
-
-_CCMED = """\
-@inproceedings{fan2020comparative,
-  author = {Fan, Jianyu and Yang, Yi-Hsuan and Dong, Kui and Pasquier, Philippe},
-  title = {A Comparative Study of {Western} and {Chinese} Classical Music Based on Soundscape
-           Models},
-  booktitle = {IEEE International Conference on Acoustics, Speech and Signal Processing},
-  year = {2020}
-}"""
+"""Noted on the cards of sets that are only assumed to have this layout."""
 
 _EMUSIC = """\
 @inproceedings{fan2017ranking,
@@ -120,35 +106,7 @@ def load(
         source=source,
         synthetic=synthetic,
     )
-    return _open(Path(root), card, min_rank_gap=min_rank_gap, audio=audio)
-
-
-def load_ccmed_wcmed(
-    root: Path | str,
-    *,
-    part: Part,
-    min_rank_gap: int = 1,
-    audio: Path | str | None = None,
-) -> PairwiseJudgements:
-    """Open the Chinese or the Western half (400 excerpts of classical music each).
-
-    ``root`` holds one half in the layout of the module's text, or both in the folders ``CCMED`` and
-    ``WCMED``. The other options, and what is raised, are those of :func:`load`.
-    """
-    if part not in get_args(Part):
-        raise DataError(f"CCMED-WCMED has no part {part!r}; expected ccmed or wcmed")
-    root = Path(root)
-    folder = next((p for p in (root / part.upper(), root / part) if p.is_dir()), root)
-    card = DatasetCard(
-        id=part,
-        title=f"{part.upper()}: {'Chinese' if part == 'ccmed' else 'Western'} classical music",
-        version="not stated",
-        licence="not stated here; see the source",
-        citation=_CCMED,
-        source="https://metacreation.net/ccmed_wcmed_soundscape/",
-        notes=(_UNCHECKED,),
-    )
-    return _open(folder, card, min_rank_gap=min_rank_gap, audio=audio)
+    return open_ranked(Path(root), card, min_rank_gap=min_rank_gap, audio=audio)
 
 
 def load_emusic(
@@ -162,9 +120,9 @@ def load_emusic(
         licence="not stated here; see the source",
         citation=_EMUSIC,
         source="https://metacreation.net/ (EMusic); see the ISMIR 2017 paper",
-        notes=(_UNCHECKED,),
+        notes=(UNCHECKED,),
     )
-    return _open(Path(root), card, min_rank_gap=min_rank_gap, audio=audio)
+    return open_ranked(Path(root), card, min_rank_gap=min_rank_gap, audio=audio)
 
 
 def validate(root: Path | str) -> list[Problem]:
@@ -172,9 +130,10 @@ def validate(root: Path | str) -> list[Problem]:
     return _read(Path(root)).faults
 
 
-def _open(
+def open_ranked(
     root: Path, card: DatasetCard, *, min_rank_gap: int, audio: Path | str | None
 ) -> PairwiseJudgements:
+    """Open rankings under a card; options and errors are those of :func:`load`."""
     if min_rank_gap < 1:
         raise DataError(f"{card.id}: min_rank_gap is {min_rank_gap}, expected 1 or more")
     reading = _read(root)

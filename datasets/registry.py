@@ -157,11 +157,11 @@ DATASETS = Registry(
         "muse": "earmark.datasets.muse:load",
         "pmemo": "earmark.datasets.pmemo:load",
         "mer-taffc": "earmark.datasets.mer_taffc:load",
-        "ccmed-wcmed": "earmark.datasets.pairwise_rankings:load_ccmed_wcmed",
+        "ccmed-wcmed": "earmark.datasets.ccmed_wcmed:load",
         "emusic": "earmark.datasets.pairwise_rankings:load_emusic",
         "ranked-folder": "earmark.datasets.pairwise_rankings:load",
         "pairwise-csv": "earmark.datasets.pairwise:load",
-        "musav-judgements": "earmark.datasets.pairwise:load_musav",
+        "musav-judgements": "earmark.datasets.musav_judgements:load",
         "rated-folder": "earmark.datasets.av_ratings:load_rated_folder",
     },
 )

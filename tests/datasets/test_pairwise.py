@@ -11,8 +11,9 @@ from invented_ratings import write_table
 
 from earmark.bench.metrics.pairwise import agreement, judge
 from earmark.datasets import musav as musav_set
+from earmark.datasets import musav_judgements
 from earmark.datasets.base import DataError
-from earmark.datasets.pairwise import Said, by_level, from_musav, joined, load, load_musav, validate
+from earmark.datasets.pairwise import Said, by_level, from_musav, joined, load, validate
 
 HEADER = ["dimension", "higher", "lower"]
 ROWS = (("valence", "c", "d"), ("arousal", "b", "a"), ("arousal", "c", "d"))
@@ -211,7 +212,8 @@ def test_musav_becomes_comparisons_answer_by_answer(tmp_path, write_musav):
 
 def test_agreement_on_the_comparisons_is_musavs_own(tmp_path, write_musav):
     musav = musav_set.load(write_musav(tmp_path))
-    judged = load_musav(tmp_path, subset="gt.fa")
+    assert musav_judgements.validate(tmp_path) == []
+    judged = musav_judgements.load(tmp_path, subset="gt.fa")
     rng = np.random.default_rng(3)
     score = dict(zip(musav.song_ids, rng.normal(size=len(musav.song_ids)), strict=True))
     values = np.array([score[clip.id] for clip in judged.clips])
@@ -260,4 +262,4 @@ def test_the_real_musav_has_the_published_counts(shared_data):
 
 def test_an_unknown_subset_is_refused(tmp_path, write_musav):
     with pytest.raises(DataError, match="no ground truth 'test'"):
-        load_musav(write_musav(tmp_path), subset="test")
+        musav_judgements.load(write_musav(tmp_path), subset="test")

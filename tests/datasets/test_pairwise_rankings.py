@@ -5,8 +5,9 @@ import itertools
 import pytest
 from invented_ratings import write_table
 
+from earmark.datasets import ccmed_wcmed
 from earmark.datasets.base import DataError
-from earmark.datasets.pairwise_rankings import load, load_ccmed_wcmed, load_emusic, validate
+from earmark.datasets.pairwise_rankings import load, load_emusic, validate
 
 AROUSAL = {"a.wav": 2, "b.wav": 1, "c.wav": 4, "d.wav": 3}
 VALENCE = {"a.wav": 1, "b.wav": 1, "c.wav": 2, "d.wav": 3}
@@ -70,13 +71,18 @@ def test_neighbouring_ranks_are_left_out_on_demand(tmp_path):
 
 def test_the_named_sets_say_that_their_layout_is_not_checked(tmp_path):
     write(tmp_path / "WCMED")
-    judged = load_ccmed_wcmed(tmp_path, part="wcmed")
+    judged = ccmed_wcmed.load(tmp_path, part="wcmed")
     assert (judged.card.id, len(judged.clips)) == ("wcmed", 4)
     assert "not checked against its files" in judged.card.notes[0]
     with pytest.raises(DataError, match="expected ccmed or wcmed"):
-        load_ccmed_wcmed(tmp_path, part="both")
+        ccmed_wcmed.load(tmp_path, part="both")
     with pytest.raises(DataError, match="found none"):
-        load_ccmed_wcmed(tmp_path, part="ccmed")
+        ccmed_wcmed.load(tmp_path, part="ccmed")
+    assert len(ccmed_wcmed.validate(tmp_path)) == 1
+    write(tmp_path / "CCMED", {"x": 1, "y": 2}, {"x": 1, "y": 2})
+    assert ccmed_wcmed.validate(tmp_path) == []
+    assert len(ccmed_wcmed.load(tmp_path, part="ccmed").clips) == 2
+    assert len(ccmed_wcmed.load(tmp_path / "WCMED", part="wcmed").clips) == 4
     emusic = load_emusic(tmp_path / "WCMED", min_rank_gap=2)
     assert emusic.card.id == "emusic"
     assert "not checked against its files" in emusic.card.notes[0]
