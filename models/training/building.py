@@ -24,6 +24,7 @@ from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, tr
 from earmark.models.joint_muscall import open_tokenizer
 from earmark.models.muscall.config import MusCALLConfig
 from earmark.models.muscall.model import MusCALL
+from earmark.models.muscall.text import Block, TextEncoder
 from earmark.models.sentence_bert import sentence_bert
 from earmark.models.tokenizers import BPETokenizer
 from earmark.models.training.config import RunConfig
@@ -77,6 +78,8 @@ def rebuild(config: RunConfig, words: Mapping[str, str], state: Mapping[str, Ten
 def _muscall(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLLearner:
     with _seeded(config.seed):
         model = MusCALL(muscall_config(config, tokenizer))
+        if config.text.initialisation == "clip":
+            initialise_as_clip(model.text_encoder)
     return MusCALLLearner(model, tokenizer, mask_duplicates=config.training.mask_duplicate_captions)
 
 
@@ -97,6 +100,28 @@ def _dcase(config: RunConfig, words: WordVectors) -> DCASELearner:
     with _seeded(config.seed):
         model = DCASE(words.vectors, words.vocabulary, own)
     return DCASELearner(model, mask_duplicates=config.training.mask_duplicate_captions)
+
+
+@torch.no_grad()
+def initialise_as_clip(encoder: TextEncoder) -> None:
+    """Draw a text encoder's weights as CLIP's are drawn (Radford et al. 2021, its released code).
+
+    Embeddings have the standard deviation 0.02, positions 0.01; what is added to the residual
+    stream shrinks with the depth.
+    """
+    width = encoder.token_embedding.embedding_dim
+    added = width**-0.5 * (2 * len(encoder.blocks)) ** -0.5
+    torch.nn.init.normal_(encoder.token_embedding.weight, std=0.02)
+    torch.nn.init.normal_(encoder.position_embedding.weight, std=0.01)
+    for block in encoder.blocks:
+        assert isinstance(block, Block)
+        torch.nn.init.normal_(block.attention.qkv.weight, std=width**-0.5)
+        torch.nn.init.normal_(block.attention.out.weight, std=added)
+        first, last = block.feed_forward[0], block.feed_forward[-1]
+        assert isinstance(first, torch.nn.Linear)
+        assert isinstance(last, torch.nn.Linear)
+        torch.nn.init.normal_(first.weight, std=(2 * width) ** -0.5)
+        torch.nn.init.normal_(last.weight, std=added)
 
 
 def prepare_loss(learner: Learner, config: RunConfig) -> None:

@@ -85,6 +85,9 @@ class WordsConfig:
     tokenizer: str = "train"
     """Of MusCALL: ``train`` byte pairs on the training captions, ``clip`` for CLIP's vocabulary in
     a data folder, or a path or hub name as the adapter takes it."""
+    initialisation: Literal["pytorch", "clip"] = "pytorch"
+    """Of MusCALL's text encoder: PyTorch's, as in the released code, whose embeddings of standard
+    deviation 1 take many steps to move; or CLIP's, where they are small."""
     vocabulary_size: int = 4000
     """At most, of a tokeniser that is trained."""
     word_vectors: str = "train"

@@ -8,6 +8,7 @@ import pytest
 from earmark.models.base import ModelError
 from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED
 from earmark.models.training.augmentation import NONE, TRAINING
+from earmark.models.training.building import build
 from earmark.models.training.config import (
     RunConfig,
     differences,
@@ -147,3 +148,23 @@ def test_differences_are_named_but_for_what_may_differ():
     assert any(text.startswith("muscall.self_supervision") for text in found)
     assert not any(text.startswith("data.") for text in found)
     assert math.isclose(config.optimiser.learning_rate, 5e-5)
+
+
+def test_a_text_encoder_may_begin_as_clips():
+    config = parse_config(
+        {"preset": "tiny", "text": {"initialisation": "clip"}, "muscall": {"text": {"width": 64}}}
+    )
+    captions = ["a slow piano piece", "a fast guitar piece", "a slow guitar song"]
+    encoder = build(config, captions)[0].model.text_encoder
+    assert encoder.token_embedding.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert encoder.position_embedding.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    block = encoder.blocks[0]
+    assert block.attention.qkv.weight.std().item() == pytest.approx(64**-0.5, rel=0.1)
+    assert block.feed_forward[-1].weight.std().item() == pytest.approx(
+        (2 * 2 * 64) ** -0.5, rel=0.1
+    )
+    pytorch = dataclasses.replace(
+        config, text=dataclasses.replace(config.text, initialisation="pytorch")
+    )
+    other = build(pytorch, captions)[0].model.text_encoder
+    assert other.token_embedding.weight.std().item() == pytest.approx(1, rel=0.1)
