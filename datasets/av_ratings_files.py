@@ -11,7 +11,7 @@ import math
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from earmark.datasets.av_tables import DIMENSIONS, value_fault
@@ -77,6 +77,9 @@ _GTZAN_EXCERPTS = Options(
 }""",
     source="https://github.com/grekowj/musemodataset",
 )
+_FEW = 10
+"""Contradictions that single slips may explain; more of them are looked into."""
+
 _GTZAN_HEADER = ["track_id", "genre", "arousal", "valence", "quadrant"]
 _GTZAN_ID = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}")
 
@@ -244,6 +247,8 @@ def _read_rows(
     scale = reading.options.scale
     assert scale is not None
     line_of: dict[str, int] = {}
+    contradicted: list[Problem] = []
+    contradicted_exchanged = 0
     for number, cells in lines[1:]:
         if len(cells) != len(lines[0][1]):
             message = f"has {len(cells)} fields, expected {len(lines[0][1])}"
@@ -264,12 +269,25 @@ def _read_rows(
         row = Row(name, arousal, valence, cell.get("label_column"), cell.get("unit_column"))
         reading.rows.append(row)
         quadrant = cell.get("quadrant_column")
-        if quadrant is not None and not _fits(quadrant, row, scale):
+        if quadrant is None:
+            continue
+        if not _fits(quadrant, replace(row, arousal=valence, valence=arousal), scale):
+            contradicted_exchanged += 1
+        if not _fits(quadrant, row, scale):
             message = (
                 f"quadrant {quadrant!r} of {name} contradicts its arousal {arousal:g} and "
                 f"valence {valence:g}"
             )
-            reading.remarks.append(Problem(path, message, number))
+            contradicted.append(Problem(path, message, number))
+    if len(contradicted) > _FEW and 10 * contradicted_exchanged < len(contradicted):
+        message = (
+            f"arousal and valence seem to have changed places: {len(contradicted)} of "
+            f"{len(reading.rows)} quadrants contradict the ratings, and {contradicted_exchanged} "
+            f"would if they were exchanged; exchange the two columns, e.g. with arousal_column= "
+            f"and valence_column="
+        )
+        reading.faults.append(Problem(path, message))
+    reading.remarks += contradicted
 
 
 def _wrong_values(name: str, cell: dict[str, str], scale: Scale) -> list[str]:

@@ -10,6 +10,7 @@ differ in the names of folders::
         static_annotations_averaged_songs_2000_2058.csv   58 songs
     .../dynamic (per second annotations)/arousal.csv      optional; likewise valence.csv
     MEMD_audio/<song_id>.mp3                              optional
+    metadata/metadata_{2013,2014,2015}.csv                optional, see :mod:`.deam_artists`
 
 Columns: ``song_id, valence_mean, valence_std, arousal_mean, arousal_std``, with white space before
 and within names, which is not looked at.
@@ -74,6 +75,7 @@ from earmark.datasets.base import (
     first_ten,
     refuse,
 )
+from earmark.datasets.deam_artists import artists
 
 SCALE = Scale(1, 9)
 N_SONGS = 1802
@@ -130,7 +132,7 @@ class _Reading:
 
     parts: list[_Part] = field(default_factory=list)
     artists: dict[str, str] = field(default_factory=dict)
-    """Of the songs of emoMusic, if it is at hand."""
+    """From emoMusic and DEAM's own metadata, as far as they are at hand."""
     faults: list[Problem] = field(default_factory=list)
 
 
@@ -144,7 +146,7 @@ def load(
 ) -> RatedClips:
     """Open DEAM, laid out as the module's text says; nothing is decoded.
 
-    Clips are resampled by artist where emoMusic's table names the artist, else by song.
+    Clips are resampled by artist where emoMusic's table or DEAM's metadata name one, else by song.
 
     Parameters
     ----------
@@ -248,8 +250,10 @@ def _judge(root: Path, emomusic: Path | str | None, reading: _Reading) -> None:
     references: dict[str, Points] = {}
     folder = _emomusic_folder(root, emomusic)
     try:
+        reading.artists |= artists(root)
         if folder is not None:
-            points, reading.artists = _emomusic(folder)
+            points, names = emomusic_set.static_points(folder)
+            reading.artists |= names
             references[f"emoMusic's ratings in {folder.name}"] = points
             _find_single_songs(reading, points)
         dynamic = _dynamic(root)
@@ -280,11 +284,6 @@ def _emomusic_folder(root: Path, given: Path | str | None) -> Path | None:
         return Path(given)
     beside = (root.resolve().parent / name for name in ("emomusic", "emoMusic"))
     return next((p for p in beside if (p / "annotations/static_annotations.csv").is_file()), None)
-
-
-def _emomusic(folder: Path) -> tuple[Points, dict[str, str]]:
-    points, artists = emomusic_set.static_points(folder)
-    return points, dict(artists)
 
 
 def _find_single_songs(reading: _Reading, reference: Points) -> None:

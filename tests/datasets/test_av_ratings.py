@@ -165,6 +165,28 @@ def test_quadrants_that_contradict_the_numbers_are_noted_and_listed(tmp_path):
     assert note.startswith("2 of 8 quadrants contradict the ratings, the first: quadrant 'e4' of")
 
 
+def test_exchanged_columns_are_told_by_their_quadrants_and_refused(tmp_path, shared_data):
+    with (shared_data / "gtzan_excerpts" / "av_annotations.csv").open(newline="") as file:
+        real = [(r[0], r[1], r[3], r[2], r[4]) for r in csv.reader(file)][1:]
+    root = gtzan_like(tmp_path, real)
+    (fault,) = (problem for problem in validate(root) if problem.line is None)
+    assert "151 of 321 quadrants contradict the ratings, and 0 would if they were ex" in str(fault)
+    with pytest.raises(DataError, match="arousal and valence seem to have changed places"):
+        load_rated_folder(root)
+    mended = load_rated_folder(root, arousal_column="valence", valence_column="arousal")
+    original = load_rated_folder(shared_data / "gtzan_excerpts")
+    np.testing.assert_array_equal(mended.ratings, original.ratings)
+
+
+def test_many_contradictions_that_no_exchange_would_mend_are_only_noted(tmp_path):
+    rows = [(f"blues.{i:05d}", "blues", 5, 2, "e3") for i in range(20)]
+    opened = load_rated_folder(gtzan_like(tmp_path, rows))
+    assert opened.card.notes[0].startswith("20 of 20 quadrants contradict the ratings")
+    rows = [(f"blues.{i:05d}", "blues", 5, -2, "e4") for i in range(11)]
+    with pytest.raises(DataError, match="11 of 11 quadrants contradict the ratings, and 0 would"):
+        load_rated_folder(gtzan_like(tmp_path / "exchanged", rows))
+
+
 def test_a_table_that_only_looks_like_gtzans_gets_neither_its_scale_nor_its_name(tmp_path):
     root = gtzan_like(tmp_path, [("song 1", "blues", 5, 2, "e1")])
     with pytest.raises(DataError, match="the rating scale is unknown"):

@@ -4,7 +4,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from invented_ratings import DYNAMIC, FIRST, SECOND, STATIC, draw, write_deam, write_emomusic
+from invented_ratings import (
+    DYNAMIC,
+    FIRST,
+    SECOND,
+    STATIC,
+    draw,
+    write_deam,
+    write_emomusic,
+    write_table,
+)
 
 from earmark.datasets import deam, emomusic
 from earmark.datasets.base import DataError
@@ -247,4 +256,48 @@ def test_dynamic_annotations_that_cannot_be_read_are_refused(tmp_path):
     root = write_deam(tmp_path, POINTS, dynamic=True)
     (root / DYNAMIC / "valence.csv").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"valence\.csv cannot be read"):
+        load(root)
+
+
+# Artists
+
+
+def write_metadata(root):
+    folder = root / "metadata"
+    header = ["song_id", "file_name", "Artist", "Song title", "Genre"]
+    write_table(folder / "metadata_2013.csv", header, [(2, "2.mp3", "Someone else", "x", "Rock")])
+    header = ["Id", "Artist", "Album", "Track", "Genre", "labels"]
+    rows = [
+        (1001, " The  Band\t", "a", "t", "Rock", "x", "y", "z"),
+        (1002, "THE BAND", "a", "t", "Pop"),
+        (1003, "", "a", "t", "Pop", "x"),
+    ]
+    write_table(folder / "metadata_2014.csv", header, rows)
+    header = ["id", "Filename", "title", "artist", "album", "genre"]
+    rows = [
+        (2001, "2001.mp3", "t", "One", "a", "Rock"),
+        (2002, "2002.mp3", "a title", " with a comma", "Two", "a", "Rock"),
+    ]
+    write_table(folder / "metadata_2015.csv", header, rows)
+
+
+def test_artists_come_from_emomusic_and_else_from_deams_metadata(tmp_path):
+    root = with_emomusic(tmp_path)
+    write_metadata(root)
+    rated = load(root)
+    unit = {clip.id: clip.unit for clip in rated.clips}
+    assert (unit["2"], unit["3"]) == ("artist aa", "artist aa")
+    assert (unit["1001"], unit["1002"], unit["1003"]) == ("the band", "the band", None)
+    assert (unit["2001"], unit["2002"]) == ("one", None)
+    assert any(note.startswith("67 of 130 songs have no known artist") for note in rated.card.notes)
+    assert rated.fingerprint != load(with_emomusic(tmp_path / "other")).fingerprint
+
+
+def test_metadata_of_another_form_are_refused(tmp_path):
+    root = with_emomusic(tmp_path)
+    write_table(root / "metadata_2014.csv", ["Id", "Band"], [(1001, "x")])
+    with pytest.raises(DataError, match=r"one of artists \(Artist\), found id, band"):
+        load(root)
+    write_metadata(root)
+    with pytest.raises(DataError, match=r"expected one metadata_2014\.csv below"):
         load(root)
