@@ -18,6 +18,7 @@ MODELS = Registry(
         "locked": "earmark.models.locked:locked",
         "ensemble": "earmark.models.joint_ensemble:ensemble",
         "random": "earmark.models.random_model:random_model",
+        "etude-oracle": "earmark.models.etude_oracle:etude_oracle",
         "text-axis": "earmark.models.text_axis_av:text_axis",
         "sentence-bert": "earmark.models.sentence_bert:sentence_bert",
     },

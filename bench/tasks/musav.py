@@ -106,7 +106,7 @@ def evaluate(
         id=task_id,
         kind="musav",
         dataset=dataset.card.id,
-        title="Pairwise agreement with listeners on MusAV",
+        title=_title(dataset),
         protocol=_protocol(allow_missing, sources or {}, replicates=replicates, seed=seed),
         models=list(values),
         scores=scores,
@@ -119,6 +119,12 @@ def evaluate(
         warnings=warnings_of(own, truths, scale=scale, replicates=replicates, seed=seed),
     )
     return TaskOutput(result, _items(truths, values, outcomes))
+
+
+def _title(dataset: MusAV) -> str:
+    if dataset.card.synthetic:
+        return f"Pairwise agreement with simulated listeners: {dataset.card.title}"
+    return "Pairwise agreement with listeners on MusAV"
 
 
 def _judge_all(truth: Truth, values: Mapping[str, Floats]) -> dict[str, Outcomes]:
