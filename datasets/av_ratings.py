@@ -27,6 +27,8 @@ which can be given to :func:`load_rated_folder` instead::
     unit_column = "artist"              # what is resampled together; default: each clip by itself
     label_column = "genre"
     quadrant_column = "quadrant"        # e1 to e4, checked against the numbers
+    partition_column = "split"          # e.g. train and test; a blank cell is in none
+    namespace = "spotify"               # whose ids these are, see earmark.datasets.overlaps
 
 An option of :func:`load_rated_folder` has the same name and wins over the file. An id is found as
 ``<id>.<suffix>``, as a whole file name, or as a path below the folder of audio with or without its
@@ -73,6 +75,7 @@ def load_rated_folder(
     unit_column: str | None = None,
     label_column: str | None = None,
     quadrant_column: str | None = None,
+    partition_column: str | None = None,
     scale: Scale | Sequence[float] | None = None,
     require_audio: bool = True,
     id: str | None = None,
@@ -82,6 +85,7 @@ def load_rated_folder(
     citation: str | None = None,
     source: str | None = None,
     synthetic: bool | None = None,
+    namespace: str | None = None,
 ) -> RatedClips:
     """Open a folder of rated audio, laid out as the module's docstring says; nothing is decoded.
 
@@ -111,6 +115,7 @@ def load_rated_folder(
         unit_column=unit_column,
         label_column=label_column,
         quadrant_column=quadrant_column,
+        partition_column=partition_column,
         scale=as_scale(scale, of="the option scale"),
         id=id,
         title=title,
@@ -119,6 +124,7 @@ def load_rated_folder(
         citation=citation,
         source=source,
         synthetic=synthetic,
+        namespace=namespace,
     )
     reading = read(Path(root), given, require_audio=require_audio)
     refuse(f"rated folder {root}", reading.faults)
@@ -147,7 +153,10 @@ def _assemble(reading: Reading) -> RatedClips:
     rows = sorted(reading.rows, key=lambda row: row.id)
     clips = tuple(Clip(r.id, reading.paths.get(r.id), r.label, r.unit) for r in rows)
     ratings = np.array([(row.arousal, row.valence) for row in rows], float)
-    digest = fingerprint(content(clips, ratings, scale))
+    partitions = tuple(row.partition for row in rows)
+    if not any(partitions):
+        partitions = ()
+    digest = fingerprint(content(clips, ratings, scale, partitions))
     name = options.id or reading.root.resolve().name
     card = DatasetCard(
         id=name,
@@ -159,12 +168,15 @@ def _assemble(reading: Reading) -> RatedClips:
         synthetic=bool(options.synthetic),
         notes=_notes(reading),
     )
+    card = with_origin(card, reading.root)
     return RatedClips(
-        card=with_origin(card, reading.root),
+        card=card,
         clips=clips,
         ratings=ratings,
         scale=scale,
         fingerprint=digest,
+        partitions=partitions,
+        namespace="" if card.synthetic else options.namespace or "",
     )
 
 

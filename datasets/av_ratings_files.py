@@ -34,6 +34,7 @@ class Options:
     unit_column: str | None = None
     label_column: str | None = None
     quadrant_column: str | None = None
+    partition_column: str | None = None
     scale: Scale | None = None
     id: str | None = None
     title: str | None = None
@@ -42,6 +43,7 @@ class Options:
     citation: str | None = None
     source: str | None = None
     synthetic: bool | None = None
+    namespace: str | None = None
 
     def or_else(self, other: Options) -> Options:
         """Return these options, with the other's where these say nothing."""
@@ -107,6 +109,7 @@ class Row:
     valence: float
     label: str | None
     unit: str | None
+    partition: str | None = None
 
 
 def read(root: Path, given: Options, *, require_audio: bool) -> Reading:
@@ -266,7 +269,14 @@ def _read_rows(
         if messages:
             continue
         arousal, valence = (float(cell[f"{kind}_column"]) for kind in DIMENSIONS)
-        row = Row(name, arousal, valence, cell.get("label_column"), cell.get("unit_column"))
+        row = Row(
+            name,
+            arousal,
+            valence,
+            label=cell.get("label_column"),
+            unit=cell.get("unit_column"),
+            partition=cell.get("partition_column") or None,
+        )
         reading.rows.append(row)
         quadrant = cell.get("quadrant_column")
         if quadrant is None:

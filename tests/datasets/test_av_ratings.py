@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from earmark.datasets.av_ratings import load_rated_folder, validate
 from earmark.datasets.av_ratings_files import Options, Row, _fits
+from earmark.datasets.av_tables import partition
 from earmark.datasets.base import DataError, Scale
 
 ROWS = (("b", 3, 4.5), ("a", 1, 9), ("c", 5, 5))
@@ -119,6 +120,20 @@ def test_other_units_are_another_fingerprint(tmp_path):
     assert [clip.unit for clip in by_artist.clips] == ["X", "X"]
     assert [clip.unit for clip in by_album.clips] == ["X", "Y"]
     assert by_artist.fingerprint != by_album.fingerprint
+
+
+def test_partitions_and_whose_ids_they_are_can_be_said(tmp_path):
+    rows = [("b", 1, 2, "train"), ("a", 3, 4, "test"), ("c", 5, 6, "")]
+    root = write(tmp_path, rows, header="track_id,arousal,valence,split")
+    plain = load_rated_folder(root, scale=(1, 9))
+    assert (plain.partitions, plain.namespace) == ((), "")
+    rated = load_rated_folder(root, scale=(1, 9), partition_column="split", namespace="spotify")
+    assert rated.partitions == ("test", "train", None)
+    assert rated.namespace == "spotify"
+    assert rated.fingerprint != plain.fingerprint
+    assert [clip.id for clip in partition(rated, "train").clips] == ["b"]
+    invented = load_rated_folder(root, scale=(1, 9), namespace="spotify", synthetic=True)
+    assert invented.namespace == ""
 
 
 def test_a_byte_order_mark_quotes_and_blank_lines_change_nothing(tmp_path):
