@@ -7,7 +7,6 @@ to its own share of the clips, and the store holds what one process would have p
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import typer
@@ -29,8 +28,10 @@ def embed_suites(paths: list[Path], *, store: Path) -> None:
     """
     from lightning_fabric import Fabric
 
+    from earmark.models.training.distributed import launched
+
     # torchrun or the scheduler starts the processes; Fabric finds out which of them this one is.
-    nodes, processes = _launched()
+    nodes, processes = launched() or (1, 1)
     fabric = Fabric(
         accelerator="cpu",  # for the barrier alone: a model chooses its own device
         strategy="ddp" if nodes * processes > 1 else "auto",
@@ -44,18 +45,6 @@ def embed_suites(paths: list[Path], *, store: Path) -> None:
             n_clips = _embed(path, Embeddings(Store(store), progress=progress, share=share))
         typer.echo(f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}")
     fabric.barrier()
-
-
-def _launched() -> tuple[int, int]:
-    """Return the number of machines, and of processes on each, as torchrun or SLURM says."""
-    environment = os.environ
-    if "LOCAL_WORLD_SIZE" in environment:
-        processes = int(environment["LOCAL_WORLD_SIZE"])
-        return int(environment["WORLD_SIZE"]) // processes, processes
-    if "SLURM_NTASKS" in environment and "SLURM_NNODES" in environment:
-        nodes = int(environment["SLURM_NNODES"])
-        return nodes, int(environment["SLURM_NTASKS"]) // nodes
-    return 1, 1
 
 
 def _embed(path: Path, embeddings: Embeddings) -> int:
