@@ -9,6 +9,8 @@ MODELS = Registry(
     "earmark.models",
     {
         "essentia-av": "earmark.models.essentia_av:essentia_av",
+        "av-head": "earmark.models.av_heads.adapter:av_head",
+        "av-ensemble": "earmark.models.av_ensemble:av_ensemble",
         "essentia-backbone": "earmark.models.essentia_backbones:essentia_backbone",
         "muscall": "earmark.models.joint_muscall:muscall",
         "dcase": "earmark.models.joint_dcase:dcase",

@@ -1,0 +1,1 @@
+"""Arousal/valence heads on frozen embeddings: fitted, cross-validated, kept and exported."""

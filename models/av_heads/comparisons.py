@@ -1,0 +1,156 @@
+"""Which of two tracks is the higher in arousal or valence, as arrays for pairwise heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from earmark.datasets.pairwise import PairwiseJudgements
+from earmark.models.av_heads.head import COLUMNS, Doubles, check_features
+from earmark.models.base import ModelError
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPairs:
+    """Compared pairs of one dimension; raises :class:`ModelError` if the arrays do not fit."""
+
+    first: Rows
+    """Row of the first track in the features, shape ``(n,)``."""
+    second: Rows
+    votes: Doubles
+    """Votes for first higher, equal, second higher: shape ``(n, 3)``, at least one a pair."""
+    triplets: NDArray[np.str_]
+    """What is compared together and goes to one fold, shape ``(n,)``."""
+
+    def __post_init__(self) -> None:
+        n = len(self.first)
+        if self.second.shape != (n,) or self.votes.shape != (n, 3) or self.triplets.shape != (n,):
+            raise ModelError(
+                f"{n} comparisons have second tracks of shape {self.second.shape}, votes of "
+                f"{self.votes.shape} and triplets of {self.triplets.shape}; expected ({n},), "
+                f"({n}, 3) and ({n},)"
+            )
+        bad = np.flatnonzero(
+            ~np.isfinite(self.votes).all(axis=1)
+            | (self.votes < 0).any(axis=1)
+            | (self.votes.sum(axis=1) <= 0)
+        )
+        if bad.size:
+            raise ModelError(
+                f"comparison {bad[0]} has the votes {self.votes[bad[0]].tolist()}, expected "
+                f"numbers of at least 0, one of them above"
+            )
+        same = np.flatnonzero(self.first == self.second)
+        if same.size:
+            raise ModelError(f"comparison {same[0]} is of a track with itself")
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def take(self, rows: Rows) -> ComparedPairs:
+        """Return some of the comparisons."""
+        return ComparedPairs(
+            self.first[rows], self.second[rows], self.votes[rows], self.triplets[rows]
+        )
+
+    @property
+    def tracks(self) -> Rows:
+        """Rows of the features that are compared, sorted."""
+        return np.unique(np.concatenate([self.first, self.second]))
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Compared pairs of arousal and valence whose tracks have an embedding."""
+
+    compared: Mapping[str, ComparedPairs]
+    without_embedding: Mapping[str, float]
+    """Votes of each dimension on pairs of which a track has none: left out."""
+
+
+def collect(judgements: PairwiseJudgements, ids: Sequence[str]) -> Collected:
+    """Return judgements as arrays: the votes on a pair, from whichever annotators, together.
+
+    A pair's triplet is the unit of its clips; where clips have none, each pair is its own.
+
+    Parameters
+    ----------
+    ids
+        Of the features' rows. ComparedPairs of other clips are left out and counted.
+
+    Raises
+    ------
+    DataError
+        If the judgements have no comparisons of a dimension.
+    ModelError
+        If an id stands twice, or no comparison of a dimension is left.
+    """
+    place = {one: row for row, one in enumerate(ids)}
+    if len(place) < len(ids):
+        raise ModelError(f"{len(ids) - len(place)} of {len(ids)} ids of embeddings stand twice")
+    rows = np.array([place.get(clip.id, -1) for clip in judgements.clips], np.intp)
+    units = [clip.unit for clip in judgements.clips]
+    found, without = {}, {}
+    for name in COLUMNS:
+        said = judgements.of(name)
+        votes: dict[tuple[str, int, int], Doubles] = {}
+        without[name] = 0.0
+        for high, low, tied, weight in zip(
+            said.higher.tolist(), said.lower.tolist(), said.tied, said.votes, strict=True
+        ):
+            a, b = int(rows[high]), int(rows[low])
+            if min(a, b) < 0:
+                without[name] += float(weight)
+                continue
+            first, second = sorted((a, b))
+            column = 1 if tied else 0 if a < b else 2
+            unit = units[high] or units[low] or f"{first} and {second}"
+            votes.setdefault((unit, first, second), np.zeros(3))[column] += weight
+        if not votes:
+            raise ModelError(
+                f"{judgements.card.id}: no comparison of {name} to learn from, {without[name]:g} "
+                f"votes are on tracks without an embedding"
+            )
+        keys = sorted(votes)
+        found[name] = ComparedPairs(
+            first=np.array([key[1] for key in keys], np.intp),
+            second=np.array([key[2] for key in keys], np.intp),
+            votes=np.array([votes[key] for key in keys]),
+            triplets=np.array([key[0] for key in keys], np.str_),
+        )
+    return Collected(found, without)
+
+
+def check_compared(
+    features: ArrayLike, comparisons: Mapping[str, ComparedPairs]
+) -> tuple[Doubles, tuple[ComparedPairs, ComparedPairs]]:
+    """Return features and the comparisons of arousal and of valence.
+
+    Raises
+    ------
+    ModelError
+        As :func:`check_features`, if a dimension lacks, has no comparison, no pair of it has a
+        higher track, or a track has no row of features.
+    """
+    rows = check_features(features)
+    if set(comparisons) != set(COLUMNS):
+        raise ModelError(
+            f"comparisons are of {', '.join(comparisons) or 'nothing'}, expected of arousal and of "
+            f"valence"
+        )
+    for name, one in comparisons.items():
+        if not len(one) or not one.votes[:, [0, 2]].any():
+            raise ModelError(
+                f"{len(one)} comparisons of {name} hold no track higher than another: there is "
+                f"nothing to learn from"
+            )
+        if one.tracks[0] < 0 or one.tracks[-1] >= len(rows):
+            raise ModelError(
+                f"comparisons of {name} name row {one.tracks[-1]} of {len(rows)} rows of features"
+            )
+    return rows, (comparisons["arousal"], comparisons["valence"])

@@ -1,0 +1,175 @@
+"""A head: arousal and valence from a clip's embedding, in arithmetic that can be stated.
+
+``z = (embedding - mean) / scale``, then ``z @ linear + bias``, and with a hidden layer
+``+ relu(z @ weights + bias) @ out``. Ridge and pairwise heads have no hidden layer and are affine:
+the value at a clip's mean embedding is the mean of the values at its patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from earmark.models.base import ModelError, Plain
+
+Doubles = NDArray[np.float64]
+
+COLUMNS = ("arousal", "valence")
+"""Of targets and of what a head gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A layer of rectified linear units."""
+
+    weights: Doubles
+    """Shape ``(dimension, n_units)``."""
+    bias: Doubles
+    """Shape ``(n_units,)``."""
+    out: Doubles
+    """Shape ``(n_units, 2)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A trained head; raises :class:`ModelError` if its arrays do not fit or are not finite."""
+
+    mean: Doubles
+    """Shape ``(dimension,)``, of the rows that were fitted on."""
+    scale: Doubles
+    """Shape ``(dimension,)``: their deviation, 1 where they are constant."""
+    linear: Doubles
+    """Shape ``(dimension, 2)``."""
+    bias: Doubles
+    """Shape ``(2,)``."""
+    hidden: Hidden | None = None
+
+    def __post_init__(self) -> None:
+        (d, *rest), units = self.mean.shape or (0,), _units(self.hidden)
+        expected = {"scale": (d,), "linear": (d, 2), "bias": (2,)}
+        if self.hidden is not None:
+            expected |= {
+                "hidden.weights": (d, units),
+                "hidden.bias": (units,),
+                "hidden.out": (units, 2),
+            }
+        arrays = self.arrays()
+        for name, shape in expected.items():
+            if rest or arrays[name].shape != shape:
+                raise ModelError(
+                    f"a head's {name} has shape {arrays[name].shape}, expected {shape} beside a "
+                    f"mean of shape {self.mean.shape}"
+                )
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ModelError(f"a head's {name} has values that are not finite")
+        if not (self.scale > 0).all():
+            raise ModelError("a head's scale has values that are not above 0")
+
+    @property
+    def dimension(self) -> int:
+        """Of the embeddings that it takes."""
+        return len(self.mean)
+
+    @property
+    def affine(self) -> bool:
+        """Whether its value at a mean of embeddings is the mean of its values."""
+        return self.hidden is None
+
+    def arrays(self) -> dict[str, Doubles]:
+        """Return its arrays by name, those of the hidden layer as ``hidden.<name>``."""
+        own = {name: getattr(self, name) for name in ("mean", "scale", "linear", "bias")}
+        if self.hidden is None:
+            return own
+        layer = fields(self.hidden)
+        return own | {f"hidden.{each.name}": getattr(self.hidden, each.name) for each in layer}
+
+    def __call__(self, features: ArrayLike) -> Doubles:
+        """Return arousal, valence of each row, shape ``(n, 2)``, for features ``(n, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            If the features have another dimension or are not finite.
+        """
+        rows = check_features(features)
+        if rows.shape[1] != self.dimension:
+            raise ModelError(
+                f"features have {rows.shape[1]} dimensions, this head takes {self.dimension}: "
+                f"choose the embedder that it was trained on"
+            )
+        z = (rows - self.mean) / self.scale
+        values = z @ self.linear + self.bias
+        if self.hidden is not None:
+            values += np.maximum(z @ self.hidden.weights + self.hidden.bias, 0) @ self.hidden.out
+        return np.asarray(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A head and how it came to be."""
+
+    head: Head
+    facts: Mapping[str, Plain] = field(default_factory=dict)
+    """What was chosen, by which rule, on how many rows."""
+    warnings: tuple[str, ...] = ()
+
+
+def _units(hidden: Hidden | None) -> int:
+    return 0 if hidden is None else len(hidden.bias)
+
+
+def standardisation(rows: Doubles) -> tuple[Doubles, Doubles]:
+    """Return mean and population deviation of each column; 1 where a column is constant.
+
+    Constant means that the values differ by no more than rounding, so that the deviation of equal
+    numbers, which need not be exactly 0, blows nothing up.
+    """
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    constant = deviation <= 1e-12 * np.abs(rows).max(axis=0, initial=0)
+    return mean, np.where(constant, 1.0, deviation)
+
+
+def check_features(features: ArrayLike) -> Doubles:
+    """Return features as float64 of shape ``(n, dimension)``.
+
+    Raises
+    ------
+    ModelError
+        If they have another number of axes, no column, or a value that is not finite.
+    """
+    rows = np.asarray(features, np.float64)
+    if rows.ndim != 2 or not rows.shape[1]:
+        raise ModelError(f"features have shape {rows.shape}, expected (n, dimension)")
+    if not np.isfinite(rows).all():
+        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise ModelError(f"features of row {row} are not finite; embed the clip again")
+    return rows
+
+
+def check_rated(features: ArrayLike, targets: ArrayLike) -> tuple[Doubles, Doubles]:
+    """Return features ``(n, dimension)`` and ratings ``(n, 2)`` that a head can be fitted to.
+
+    Raises
+    ------
+    ModelError
+        As :func:`check_features`, if the targets are not two finite numbers a row of features, or
+        one column is constant: there is nothing to learn.
+    """
+    rows, rated = check_features(features), np.asarray(targets, np.float64)
+    if rated.shape != (len(rows), len(COLUMNS)):
+        raise ModelError(
+            f"targets have shape {rated.shape}, expected ({len(rows)}, 2): arousal, valence of "
+            f"each row of features"
+        )
+    if not np.isfinite(rated).all():
+        row = int(np.flatnonzero(~np.isfinite(rated).all(axis=1))[0])
+        raise ModelError(f"targets of row {row} are {rated[row].tolist()}, expected finite numbers")
+    for name, column in zip(COLUMNS, rated.T, strict=True):
+        if not len(column) or np.ptp(column) == 0:
+            value = f"{column[0]:g} for all {len(column)} rows" if len(column) else "no row's"
+            raise ModelError(f"{name} is {value}: there is nothing to learn from")
+    return rows, rated
