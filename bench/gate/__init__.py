@@ -1,0 +1,1 @@
+"""The gate: may this run take the place of its baseline?"""

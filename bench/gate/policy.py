@@ -1,0 +1,188 @@
+"""The policy: which metrics are gated, and how much worse a run may be.
+
+A policy is a TOML file. Every task of the baseline is gated: by the ``[[metrics]]`` entries that
+name it, and otherwise on its headline metric by ``[defaults]``. To leave a task out, it must be
+named under ``ignore``.
+
+    version = 1
+
+    [defaults]
+    margin = 0.02                # absolute, in the metric's own unit; or relative_margin = 0.05
+
+    [[metrics]]
+    task = "captions"
+    metric = "recall_at_10"
+    subset = "text-to-audio"     # left out: the task's headline subset; "*": all
+    tier = "critical"
+    floor = 0.25
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+POLICY_VERSION: Final = 1
+
+Tier = Literal["critical", "supporting", "advisory"]
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be followed; the message names the file, the key and the mend."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Limits(_Part):
+    """What is asked of a metric; None: not asked."""
+
+    tier: Tier | None = None
+    """Critical: a regression and an undecided metric both count. Supporting: a regression counts,
+    an undecided metric is a warning. Advisory: neither counts. What cannot be compared is invalid
+    in every tier."""
+    margin: float | None = Field(None, gt=0)
+    """By how much the candidate may be worse, in the metric's unit."""
+    relative_margin: float | None = Field(None, gt=0, lt=1)
+    """By what share of the baseline's value."""
+    must_beat_chance: bool | None = None
+    min_items: int | None = Field(None, ge=2)
+    min_coverage: float | None = Field(None, ge=0, le=1)
+    """Least share of the task's items that must have been scored."""
+    unit: str | None = None
+    """What the record must have resampled: ``triplet``, ``clip``, ``unit``, ..."""
+
+    @model_validator(mode="after")
+    def _has_one_margin(self) -> Limits:
+        if self.margin is not None and self.relative_margin is not None:
+            raise ValueError("margin and relative_margin exclude each other: give one")
+        return self
+
+
+class Rule(Limits):
+    """One entry of ``[[metrics]]``; it may stand for several scores."""
+
+    task: str
+    metric: str
+    subset: str | None = None
+    dimension: Literal["arousal", "valence"] | None = None
+    model: str | None = None
+    floor: float | None = None
+    """Worst value that is ever accepted, whatever the baseline reached."""
+    items: int | None = Field(None, ge=1)
+    """The exact number of items, where it must never change."""
+    item_digest: str | None = None
+    """sha256 of the sorted item ids, as scores in a record have it."""
+    direction: Literal["higher", "lower"] | None = None
+    """Which way is better; only to be held against what the metric says of itself."""
+
+
+class Statistics(_Part):
+    """How a decision is made."""
+
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    power: float = Field(0.8, gt=0.5, lt=1)
+    replicates: int = Field(10_000, ge=500)
+    seed: int = 2022
+    replay: Literal["exact", "statistical"] = "exact"
+    """What is done where model and data are the same as the baseline's: ``statistical`` treats them
+    as if they had changed, for records from machines whose arithmetic differs."""
+    tolerance: float | None = Field(None, ge=0)
+    """Of an exact replay, in the metric's unit; None: by the dtype that the model's card states."""
+
+
+class Policy(_Part):
+    """A whole policy."""
+
+    version: Literal[1]
+    defaults: Limits = Limits()
+    statistics: Statistics = Statistics()
+    ignore: list[str] = []
+    """Tasks that are not gated."""
+    metrics: list[Rule] = []
+    source: str = Field("", exclude=True)
+    digest: str = Field("", exclude=True)
+
+
+BUILT_IN: Final = Limits(
+    tier="critical", must_beat_chance=True, min_items=30, min_coverage=0.95, margin=None
+)
+
+
+def read_policy(path: Path | str) -> Policy:
+    """Read a policy.
+
+    Raises
+    ------
+    PolicyError
+        If there is none, it is not TOML, of another version, or has an unknown key or a value that
+        is not as expected.
+    """
+    file = Path(path)
+    try:
+        text = file.read_bytes()
+        content = tomllib.loads(text.decode())
+    except OSError as error:
+        raise PolicyError(f"no policy at {file}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"policy {file} is not valid TOML: {error}") from error
+    version = content.get("version")
+    if version != POLICY_VERSION:
+        raise PolicyError(
+            f"policy {file} has version {version!r}, this Earmark reads version {POLICY_VERSION}: "
+            f"start it with version = {POLICY_VERSION}"
+        )
+    own = {"source": str(file), "digest": hashlib.sha256(text).hexdigest()}
+    if stray := sorted(own.keys() & content.keys()):
+        raise PolicyError(f"policy {file}: unknown key {stray[0]!r}")
+    try:
+        return Policy.model_validate(content | own)
+    except ValidationError as error:
+        raise PolicyError(f"policy {file}: {_first_fault(error, content)}") from error
+
+
+def _first_fault(error: ValidationError, content: Mapping[str, Any]) -> str:
+    fault = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{place}: {fault['msg']}, got {fault['input']!r}" if place else fault["msg"]
+    *parents, key = fault["loc"]
+    known = _keys_at(parents)
+    near = difflib.get_close_matches(str(key), known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    return f"unknown key {place!r}. {hint}"
+
+
+def _keys_at(parents: list[int | str]) -> list[str]:
+    """Return the keys that are known where a stray one was found."""
+    model: Any = Policy
+    for name in (part for part in parents if isinstance(part, str)):
+        annotation = model.model_fields[name].annotation
+        inner = get_args(annotation)
+        model = inner[0] if inner and not isinstance(annotation, UnionType) else annotation
+    return [name for name in model.model_fields if name not in ("source", "digest")]
+
+
+def settled(rule: Limits, defaults: Limits) -> Limits:
+    """Return limits with the defaults, and what is built in, where the rule says nothing."""
+    chosen: dict[str, Any] = {}
+    for source in (BUILT_IN, defaults, rule):
+        given = {
+            name: value
+            for name in Limits.model_fields
+            if (value := getattr(source, name)) is not None
+        }
+        # One kind of margin replaces the other.
+        if given.keys() & {"margin", "relative_margin"}:
+            chosen.pop("margin", None)
+            chosen.pop("relative_margin", None)
+        chosen |= given
+    return Limits(**chosen)

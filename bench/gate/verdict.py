@@ -1,0 +1,263 @@
+"""The verdict: one object, from which every output of the gate is made.
+
+Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid. What cannot be compared outweighs a
+regression, and a regression what cannot be decided: a gate must never be read as better than it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from earmark.bench.gate import checks
+from earmark.bench.gate.baseline import completed
+from earmark.bench.gate.checks import Hole, name_of, references
+from earmark.bench.gate.comparison import Comparison, Gated, decided
+from earmark.bench.gate.decision import Measure
+from earmark.bench.gate.evidence import Evidence
+from earmark.bench.gate.policy import Limits, Policy, Rule, settled
+from earmark.reports.record import Score, TaskResult
+
+VERDICT_VERSION: Final = 1
+
+Outcome = Literal["pass", "regression", "inconclusive", "invalid"]
+EXIT_CODES: Final[dict[Outcome, int]] = {
+    "pass": 0,
+    "regression": 1,
+    "inconclusive": 2,
+    "invalid": 3,
+}
+_ORDER: Final = {"invalid": 0, "fail": 1, "inconclusive": 2, "pass": 3}
+_TIERS: Final = {"critical": 0, "supporting": 1, "advisory": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which run this is about."""
+
+    id: str
+    folder: str
+    created: str
+    earmark_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    suite: str
+    suite_digest: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that the gate found."""
+
+    outcome: Outcome
+    candidate: Run | None
+    baseline: Run | None
+    policy: str
+    policy_digest: str
+    alpha: float
+    power: float
+    replicates: int
+    seed: int
+    holes: list[Hole]
+    """Causes that concern a run or a whole task."""
+    metrics: list[Gated]
+    """Those to read first first."""
+    warnings: list[str]
+    verdict_version: int = VERDICT_VERSION
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.outcome]
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return dictionaries, lists, text and numbers, as JSON and the renderers take them."""
+        return asdict(self) | {"exit_code": self.exit_code}
+
+
+def unreadable(policy: Policy, where: str, cause: str) -> Verdict:
+    """Return the verdict on a run that could not even be read."""
+    return _verdict(policy, None, None, [Hole(where, cause)], [], [])
+
+
+def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
+    """Hold a run against its baseline."""
+    holes = [*checks.check_runs(candidate, baseline), *_strange_names(baseline, policy)]
+    by_task: dict[str, list[Hole]] = {}
+    for task in baseline.record.tasks:
+        if task.id not in policy.ignore:
+            by_task[task.id] = checks.check_task(candidate, baseline, task.id)
+            holes += by_task[task.id]
+    sound = {name for name, found in by_task.items() if not found and candidate.task(name)}
+    if sound:
+        baseline = completed(baseline, candidate)
+    plan = [one for task in baseline.record.tasks for one in _plan(task, policy)]
+    rows: list[tuple[Gated, Measure | None]] = []
+    for task, score, rule, limits in plan:
+        gate = Comparison(candidate, baseline, policy, task, score, rule, limits)
+        rows.append(gate.judged() if task.id in sound else (gate.uncomparable(), None))
+    if not plan and not holes:
+        holes.append(Hole("policy", "no task: the policy leaves nothing to gate"))
+    holes += _unmatched(baseline, policy, plan)
+    gated = decided(rows, policy)
+    return _verdict(
+        policy,
+        _run(candidate),
+        _run(baseline),
+        _distinct(holes),
+        gated,
+        [*_warnings(candidate, baseline), *_too_few(gated)],
+    )
+
+
+def _distinct(holes: Iterable[Hole]) -> list[Hole]:
+    return list(dict.fromkeys(holes))
+
+
+def _verdict(
+    policy: Policy,
+    candidate: Run | None,
+    baseline: Run | None,
+    holes: list[Hole],
+    gated: list[Gated],
+    warnings: list[str],
+) -> Verdict:
+    outcome: Outcome = "pass"
+    if holes or any(one.status == "invalid" for one in gated):
+        outcome = "invalid"
+    elif any(one.status == "fail" and one.tier != "advisory" for one in gated):
+        outcome = "regression"
+    elif any(one.status == "inconclusive" and one.tier == "critical" for one in gated):
+        outcome = "inconclusive"
+    return Verdict(
+        outcome=outcome,
+        candidate=candidate,
+        baseline=baseline,
+        policy=policy.source,
+        policy_digest=policy.digest,
+        alpha=policy.statistics.alpha,
+        power=policy.statistics.power,
+        replicates=policy.statistics.replicates,
+        seed=policy.statistics.seed,
+        holes=holes,
+        metrics=sorted(gated, key=lambda one: (_ORDER[one.status], _TIERS[one.tier], one.task)),
+        warnings=warnings,
+    )
+
+
+def _run(run: Evidence) -> Run:
+    record = run.record
+    return Run(
+        id=record.id,
+        folder=str(run.folder),
+        created=record.created,
+        earmark_version=record.earmark_version,
+        git_commit=record.environment.git_commit,
+        git_dirty=record.environment.git_dirty,
+        suite=record.suite.name,
+        suite_digest=record.suite.digest,
+        reason=run.reason,
+    )
+
+
+Planned = tuple[TaskResult, Score, Rule, Limits]
+
+
+def _plan(task: TaskResult, policy: Policy) -> Iterator[Planned]:
+    """Yield a task's scores that are gated, each once: by the last rule that names it."""
+    if task.id in policy.ignore or not task.scores:
+        return
+    headline = task.headline_metric or task.scores[0].metric
+    rules = [rule for rule in policy.metrics if rule.task == task.id]
+    rules = rules or [Rule(task=task.id, metric=headline)]
+    chosen: dict[str, Planned] = {}
+    for rule in rules:
+        for score in _named_by(rule, task):
+            chosen[name_of(score)] = (task, score, rule, settled(rule, policy.defaults))
+    yield from chosen.values()
+
+
+def _named_by(rule: Rule, task: TaskResult) -> Iterator[Score]:
+    subset = rule.subset or task.headline_subset or task.scores[0].subset
+    passive = references(task)
+    for score in task.scores:
+        wanted = (
+            score.metric == rule.metric
+            and subset in (score.subset, "*")
+            and rule.dimension in (None, score.dimension)
+            and rule.model in (None, score.model)
+        )
+        if wanted and score.model not in passive:
+            yield score
+
+
+def _strange_names(baseline: Evidence, policy: Policy) -> Iterator[Hole]:
+    known = [task.id for task in baseline.record.tasks]
+    for name in dict.fromkeys([*policy.ignore, *(rule.task for rule in policy.metrics)]):
+        if name not in known:
+            yield Hole("policy", f"task missing: the baseline has no task {_meant(name, known)}")
+
+
+def _unmatched(baseline: Evidence, policy: Policy, plan: list[Planned]) -> Iterator[Hole]:
+    used = [rule for _, _, rule, _ in plan]
+    for rule in policy.metrics:
+        task = baseline.task(rule.task)
+        # A rule that a later one overrides is used as well.
+        if task is None or rule in used or rule.task in policy.ignore:
+            continue
+        if any(_named_by(rule, task)):
+            continue
+        for word, known in (
+            ("metric", {score.metric for score in task.scores}),
+            ("subset", {score.subset for score in task.scores}),
+            ("model", {score.model for score in task.scores} - set(references(task))),
+        ):
+            name = getattr(rule, word)
+            if name is not None and name not in known and name != "*":
+                cause = f"{word} missing: the baseline has no {word} {_meant(name, known)}"
+                yield Hole(task.id, cause)
+                break
+        else:
+            yield Hole(task.id, f"no score of {rule.metric} is what the policy's rule asks for")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."
+    return f"{name!r}. {hint}"
+
+
+def _too_few(gated: Iterable[Gated]) -> Iterator[str]:
+    for row in gated:
+        least = row.minimum_detectable_difference
+        if least is None or row.margin is None or least <= row.margin:
+            continue
+        place = " / ".join(p for p in (row.task, row.model, row.metric, row.subset) if p)
+        yield (
+            f"{place}: this gate cannot decide at this n: on {row.n_units} units an unchanged "
+            f"model needs a margin of {least:.3g} to pass reliably, the policy gives "
+            f"{row.margin:.3g}"
+        )
+
+
+def _warnings(candidate: Evidence, baseline: Evidence) -> Iterator[str]:
+    new, old = candidate.record, baseline.record
+    if new.suite.digest != old.suite.digest:
+        yield f"the suite {new.suite.name} is not the file that the baseline was run with"
+    if datetime.fromisoformat(new.created) < datetime.fromisoformat(old.created):
+        yield f"the candidate was run before the baseline ({new.created}, {old.created})"
+    if new.environment.git_dirty:
+        yield "the candidate was run from a tree with uncommitted changes"
+    known = {task.id for task in old.tasks}
+    if extra := [task.id for task in new.tasks if task.id not in known]:
+        yield f"not gated, for the baseline has no such task: {', '.join(extra)}"
+    for task in new.tasks:
+        other = baseline.task(task.id)
+        if other and (extra := [m for m in task.models if m not in other.models]):
+            yield f"{task.id}: not gated, for the baseline has no such model: {', '.join(extra)}"
+    if synthetic := [one.id for one in new.datasets if one.synthetic]:
+        yield f"synthetic data, not people and their music: {', '.join(synthetic)}"
