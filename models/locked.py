@@ -102,7 +102,12 @@ class Locked:
             "the mean of training" if one is None else one.stated
             for one in (audio_reference, text_reference)
         ]
-        self.card = _card(learned, audio.card, text.card, id=id, centres=centres)
+        crop_policy = audio.card.crop_policy
+        if isinstance(audio, PatchEmbedder):
+            crop_policy += ", mean"
+        self.card = _card(
+            learned, audio.card, text.card, id=id, crop_policy=crop_policy, centres=centres
+        )
 
     def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
         """Return unit vectors of shape ``(n_clips, dimension)``.
@@ -265,7 +270,13 @@ def _opening(given: Mapping[str, Any] | None, tower: Tower) -> tuple[str, Mappin
 
 
 def _card(
-    learned: Learned, audio: ModelCard, text: ModelCard, *, id: str, centres: Sequence[str]
+    learned: Learned,
+    audio: ModelCard,
+    text: ModelCard,
+    *,
+    id: str,
+    crop_policy: str,
+    centres: Sequence[str],
 ) -> ModelCard:
     towers = {"audio": audio, "text": text}
     return ModelCard(
@@ -282,7 +293,7 @@ def _card(
         training_datasets=tuple(
             dict.fromkeys((*learned.datasets, *audio.training_datasets, *text.training_datasets))
         ),
-        crop_policy=audio.crop_policy,
+        crop_policy=crop_policy,
         preprocessing={
             **{
                 f"{side}_{name}": value

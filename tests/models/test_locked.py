@@ -121,6 +121,7 @@ def test_the_card_names_towers_pairs_and_licences():
     assert found.training_datasets == ("invented-pairs", "invented-bands")
     assert "CC BY-NC-SA 4.0" in found.licence and "audio tower" in found.licence
     assert found.preprocessing["audio_id"] == "bands"
+    assert found.crop_policy == "whole, mean"
     assert found.preprocessing["training_pairs_sha256"] == "0" * 64
     assert found.weights_digest != model(seed=1).card.weights_digest
 
