@@ -90,3 +90,9 @@ def test_metadata_and_folders_that_contradict_the_annotations_are_refused(tmp_pa
         load(root)
     with pytest.raises(DataError, match=f"{ANNOTATIONS}: no such file"):
         load(tmp_path)
+
+
+def test_audio_in_one_folder_is_found_too(tmp_path):
+    root = write(tmp_path, audio=["clips/MT1.mp3"])
+    assert load(root).clips[0].path == load(root, audio=root / "clips").clips[0].path
+    assert load(root).clips[0].path == root / "clips" / "MT1.mp3"

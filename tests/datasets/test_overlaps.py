@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from invented_ratings import draw, write_deam, write_emomusic
+from invented_ratings import draw, write_deam, write_emomusic, write_table
 
 from earmark.datasets import deam, emomusic, musav, pairwise
+from earmark.datasets.av_ratings import load_rated_folder
 from earmark.datasets.av_tables import partition
 from earmark.datasets.base import DataError
 from earmark.datasets.overlaps import overlap, without_overlap
@@ -56,6 +57,15 @@ def test_without_common_ids_all_is_kept_and_it_is_said(sets, tmp_path, write_mus
     assert kept.card.notes[-1].startswith("which songs are in musav, too, is not known")
     assert overlap(of_deam, tested) is None
     assert overlap(of_deam, pairwise.from_musav(tested)) is None
+
+
+def test_equal_ids_of_sets_that_share_no_namespace_mean_nothing(tmp_path):
+    write_table(tmp_path / "ratings.csv", ["track_id", "arousal", "valence"], [("1", 5, 5)])
+    one, other = (
+        load_rated_folder(tmp_path, scale=(1, 9), require_audio=False, id=name) for name in "xy"
+    )
+    assert overlap(one, other) is None
+    assert len(without_overlap(one, other).clips) == 1
 
 
 def test_the_real_deam_holds_all_of_emomusic(shared_data):

@@ -61,6 +61,8 @@ def test_neighbouring_ranks_are_left_out_on_demand(tmp_path):
         ("a.wav", "c.wav"),
     }
     assert pairs(judged, "valence") == {("a.wav", "d.wav"), ("b.wav", "d.wav")}
+    gaps = write(tmp_path / "gaps", {"a": 1, "b": 7, "c": 40}, {"a": 1, "b": 7, "c": 40})
+    assert pairs(load(gaps, min_rank_gap=2), "arousal") == {("a", "c")}
     with pytest.raises(
         DataError, match=r"no two clips are 3 rank\(s\) of valence apart, the 4 cli"
     ):
