@@ -85,6 +85,8 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
             progress=progress,
             tell=lambda line: typer.echo(line, err=json),
         )
+    if done.rank > 0:
+        return
     if json:
         typer.echo(json_module.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
         return

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -324,6 +324,13 @@ def _merged(config: RunConfig | None, content: Mapping[str, Any], *, of: str) ->
     base = {} if config is None else plain(config)
     if config is None:
         _check_keys(RunConfig, content, path="", of=of)
+        model = content.get("model", base.get("model", "muscall"))
+        others = [kind for kind in get_args(Kind) if kind != model and kind in content]
+        if others:
+            raise ModelError(
+                f"{of}: [{others[0]}] is of another model than model = {model!r}; leave it out, or "
+                f"take a preset of that model"
+            )
     return _validated(_laid_over(base, content), of=of)
 
 

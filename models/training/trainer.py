@@ -65,6 +65,8 @@ class Outcome:
     """What a run came to."""
 
     folder: Path
+    rank: int
+    """Of this process: only the first, 0, has anything to say."""
     best: float
     """Of the validation score that the config chooses by."""
     best_step: int
@@ -196,13 +198,14 @@ class Trainer:
                 self._restart_meters()
                 for batch in self.batches:
                     losses.append(self.train_step(batch))
-                    if progress is not None:
+                    if progress is not None and self.fabric.is_global_zero:
                         progress(self.step, self.steps_in_all, "training")
                     self._after_step(epoch, log, loss=losses[-1], stop=asked.is_set())
                 self._end_epoch(epoch, log, losses=losses)
         seconds = time.perf_counter() - started
         return Outcome(
             folder=self.out,
+            rank=self.fabric.global_rank,
             best=float("nan") if self.best is None else self.best,
             best_step=self.best_step,
             steps=self.step,

@@ -103,6 +103,8 @@ def test_none_is_written_as_a_word():
         ({"training": {"batchsize": 8}}, r"\[training\] has no key 'batchsize'\. .*'batch_size'"),
         ({"muscall": {"audio": {"widht": 8}}}, r"\[muscall\.audio\] .*'widht'\. .*'width'"),
         ({"muscall": {"self_supervision": {"wieght": 1}}}, r"'wieght'\. Did you mean 'weight'"),
+        ({"preset": "tiny", "dcase": {}}, r"\[dcase\] is of another model than model = 'muscall'"),
+        ({"preset": "tiny", "model": "dcase"}, r"\[muscall\] is of another model"),
         ({"preset": "tinny"}, r"no preset 'tinny'\. Did you mean 'tiny'\?"),
         ({"preset": "zzz"}, r"no preset 'zzz'\. Known: .*paper"),
         ({"muscall": {"audio": {"clip_seconds": 5}}}, "it follows from data.crop_seconds"),

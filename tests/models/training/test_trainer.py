@@ -170,7 +170,6 @@ def test_it_learns(corpora, tmp_path, variant):
         corpora,
         base,
         **{**changes, "training": training, "optimiser": {"learning_rate": 5e-3}},
-        muscall={"text": {"dropout": 0.0}},
     )
     run(config, tmp_path)
     losses = [float(row["loss"]) for row in rows(tmp_path) if row["loss"]]
