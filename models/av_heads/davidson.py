@@ -52,7 +52,9 @@ def log_likelihood(votes: Doubles, log_probabilities: Doubles) -> float:
     return float((votes * np.where(votes > 0, log_probabilities, 0)).sum())
 
 
-def fit_davidson(differences: Doubles, votes: Doubles, *, penalty: float) -> Davidson:
+def fit_davidson(
+    differences: Doubles, votes: Doubles, *, penalty: float, start: Davidson | None = None
+) -> Davidson:
     """Fit weights and ties by maximum penalised likelihood.
 
     Parameters
@@ -64,6 +66,8 @@ def fit_davidson(differences: Doubles, votes: Doubles, *, penalty: float) -> Dav
     penalty
         Above 0: half of it times the squared weights is taken off the log likelihood, so that there
         is a maximum also where comparisons are separable; ``log_nu`` is free.
+    start
+        A fit to the same votes with another penalty, from which the maximum is found sooner.
 
     Raises
     ------
@@ -77,7 +81,9 @@ def fit_davidson(differences: Doubles, votes: Doubles, *, penalty: float) -> Dav
     ties = bool(votes[:, 1].any())
     d = differences.shape[1]
     at = np.zeros(d + ties)
-    if ties:
+    if start is not None:
+        at[:d], at[d:] = start.weights, start.log_nu if ties else []
+    elif ties:
         share = votes.sum(axis=0)
         at[d] = np.log(2 * share[1] / (share[0] + share[2]))
     value = _objective(differences, votes, at, penalty, ties)

@@ -55,9 +55,18 @@ class MLPConfig:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            low = 0 if name == "weight_decay" else 1e-12
-            if not isinstance(value, int | float) or not low <= value < np.inf:
-                raise ModelError(f"{name} is {value!r}, expected a number above 0")
+            if name == "weight_decay":
+                expected, good = "a number of at least 0", _is_number(value) and value >= 0
+            elif name in ("learning_rate", "validation_share"):
+                expected, good = "a number above 0", _is_number(value) and value > 0
+            else:
+                expected, good = "a whole number above 0", isinstance(value, int) and value > 0
+            if not good:
+                raise ModelError(f"{name} is {value!r}, expected {expected}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and value < np.inf
 
 
 def fit_mlp(

@@ -119,11 +119,11 @@ def _choose(
         train = compared.take(np.flatnonzero(_free(compared, test.tracks)))
         mean, scale = standardisation(rows[train.tracks])
         z = (rows - mean) / scale
-        for index, penalty in enumerate(grid):
-            fitted: Davidson = fit_davidson(_differences(z, train), train.votes, penalty=penalty)
-            total[index] += log_likelihood(
-                test.votes, fitted.log_probabilities(_differences(z, test))
-            )
+        near, far = _differences(z, train), _differences(z, test)
+        fitted: Davidson | None = None
+        for index in reversed(range(len(grid))):  # from the smallest weights on
+            fitted = fit_davidson(near, train.votes, penalty=grid[index], start=fitted)
+            total[index] += log_likelihood(test.votes, fitted.log_probabilities(far))
     return float(grid[int(np.argmax(total))])
 
 

@@ -109,6 +109,19 @@ def test_exchanging_first_and_second_changes_nothing():
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-9)
 
 
+@pytest.mark.parametrize("with_ties", [0, 1])
+def test_the_maximum_is_the_same_from_any_start(with_ties):
+    features, _, world = judged_world(40, 3)
+    differences, votes = parts(world["arousal"], features)
+    votes = votes * [1, with_ties, 1]
+    kept = votes.sum(axis=1) > 0
+    given = differences[kept], votes[kept]
+    start = fit_davidson(*given, penalty=1000.0)
+    one, other = fit_davidson(*given, penalty=1.0), fit_davidson(*given, penalty=1.0, start=start)
+    np.testing.assert_allclose(one.weights, other.weights, atol=1e-9)
+    np.testing.assert_allclose(one.log_nu, other.log_nu, atol=1e-9)
+
+
 def test_a_larger_penalty_gives_smaller_weights():
     features, _, world = judged_world(40, 3)
     lengths = [

@@ -126,7 +126,13 @@ def test_is_cross_validated_like_any_fit():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("hidden_units", 0), ("learning_rate", -1.0), ("patience", 0), ("weight_decay", -1e-9)],
+    [
+        ("hidden_units", 0),
+        ("learning_rate", -1.0),
+        ("patience", 0),
+        ("batch_size", 2.5),
+        ("weight_decay", -1e-9),
+    ],
 )
 def test_an_option_that_cannot_be_meant_is_refused_by_name(option, value):
     with pytest.raises(ModelError, match=f"{option} is {value}"):
