@@ -28,7 +28,7 @@ PACKAGES = (
 
 def describe_environment() -> Environment:
     """Return the environment of this process; what cannot be found out is None, not guessed."""
-    commit, dirty = _git_state(Path.cwd())
+    commit, dirty = git_state(Path.cwd())
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -81,11 +81,21 @@ def _gpu() -> str | None:
     return str(torch.cuda.get_device_name())
 
 
-def _git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout that ``folder`` lies in, and whether it has changes."""
+def git_state(folder: Path, *, but: Path | None = None) -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout that ``folder`` lies in, and whether it has changes.
+
+    Changes below ``but`` do not count.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
-    status = _git(folder, "status", "--porcelain")
+    paths = [] if but is None else ["--", ":/", f":(exclude,top){_from_top(folder, but)}"]
+    status = _git(folder, "status", "--porcelain", *paths)
     return commit or None, None if status is None else bool(status)
+
+
+def _from_top(folder: Path, path: Path) -> str:
+    top = Path(_git(folder, "rev-parse", "--show-toplevel") or folder).resolve()
+    here = path.resolve()
+    return here.relative_to(top).as_posix() if here.is_relative_to(top) else here.as_posix()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

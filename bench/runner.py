@@ -240,8 +240,12 @@ def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
     )
 
 
-def render_reports(run: Path | str, out: Path | str) -> list[Path]:
+def render_reports(
+    run: Path | str, out: Path | str, *, gate: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Render a record into ``out/report.html`` and ``out/report.pdf``.
+
+    ``gate`` is a gate's verdict on the run as plain data, to be shown with it.
 
     Raises
     ------
@@ -250,7 +254,9 @@ def render_reports(run: Path | str, out: Path | str) -> list[Path]:
     """
     from earmark.reports.html import render_html
     from earmark.reports.pdf import render_pdf
+    from earmark.reports.verdicts import section
 
+    part = None if gate is None else section(gate)
     record = record_io.read(run)
     items = {task.id: record_io.read_items(run, task.id) for task in record.tasks}
     arrays: Mapping[str, Any] = {
@@ -259,6 +265,6 @@ def render_reports(run: Path | str, out: Path | str) -> list[Path]:
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     html, pdf = out / "report.html", out / "report.pdf"
-    html.write_text(render_html(record, items, arrays), encoding="utf-8")
-    render_pdf(record, items, arrays, pdf)
+    html.write_text(render_html(record, items, arrays, gate=part), encoding="utf-8")
+    render_pdf(record, items, arrays, pdf, gate=part)
     return [html, pdf]

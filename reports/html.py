@@ -18,7 +18,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from earmark.reports import page
-from earmark.reports.content import Column, Plot
+from earmark.reports.content import Column, Plot, Section
 from earmark.reports.figure_style import palette, printable, svg
 from earmark.reports.figures import to_csv
 from earmark.reports.record import RunRecord
@@ -33,11 +33,14 @@ def render_html(
     record: RunRecord,
     items: Mapping[str, pd.DataFrame],
     arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    *,
+    gate: Section | None = None,
 ) -> str:
     """Return the report of a record as one HTML page; the same bytes for the same record.
 
     ``items`` and ``arrays`` are those of each task, as :mod:`earmark.reports.record_io` reads
-    them; a figure whose arrays are not there is a stated gap.
+    them; a figure whose arrays are not there is a stated gap. ``gate`` is the part on a gate's
+    verdict (:func:`earmark.reports.verdicts.section`), where there is one.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def render_html(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.get_template("report.html.j2")
     return template.render(
-        page=page.build(record, items, arrays),
+        page=page.build(record, items, arrays, gate=gate),
         css=Markup(css),
         script=Markup(script),
         script_digest=digest,

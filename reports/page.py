@@ -44,9 +44,15 @@ MOST_PROBLEMS = 200
 
 
 def build(
-    record: RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Arrays],
+    *,
+    gate: Section | None = None,
 ) -> Page:
     """Return the report of a record from the per-item outcomes and the arrays of its tasks.
+
+    ``gate`` is what a gate found (:func:`earmark.reports.verdicts.section`), shown first.
 
     Raises
     ------
@@ -61,6 +67,7 @@ def build(
         f"suite {record.suite.name} · Earmark {record.earmark_version}",
         verdict=_verdict(record, items),
         sections=[
+            *([gate] if gate else []),
             *(
                 _task(task, items[task.id], arrays.get(task.id, {}), record)
                 for task in record.tasks

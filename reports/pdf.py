@@ -51,6 +51,8 @@ def render_pdf(
     items: Mapping[str, pd.DataFrame],
     arrays: Mapping[str, Mapping[str, NDArray[Any]]],
     path: str | Path,
+    *,
+    gate: Section | None = None,
 ) -> None:
     """Write the report of a record as a PDF; arguments are those of ``render_html``.
 
@@ -60,7 +62,7 @@ def render_pdf(
         If a task of the record has no items, or the file cannot be written.
     """
     with tempfile.TemporaryDirectory() as name:
-        sources = write_sources(record, items, arrays, Path(name))
+        sources = write_sources(record, items, arrays, Path(name), gate=gate)
         drawn = _compiled(sources, _timestamp(record))
     try:
         Path(path).write_bytes(drawn)
@@ -73,6 +75,8 @@ def write_sources(
     items: Mapping[str, pd.DataFrame],
     arrays: Mapping[str, Mapping[str, NDArray[Any]]],
     folder: Path,
+    *,
+    gate: Section | None = None,
 ) -> Path:
     """Write what Typst reads into the folder (template, content, figures); return the template.
 
@@ -81,7 +85,7 @@ def write_sources(
     RecordError
         If a task of the record has no items.
     """
-    content = _laid_out(page.build(record, items, arrays), folder)
+    content = _laid_out(page.build(record, items, arrays, gate=gate), folder)
     content["run"] = f"{record.id} · Earmark {record.earmark_version}"
     written = json.dumps(content, ensure_ascii=False)
     (folder / "content.json").write_text(written, encoding="utf-8")

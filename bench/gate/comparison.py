@@ -140,7 +140,7 @@ class Comparison:
             yield f"must_beat_chance is asked, but {self.score.metric} states no chance level"
 
     def _measured(self, run: Evidence, score: Score) -> Any:
-        entry = _entry(run, score.model)
+        entry = entry_of(run, score.model)
         dataset = next((d for d in run.record.datasets if d.id == self.task.dataset), None)
         return measured(
             score,
@@ -188,13 +188,13 @@ class Comparison:
                 )
 
     def _is_replay(self) -> bool:
-        ours, theirs = (_entry(run, self.score.model) for run in (self.candidate, self.baseline))
+        ours, theirs = (entry_of(run, self.score.model) for run in (self.candidate, self.baseline))
         if self.policy.statistics.replay != "exact" or ours is None:
             return False
         return same_space(ours, theirs)
 
     def _replayed(self, pair: Pair) -> Gated:
-        entry = _entry(self.candidate, self.score.model)
+        entry = entry_of(self.candidate, self.score.model)
         dtype = str(entry.preprocessing.get("dtype", "float32")) if entry else "float32"
         own = self.policy.statistics.tolerance
         tolerance = TOLERANCE.get(dtype, TOLERANCE["float32"]) if own is None else own
@@ -245,7 +245,7 @@ class Comparison:
         sign = 1.0 if score.higher_is_better else -1.0
         new = pair.candidate.value if pair else ours.value if ours else None
         old = pair.baseline.value if pair else score.value
-        entries = [_entry(run, score.model) for run in (self.candidate, self.baseline)]
+        entries = [entry_of(run, score.model) for run in (self.candidate, self.baseline)]
         dataset = next(
             (d for d in self.candidate.record.datasets if d.id == self.task.dataset), None
         )
@@ -261,7 +261,7 @@ class Comparison:
             causes=causes,
             candidate=_plain(new),
             baseline=_plain(old),
-            difference=None if new is None or old is None else _plain(sign * (new - old)),
+            difference=None if new is None or old is None else _plain(sign * (new - old) + 0.0),
             margin=self.limits.margin,
             floor=self.rule.floor,
             chance=score.chance,
@@ -287,7 +287,7 @@ class Comparison:
         )
 
 
-def _entry(run: Evidence, model: str) -> ModelEntry | None:
+def entry_of(run: Evidence, model: str) -> ModelEntry | None:
     return next((one for one in run.record.models if one.id == model), None)
 
 

@@ -113,7 +113,7 @@ def measure(
     share = relative_margin or 0.0
     tolerated = (margin or 0.0) + share * np.abs(drawn[1])
     here = (margin or 0.0) + share * abs(baseline)
-    difference = sign * (candidate - baseline)
+    difference = sign * (candidate - baseline) + 0.0  # never a negative zero
     defined = ~np.isnan(differences)
     low, high = (_end(differences, level) for level in (alpha, 1 - alpha))
     slack = differences + tolerated
