@@ -101,6 +101,41 @@ def run(
         raise _ExitError(INVALID)
 
 
+@app.command("bench")
+def bench_all(
+    suites: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Suite files (TOML); without any: all suites that come with Earmark."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run records.")] = Path("runs"),
+    store: Annotated[
+        Path, typer.Option(help="Folder of kept embeddings.", envvar="EARMARK_STORE")
+    ] = Path("store"),
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download what a suite lists and is not found.")
+    ] = False,
+    tracks: Annotated[int, typer.Option(min=30, help="Tracks of the Etude corpus.")] = 1500,
+    seconds: Annotated[float, typer.Option(min=2, help="Length of a track in s.")] = 10.0,
+    replicates: Annotated[
+        int | None, typer.Option(min=100, help="Bootstrap replicates, instead of the suite's.")
+    ] = None,
+) -> None:
+    """Build Etude, train tiny models on it, and run every suite whose data is found."""
+    from earmark.bench import bench_command
+
+    done = bench_command.bench_all(
+        suites,
+        out=out,
+        store=store,
+        fetch=fetch,
+        tracks=tracks,
+        seconds=seconds,
+        replicates=replicates,
+    )
+    if not done:
+        raise _ExitError(INVALID)
+
+
 @app.command()
 def embed(
     suites: Annotated[list[Path], typer.Argument(help="Suite files (TOML).")],
@@ -233,15 +268,23 @@ def etude_draw(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run records: runs/<id>; several: a leaderboard."),
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html and report.pdf; the record's own.")
+        Path | None, typer.Option(help="Folder of the report; of one record, its own.")
     ] = None,
+    formats: Annotated[str, typer.Option("--format", help="Some of html,pdf,md.")] = "html,pdf",
+    figures: Annotated[
+        bool,
+        typer.Option("--figures", help="Export each figure: SVG, PDF, PNG, and its data as CSV."),
+    ] = False,
 ) -> None:
-    """Render a record as one HTML file and a PDF."""
-    from earmark.bench.runner import render_reports
+    """Render a record, or a leaderboard of several, as one HTML file, a PDF, Markdown."""
+    from earmark.bench.report_command import report as render
 
-    for path in render_reports(run, out or run):
+    for path in render(runs, out=out, formats=[formats], figures=figures):
         typer.echo(path)
 
 

@@ -37,7 +37,7 @@ def data_roots() -> list[Path]:
 def resolve(template: str) -> Path:
     """Return the first existing path that a template such as ``{data}/musav`` stands for.
 
-    ``{models}`` is the folder ``models`` beside each data root.
+    ``{models}`` is the folder ``models`` beside each data root, and in the cache.
 
     Raises
     ------
@@ -79,6 +79,7 @@ def _candidates(template: str) -> Iterator[Path]:
     if "{data}" not in template and "{models}" not in template:
         yield Path(template).expanduser()
         return
+    cache = cache_folder()
     for root in data_roots():
-        models = root.parent / "models"
+        models = cache / "models" if root == cache else root.parent / "models"
         yield Path(template.replace("{data}", str(root)).replace("{models}", str(models)))
