@@ -186,6 +186,10 @@ class Page:
     verdict: list[Block]
     sections: list[Section]
     colophon: str
+    run: str
+    """Of the record, for the foot of a page."""
+    created: str
+    """ISO 8601: the date of the report is that of its record."""
 
 
 def as_plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from earmark.reports import page
-from earmark.reports.content import Column, Plot, Section
+from earmark.reports.content import Column, Page, Plot, Section
 from earmark.reports.figure_style import palette, printable, svg
 from earmark.reports.figures import to_csv
 from earmark.reports.record import RunRecord
@@ -47,6 +47,11 @@ def render_html(
     RecordError
         If a task of the record has no items.
     """
+    return page_html(page.build(record, items, arrays, gate=gate))
+
+
+def page_html(report: Page) -> str:
+    """Return a report's content as one HTML page."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -61,7 +66,7 @@ def render_html(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.get_template("report.html.j2")
     return template.render(
-        page=page.build(record, items, arrays, gate=gate),
+        page=report,
         css=Markup(css),
         script=Markup(script),
         script_digest=digest,

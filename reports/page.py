@@ -24,7 +24,8 @@ from earmark.reports.content import (
 )
 from earmark.reports.findings import NOUNS, contaminated, findings
 from earmark.reports.layout import Arrays
-from earmark.reports.page_sources import datasets, models, reproducibility
+from earmark.reports.leaderboard import leaderboard
+from earmark.reports.page_sources import bibtex, datasets, models, reproducibility
 from earmark.reports.plots import plots_of
 from earmark.reports.record import RecordError, RunRecord, TaskResult
 from earmark.reports.scores import (
@@ -33,7 +34,9 @@ from earmark.reports.scores import (
     dataset_of,
     dimensions,
     headline,
+    most_drawn,
     select,
+    unpaired,
 )
 
 if TYPE_CHECKING:
@@ -65,23 +68,32 @@ def build(
         title=record.suite.title,
         subtitle=f"{formats.moment(record.created)} · run {record.id} · "
         f"suite {record.suite.name} · Earmark {record.earmark_version}",
-        verdict=_verdict(record, items),
+        verdict=verdict(record, items),
         sections=[
             *([gate] if gate else []),
-            *(
-                _task(task, items[task.id], arrays.get(task.id, {}), record)
-                for task in record.tasks
-            ),
+            leaderboard(record),
+            *tasks(record, items, arrays),
             datasets(record),
             models(record),
+            bibtex(record),
             reproducibility(record),
         ],
         colophon=f"Rendered from the run record {record.id} by Earmark {record.earmark_version}. "
         f"Every number stands in the record’s run.json.",
+        run=f"{record.id} · Earmark {record.earmark_version}",
+        created=record.created,
     )
 
 
-def _verdict(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
+def tasks(
+    record: RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
+) -> list[Section]:
+    """Return a section a task."""
+    return [_task(task, items[task.id], arrays.get(task.id, {}), record) for task in record.tasks]
+
+
+def verdict(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
+    """Return what came out, what did not run, and what a reader must beware of."""
     blocks: list[Block] = [Paragraph(_what_was_run(record, items), "lead")]
     if warning := _synthetic(record):
         blocks.append(Paragraph(warning, "warning"))
@@ -229,8 +241,15 @@ def _figures(
     task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
 ) -> list[Block]:
     """Return the figures in their order; those of one size stand together."""
+    drawn = most_drawn(task, of=sum(len(one.models) for one in record.tasks))
     blocks: list[Block] = []
-    for part in plots_of(task, items, arrays, record):
+    if left := len(task.models) - len(drawn.models):
+        said = (
+            f"The figures show the best {len(drawn.models)} of {len(task.models)} models; the "
+            f"other {left} are in the tables."
+        )
+        blocks.append(Paragraph(text(said), "muted"))
+    for part in plots_of(drawn, items, arrays, record):
         last = blocks[-1] if blocks else None
         if isinstance(part, Gap):
             blocks.append(Paragraph(text(part.reason), "muted"))
@@ -246,17 +265,16 @@ def _comparisons(task: TaskResult) -> list[Block]:
         return []
     chosen = headline(task)
     subset = chosen[1] if chosen else task.comparisons[0].subset
+    kind = "Unpaired differences" if unpaired(task) else "Paired differences"
     first = [pair for pair in task.comparisons if pair.subset == subset]
     rest = [pair for pair in task.comparisons if pair.subset != subset]
     blocks: list[Block] = []
     if first:
         blocks.append(
-            tables_beside.comparisons(
-                first, caption=f"Paired differences, {formats.in_subset(subset)}"
-            )
+            tables_beside.comparisons(first, caption=f"{kind}, {formats.in_subset(subset)}")
         )
     if rest:
-        caption = "Paired differences, the other sets" if first else "Paired differences"
+        caption = f"{kind}, the other sets" if first else kind
         blocks.append(tables_beside.comparisons(rest, caption=caption))
     if task.groups:
         blocks.append(tables_beside.group_table(task))

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from earmark.reports import formats
+from earmark.reports.cells import LONG
 from earmark.reports.content import (
     Block,
     Cell,
@@ -51,7 +52,7 @@ def _dataset(dataset: DatasetEntry) -> list[Block]:
                 text("Synthetic: made by a program, for tests and demonstrations."), "warning"
             )
         )
-    return [*blocks, Facts(rows), Code("BibTeX", dataset.citation, folded=True)]
+    return [*blocks, Facts(rows)]
 
 
 def models(record: RunRecord) -> Section:
@@ -107,11 +108,41 @@ def _model(model: ModelEntry) -> list[Block]:
         *((name, text(formats.cell(value))) for name, value in model.preprocessing.items()),
         *_notes(model.notes),
     ]
-    return [Facts(rows), Code("BibTeX", model.citation, folded=True)]
+    return [Facts(rows)]
+
+
+def bibtex(record: RunRecord) -> Section:
+    """Return the citations of all datasets and models in one block, each entry once."""
+    cited: dict[str, list[str]] = {}
+    without = []
+    named = [(one.id, one.citation) for one in record.datasets]
+    named += [(one.id, one.citation) for one in record.models]
+    for name, citation in named:
+        if citation.strip():
+            cited.setdefault(citation.strip(), []).append(name)
+        else:
+            without.append(name)
+    # Whatever stands between entries is a comment to BibTeX, but an @ would begin one.
+    entries = [
+        f"% {', '.join(names).replace('@', '(at)')}\n{citation}"
+        for citation, names in cited.items()
+    ]
+    blocks: list[Block] = []
+    if entries:
+        blocks.append(Code("BibTeX of every dataset and model", "\n\n".join(entries)))
+    if without:
+        said = f"Without a citation: {formats.listed(without)}."
+        blocks.append(Paragraph(text(said), "muted"))
+    return Section("Citations", "citations", blocks)
 
 
 def reproducibility(record: RunRecord) -> Section:
     """Return the command, the code, the machine, the suite, and the lists of items."""
+    return Section("Reproducibility", "reproducibility", reproduced(record))
+
+
+def reproduced(record: RunRecord) -> list[Block]:
+    """Return what it takes to run one record again."""
     where = record.environment
     commit = where.git_commit or "not in a git repository"
     state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}
@@ -141,9 +172,58 @@ def reproducibility(record: RunRecord) -> Section:
         Facts(rows),
         Code("Suite", record.suite.toml, folded=True),
     ]
+    if record.models:
+        blocks.append(_settings(record))
+    if prompts := _prompts(record):
+        blocks.append(prompts)
     if digests := _item_lists(record):
         blocks.append(digests)
-    return Section("Reproducibility", "reproducibility", blocks)
+    return blocks
+
+
+def _settings(record: RunRecord) -> TableBlock:
+    """Return how each model was run; what its card does not say is said to be missing."""
+    rows = []
+    for model in record.models:
+        said = model.preprocessing
+        device, dtype = said.get("device"), said.get("dtype", said.get("precision"))
+        rows.append(
+            [
+                Cell(model.id),
+                Cell(model.weights_digest),
+                Cell(model.crop_policy),
+                *(Cell("not in the record" if v is None else str(v)) for v in (device, dtype)),
+            ]
+        )
+    return TableBlock(
+        caption="How each model was run",
+        columns=[
+            Column("Model"),
+            Column("Weights (sha256)", code=True),
+            Column("Crop policy"),
+            Column("Device"),
+            Column("dtype"),
+        ],
+        rows=rows,
+        folded=len(rows) > LONG,
+    )
+
+
+def _prompts(record: RunRecord) -> TableBlock | None:
+    """Return the prompts of every task that has some."""
+    rows = [
+        [Cell(task.id), Cell(name), Cell(formats.cell(value))]
+        for task in record.tasks
+        for name, value in task.protocol.items()
+        if "prompt" in name.casefold() or name.casefold() in {"labels", "template"}
+    ]
+    if not rows:
+        return None
+    return TableBlock(
+        caption="Prompts",
+        columns=[Column("Task"), Column("What"), Column("As it was used")],
+        rows=rows,
+    )
 
 
 def _times(record: RunRecord) -> str:

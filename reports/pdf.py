@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +32,7 @@ from earmark.reports.content import (
     as_plain,
     text,
 )
+from earmark.reports.dates import timestamp
 from earmark.reports.figure_style import printable, svg
 from earmark.reports.record import RecordError, RunRecord
 
@@ -61,9 +60,19 @@ def render_pdf(
     RecordError
         If a task of the record has no items, or the file cannot be written.
     """
+    write_pdf(page.build(record, items, arrays, gate=gate), path)
+
+
+def write_pdf(report: Page, path: str | Path) -> None:
+    """Write a report's content as a PDF.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be written.
+    """
     with tempfile.TemporaryDirectory() as name:
-        sources = write_sources(record, items, arrays, Path(name), gate=gate)
-        drawn = _compiled(sources, _timestamp(record))
+        drawn = _compiled(_sources(report, Path(name)), timestamp(report.created))
     try:
         Path(path).write_bytes(drawn)
     except OSError as error:
@@ -85,8 +94,12 @@ def write_sources(
     RecordError
         If a task of the record has no items.
     """
-    content = _laid_out(page.build(record, items, arrays, gate=gate), folder)
-    content["run"] = f"{record.id} · Earmark {record.earmark_version}"
+    return _sources(page.build(record, items, arrays, gate=gate), folder)
+
+
+def _sources(report: Page, folder: Path) -> Path:
+    content = _laid_out(report, folder)
+    content["run"] = report.run
     written = json.dumps(content, ensure_ascii=False)
     (folder / "content.json").write_text(written, encoding="utf-8")
     return Path(shutil.copyfile(TEMPLATE, folder / TEMPLATE.name))
@@ -109,13 +122,6 @@ def _compiled(source: Path, timestamp: int) -> bytes:
     except typst.TypstError:
         # The standard demands a glyph for every character. A fault of another kind raises again.
         return compiled(system_fonts=True, standards=[])
-
-
-def _timestamp(record: RunRecord) -> int:
-    """Return seconds since 1970: those that the builder sets, else the record's own."""
-    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
-        return int(epoch)
-    return int(datetime.fromisoformat(record.created).timestamp())
 
 
 def _laid_out(report: Page, folder: Path) -> dict[str, Any]:

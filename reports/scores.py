@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from earmark.reports.record import (
@@ -31,6 +31,13 @@ FAILURES = "Failures of "
 of failures goes on with the model's id."""
 SENTINEL = "random"
 """The model that hears and reads nothing: its scores must be those of chance."""
+
+BETWEEN_RUNS = "comparison of runs"
+"""Part of the protocol of a task that models of several runs share: how they were compared."""
+MOST_DRAWN = 12
+"""Models of a task that figures show, the best; tables have all."""
+MANY = 60
+"""Models of all tasks, from which on figures show half as many."""
 
 Dimension = Literal["arousal", "valence"] | None
 Standing = Literal["better", "worse", "level", "unknown"]
@@ -96,6 +103,38 @@ def groups_of(task: TaskResult, *, metric: str, subset: str, dimension: Dimensio
     """Return the groups on a set: those of the metric, else those that the task drew by another."""
     here = select(task.groups, subset=subset, dimension=dimension)
     return select(here, metric=metric) or here
+
+
+def unpaired(task: TaskResult) -> bool:
+    """Return whether models were compared by their intervals alone, not item by item."""
+    return BETWEEN_RUNS in task.protocol and any(p.interval is None for p in task.comparisons)
+
+
+def most_drawn(task: TaskResult, *, of: int) -> TaskResult:
+    """Return the task with as many of its best models as figures of all tasks have room for.
+
+    ``of`` is the number of models of all tasks: where they are many, each has fewer figures.
+    """
+    chosen = headline(task)
+    most = MOST_DRAWN if of <= MANY else MOST_DRAWN // 2
+    if chosen is None or len(task.models) <= most:
+        return task
+    scores = best_first(select(task.scores, metric=chosen[0], subset=chosen[1]))
+    kept = list(dict.fromkeys(score.model for score in scores))[:most]
+    return task.model_copy(
+        update={
+            "models": kept,
+            "scores": [score for score in task.scores if score.model in kept],
+            "tables": [_of_models(entry, kept) for entry in task.tables],
+        }
+    )
+
+
+def _of_models(entry: Table, models: Sequence[str]) -> Table:
+    if "model" not in entry.columns:
+        return entry
+    place = entry.columns.index("model")
+    return entry.model_copy(update={"rows": [r for r in entry.rows if r[place] in models]})
 
 
 def letters(groups: Iterable[Group]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from earmark.reports.scores import (
     letters,
     references,
     select,
+    unpaired,
 )
 
 
@@ -57,7 +58,7 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
         by = formats.metric(groups[0].metric).title
         about.append(
             f"Group: models that share a letter cannot be told apart "
-            f"(paired test on “{by}”, Holm’s correction)."
+            f"({'unpaired' if unpaired(task) else 'paired'} test on “{by}”, Holm’s correction)."
         )
     return TableBlock(
         caption=formats.sentence(

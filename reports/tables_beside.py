@@ -34,6 +34,11 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str) -> TableBlock:
         Column("Detectable", numeric=True),
         Column("n", numeric=True),
     ]
+    basis = (
+        "on the same items"
+        if any(pair.interval for pair in pairs)
+        else "from the intervals of the two scores, as if their items were others"
+    )
     rows = []
     for pair in pairs:
         apart = pair.p_holm < SIGNIFICANT
@@ -66,7 +71,7 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str) -> TableBlock:
         columns=columns,
         rows=rows,
         notes=[
-            f"Model minus other on the same items ({by}). "
+            f"Model minus other {basis} ({by}). "
             f"Bold: told apart at {SIGNIFICANT:g} after Holm’s correction. Detectable: the "
             f"smallest difference that a test on these items would find four times in five."
         ],

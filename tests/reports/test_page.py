@@ -43,12 +43,13 @@ def test_every_table_is_rectangular(report):
         )
 
 
-def test_the_order_is_tasks_datasets_models_reproducibility(report, sample):
+def test_the_order_is_leaderboard_tasks_and_what_they_were_made_of(report, sample):
     assert [part.title for part in report.sections] == [
+        "Leaderboard",
         *(task.title for task in sample.record.tasks),
-        *("Datasets", "Models", "Reproducibility"),
+        *("Datasets", "Models", "Citations", "Reproducibility"),
     ]
-    assert [part.title for part in report.sections[0].sections] == [
+    assert [part.title for part in report.sections[1].sections] == [
         *("Scores", "Figures", "Comparisons", "Breakdowns", "Protocol"),
         "Items that could not be used",
     ]
@@ -137,7 +138,7 @@ def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
     record = replaced(
         sample, kind="novel", scores=changed, comparisons=[], groups=[], references=[], problems=[]
     )
-    part = page.build(record, sample.items, sample.arrays).sections[0]
+    part = page.build(record, sample.items, sample.arrays).sections[1]
     names = [inner.title for inner in part.sections]
     assert names == ["Scores", "Breakdowns", "Protocol"]
     table = part.sections[0].blocks[0]
@@ -147,7 +148,7 @@ def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
 def test_a_task_that_left_nothing_is_still_a_section(sample):
     nothing = {"scores": [], "comparisons": [], "groups": [], "references": [], "tables": []}
     record = replaced(sample, **nothing, models=[])
-    part = page.build(record, sample.items, sample.arrays).sections[0]
+    part = page.build(record, sample.items, sample.arrays).sections[1]
     assert plain(part.blocks[0].text) == "This task left no score."
 
 
@@ -181,7 +182,11 @@ def test_a_long_list_of_bad_items_is_cut_and_says_so(sample):
 
 
 def test_each_kind_has_its_figures(report):
-    titles = [[plot.title for plot in found.plots] for found in blocks(report, Plots)]
+    board, *titles = [[plot.title for plot in found.plots] for found in blocks(report, Plots)]
+    assert board == [
+        "Pairwise agreement with listeners on MusAV: Accuracy, gt",
+        "Rated arousal and valence (GTZAN excerpts): Pearson r, all",
+    ]
     assert titles[0] == [
         *(
             "Accuracy per ground-truth set",

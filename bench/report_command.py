@@ -1,0 +1,331 @@
+"""``earmark report``: render one record, or several side by side, and compare their models.
+
+Models of several runs are compared from the records' per-item outcomes, paired on the same items.
+The outcomes are first held against the scores that they must add up to: where they do not, or a
+record keeps none, the comparison rests on the scores' intervals alone and says that it is unpaired.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from earmark.bench.metrics import regression
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.comparisons import (
+    Statistic,
+    compare,
+    holm,
+    minimum_detectable_difference,
+)
+from earmark.bench.metrics.statistics import ratio
+from earmark.bench.tasks.base import Dimension, comparison_of, groups_of
+from earmark.reports import record_io
+from earmark.reports.record import Comparison, RecordError, Score, TaskResult
+from earmark.reports.scores import headline, select, unique
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from earmark.reports.merging import Compared, Run
+
+REPLICATES = 2000
+"""Of comparisons between runs: exact tests need none, and a page is rendered while one waits."""
+FORMATS: Final = ("html", "pdf", "md")
+_COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
+_HALF = "pairwise_accuracy_half_credit"
+
+
+class ReportError(ValueError):
+    """What was asked of a report cannot be done; the message says what can."""
+
+
+def report(
+    runs: Sequence[Path | str],
+    *,
+    out: Path | str | None,
+    formats: Sequence[str] = ("html", "pdf"),
+    figures: bool = False,
+) -> list[Path]:
+    """Render records into ``out/report.<format>``; return what was written.
+
+    ``out`` is the record's own folder where it is None and there is one record. With ``figures``
+    every figure is exported too, to ``out/figures/``, as SVG, PDF and PNG with its data as CSV.
+
+    Raises
+    ------
+    RecordError
+        If there is no readable record, or one is given twice.
+    ReportError
+        If a format is unknown, or several records are given and no ``out``.
+    """
+    wanted = parsed_formats(formats)
+    if out is None and len(runs) != 1:
+        raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
+    from earmark.reports import page, page_side_by_side
+    from earmark.reports.html import page_html
+    from earmark.reports.markdown import page_markdown
+    from earmark.reports.pdf import write_pdf
+    from earmark.reports.side_by_side import side_by_side
+
+    loaded = [load(run) for run in runs]
+    if len(loaded) == 1:
+        built = page.build(loaded[0].record, loaded[0].items, loaded[0].arrays)
+    else:
+        built = page_side_by_side.build(side_by_side(loaded, compare_models))
+    folder = Path(runs[0] if out is None else out)
+    folder = folder.parent if folder.name == record_io.RUN_FILE else folder
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            path = folder / f"report.{name}"
+            if name == "html":
+                path.write_text(page_html(built), encoding="utf-8")
+            elif name == "md":
+                path.write_text(page_markdown(built), encoding="utf-8")
+            else:
+                write_pdf(built, path)
+            written.append(path)
+        if figures:
+            from earmark.reports.figure_files import write_figures
+
+            written += write_figures(built, folder / "figures")
+    except OSError as error:
+        raise RecordError(f"report in {folder} could not be written: {error.strerror}") from error
+    return written
+
+
+def parsed_formats(formats: Sequence[str]) -> list[str]:
+    """Return the formats once each, from ``["html,pdf"]`` or ``["html", "pdf"]``.
+
+    Raises
+    ------
+    ReportError
+        If one is unknown or none is given.
+    """
+    wanted = [name for part in formats for name in part.replace(" ", "").split(",") if name]
+    if unknown := [name for name in wanted if name not in FORMATS] or not wanted:
+        named = repr(unknown[0]) if isinstance(unknown, list) else "none"
+        raise ReportError(f"format {named} of a report: expected some of {', '.join(FORMATS)}")
+    return list(dict.fromkeys(wanted))
+
+
+def load(run: Path | str) -> Run:
+    """Return a record with its per-item outcomes and arrays, each held against its digest.
+
+    Raises
+    ------
+    RecordError
+        If there is no readable record, or a file is not the one that was written with it.
+    """
+    from earmark.reports.merging import Run
+
+    record = record_io.read(run)
+    return Run(
+        record=record,
+        items={task.id: record_io.read_items(run, task.id) for task in record.tasks},
+        arrays={
+            task.id: record_io.read_arrays(run, task.id) for task in record.tasks if task.arrays
+        },
+    )
+
+
+def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
+    """Compare the models of a task on its headline metric, on every dimension and direction."""
+    from earmark.reports.merging import Compared
+
+    chosen = headline(task)
+    found = Compared()
+    if chosen is None:
+        return found
+    metric, subset = chosen
+    subsets = [subset]
+    if task.kind == "retrieval":
+        subsets = list(dict.fromkeys([subset, *(score.subset for score in task.scores)]))
+    by = _HALF if task.kind == "musav" else metric
+    for name in subsets:
+        everyone = select(task.scores, metric=by, subset=name)
+        for side in unique(score.dimension for score in everyone):
+            scores = [s for s in select(everyone, dimension=side) if s.value is not None]
+            if len(scores) < 2:
+                continue
+            outcomes = _outcomes(task, items, scores)
+            if isinstance(outcomes, str):
+                pairs = _unpaired(scores)
+                how = f"unpaired, from the intervals of the scores ({outcomes}), Holm"
+            else:
+                pairs = _paired(outcomes, scores)
+                how = f"paired on {scores[0].n_items:,} items, randomisation over units, Holm"
+            place = name if side is None else f"{name}, {side}"
+            found.how.append(f"{by} ({place}): {how}.")
+            found.comparisons.extend(pairs)
+            found.groups.extend(groups_of(scores, pairs))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """Columns of every model ``(n_models, n_items, n_columns)`` and what is made of their sums."""
+
+    columns: Floats
+    statistic: Statistic
+    units: Any
+
+
+def _outcomes(task: TaskResult, items: pd.DataFrame, scores: Sequence[Score]) -> _Outcomes | str:
+    """Return per-item outcomes that add up to the scores, or why there are none."""
+    first = scores[0]
+    if not {"model", "item", "unit"} <= set(items.columns):
+        return "the records keep no outcomes by item"
+    tables = _by_model(task, items, first, [score.model for score in scores])
+    if isinstance(tables, str):
+        return tables
+    columns = _columns(task, first.metric, tables)
+    if isinstance(columns, str):
+        return columns
+    table, statistic = columns
+    made = statistic(table.sum(axis=1))
+    for score, value in zip(scores, made, strict=True):
+        if not math.isclose(value, score.value or 0.0, rel_tol=1e-9, abs_tol=1e-12):
+            return f"the outcomes of {score.model} do not add up to its score"
+    if task.kind == "musav":
+        # Models with gaps are held to the pairs that all of them judged.
+        common = np.logical_and.reduce(table[:, :, 1] > 0)
+        table = table * common[None, :, None]
+    return _Outcomes(table, statistic, next(iter(tables.values()))["unit"].to_numpy())
+
+
+def _by_model(
+    task: TaskResult, items: pd.DataFrame, score: Score, models: Sequence[str]
+) -> dict[str, pd.DataFrame] | str:
+    """Return each model's rows of the score's set in one order of the items."""
+    rows = items
+    if "subset" in rows:
+        rows = rows[rows["subset"] == score.subset]
+    elif task.kind == "musav":
+        if score.subset not in rows:
+            return f"the records do not say which items are in {score.subset}"
+        rows = rows[rows[score.subset].astype(bool)]
+    if score.dimension is not None and "dimension" in rows:
+        rows = rows[rows["dimension"] == score.dimension]
+    tables: dict[str, pd.DataFrame] = {}
+    for model in models:
+        own = rows[rows["model"] == model]
+        # An item may be asked several times (draws of captions): told apart by its place.
+        own = own.assign(_nth=own.groupby("item").cumcount()).sort_values(["item", "_nth"])
+        tables[model] = own
+    first = next(iter(tables.values()))
+    for model, own in tables.items():
+        same = len(own) == len(first) and all(
+            np.array_equal(own[name].to_numpy(), first[name].to_numpy())
+            for name in ("item", "unit")
+        )
+        if not same or own.empty:
+            return f"the outcomes of {model} are not on the items of {models[0]}"
+    return tables
+
+
+def _columns(
+    task: TaskResult, metric: str, tables: Mapping[str, pd.DataFrame]
+) -> tuple[Floats, Statistic] | str:
+    first = next(iter(tables.values()))
+    if task.kind == "av_regression" and {"rated", "predicted"} <= set(first.columns):
+        of = {entry.name: entry for entry in regression.METRICS}.get(metric)
+        if of is None:
+            return f"no rule to add up {metric}"
+        rated = first["rated"].to_numpy(float)
+        if any(not np.isfinite(own["predicted"].to_numpy(float)).all() for own in tables.values()):
+            return "some model left items without a prediction"
+        moments = [
+            regression.moments(rated, own["predicted"].to_numpy(float), centre=float(rated.mean()))
+            for own in tables.values()
+        ]
+        return np.stack(moments), lambda sums: regression.from_sums(sums, of)
+    name = "outcome" if metric == _HALF else _COLUMNS.get(metric, metric)
+    if name not in first:
+        return f"the records keep no {metric} by item"
+    values = np.stack([own[name].to_numpy(float) for own in tables.values()])
+    scored = np.isfinite(values)
+    credit = (values + 1) / 2 if metric == _HALF else values
+    return np.stack([np.where(scored, credit, 0.0), scored * 1.0], axis=2), ratio
+
+
+def _paired(outcomes: _Outcomes, scores: Sequence[Score]) -> list[Comparison]:
+    first = scores[0]
+    models = [score.model for score in scores]
+    n = int((outcomes.columns[0, :, 1] > 0).sum()) if outcomes.statistic is ratio else first.n
+    found = compare(
+        outcomes.columns,
+        outcomes.statistic,
+        units=outcomes.units,
+        replicates=REPLICATES,
+        seed=0,
+    )
+    return [
+        comparison_of(
+            one,
+            models,
+            metric=first.metric,
+            subset=first.subset,
+            dimension=first.dimension,
+            unit=first.interval.unit if first.interval else "item",
+            n_units=len(set(outcomes.units)),
+            n=n,
+        )
+        for one in found
+    ]
+
+
+def _unpaired(scores: Sequence[Score]) -> list[Comparison]:
+    """Compare scores by their intervals as if the items were others: cautious on the same ones."""
+    known = [score for score in scores if score.interval is not None]
+    pairs = list(combinations(known, 2))
+    if not pairs:
+        return []
+    normal = NormalDist()
+    errors = [math.hypot(_standard_error(one), _standard_error(other)) for one, other in pairs]
+    p_values = []
+    for (one, other), error in zip(pairs, errors, strict=True):
+        gap = abs(_value(one) - _value(other))
+        p_values.append(2 * (1 - normal.cdf(gap / error)) if error else float(gap == 0))
+    return [
+        Comparison(
+            model=one.model,
+            other=other.model,
+            metric=one.metric,
+            subset=one.subset,
+            dimension=_dimension(one),
+            difference=_value(one) - _value(other),
+            interval=None,
+            p_value=p_value,
+            p_holm=float(p_holm),
+            minimum_detectable_difference=minimum_detectable_difference(error),
+            n=min(one.n, other.n),
+        )
+        for (one, other), error, p_value, p_holm in zip(
+            pairs, errors, p_values, holm(p_values), strict=True
+        )
+    ]
+
+
+def _standard_error(score: Score) -> float:
+    if score.interval is None:
+        raise ValueError(f"{score.metric} of {score.model} has no interval")
+    z = NormalDist().inv_cdf((1 + score.interval.level) / 2)
+    return (score.interval.high - score.interval.low) / (2 * z)
+
+
+def _value(score: Score) -> float:
+    return 0.0 if score.value is None else score.value
+
+
+def _dimension(score: Score) -> Dimension | None:
+    return score.dimension

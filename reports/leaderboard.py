@@ -1,0 +1,244 @@
+"""The leaderboard: every model on every task's headline, what it was trained on, what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from earmark.reports import figures_leaderboard, formats
+from earmark.reports.cells import Notes, about_intervals, plain_value
+from earmark.reports.content import (
+    Block,
+    Cell,
+    Column,
+    Paragraph,
+    Plot,
+    Plots,
+    Section,
+    TableBlock,
+    text,
+)
+from earmark.reports.findings import has_seen, names_of
+from earmark.reports.record import ModelEntry, RunRecord, Score, TaskResult
+from earmark.reports.scores import (
+    Dimension,
+    best_first,
+    dataset_of,
+    dimensions,
+    groups_of,
+    headline,
+    letters,
+    select,
+)
+
+MOST_ROWS = 40
+"""Models of one figure; the table has all."""
+MOST_COLUMNS = 6
+"""Headline scores side by side in one table: more do not fit on paper."""
+FEW = 15
+"""Models whose figure of one dimension needs no more than a column."""
+SEEN = "trained on this dataset: read as fit, not as generalisation"
+
+
+def leaderboard(record: RunRecord, origin: Mapping[str, Sequence[int]] | None = None) -> Section:
+    """Return the section; ``origin`` has the runs of each model, where there are several."""
+    boards = [(task, chosen) for task in record.tasks if (chosen := headline(task))]
+    if not boards:
+        blocks: list[Block] = [Paragraph(text("Nothing was scored."), "muted")]
+        return Section("Leaderboard", "leaderboard", blocks)
+    heads = [
+        (task, metric, subset, side)
+        for task, (metric, subset) in boards
+        for side in dimensions(task)
+    ]
+    order = _order(heads)
+    n_tables = math.ceil(len(heads) / MOST_COLUMNS)
+    blocks = [
+        _table(
+            record,
+            heads[start : start + MOST_COLUMNS],
+            order,
+            f" ({start // MOST_COLUMNS + 1} of {n_tables})" if n_tables > 1 else "",
+        )
+        for start in range(0, len(heads), MOST_COLUMNS)
+    ]
+    plots = [
+        plot
+        for task, (metric, subset) in boards
+        if (plot := _plot(task, metric, subset)) is not None
+    ]
+    if plots:
+        blocks.append(Plots(plots))
+    return Section("Leaderboard", "leaderboard", [*blocks, _cost(record, order, origin)])
+
+
+Head = tuple[TaskResult, str, str, Dimension]
+
+
+def _scores(head: Head) -> list[Score]:
+    task, metric, subset, side = head
+    return best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
+
+
+def _order(heads: Sequence[Head]) -> list[str]:
+    """Return models by their mean place over the scores that they have, best first."""
+    places: dict[str, list[float]] = {}
+    for head in heads:
+        scores = _scores(head)
+        for place, score in enumerate(scores):
+            share = place / max(1, len(scores) - 1)
+            places.setdefault(score.model, []).append(1.0 if score.value is None else share)
+    return sorted(places, key=lambda model: sum(places[model]) / len(places[model]))
+
+
+def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: str) -> TableBlock:
+    notes = Notes()
+    cards = {model.id: model for model in record.models}
+    cells: list[dict[str, Cell]] = []
+    seen_any, unpaired = False, False
+    for head in heads:
+        task = head[0]
+        marks = letters(groups_of(task, metric=head[1], subset=head[2], dimension=head[3]))
+        unpaired |= bool(task.comparisons) and task.comparisons[0].interval is None
+        column = {}
+        for score in _scores(head):
+            seen = _has_seen(record, task, cards.get(score.model))
+            seen_any |= seen
+            column[score.model] = _cell(notes.cell(score), marks.get(score.model, ""), seen=seen)
+        cells.append(column)
+    about = [
+        about_intervals(score for head in heads for score in _scores(head)),
+        "Letters: models that share one in a column cannot be told apart there (Holm’s "
+        "correction over its pairs)."
+        if any(task.groups for task, *_ in heads)
+        else "",
+        f"†: {SEEN}." if seen_any else "",
+        "Order: the mean place over the columns; a click on a head sorts by it.",
+    ]
+    chance: list[Cell] = []
+    for head in heads:
+        levels = {score.chance for score in _scores(head)}
+        level = levels.pop() if len(levels) == 1 else None
+        chance.append(plain_value(level, head[1]))
+    several = len({task.id for task, *_ in heads}) > 1 or bool(of)
+    return TableBlock(
+        caption=f"Models by task{of}",
+        columns=[
+            Column("Model"),
+            *(
+                Column(_label(head), numeric=True, group=head[0].title if several else "")
+                for head in heads
+            ),
+        ],
+        rows=[
+            [Cell(model), *(column.get(model, Cell(formats.NOTHING)) for column in cells)]
+            for model in order
+            if any(model in column for column in cells)
+        ],
+        foot=[[Cell("chance"), *chance]],
+        notes=[*(note for note in about if note), *notes.texts],
+    )
+
+
+def _label(head: Head) -> str:
+    _, metric, subset, side = head
+    where = formats.subset(subset)
+    return f"{formats.metric(metric).head}, {f'{side}, ' if side else ''}{where}"
+
+
+def _cell(cell: Cell, letter: str, *, seen: bool) -> Cell:
+    sub = " ".join(part for part in (cell.sub, letter) if part)
+    text_ = f"{cell.text}†" if seen and cell.sort is not None else cell.text
+    return Cell(text_, sub=sub, sort=cell.sort, mark=cell.mark, tone=cell.tone)
+
+
+def _has_seen(record: RunRecord, task: TaskResult, model: ModelEntry | None) -> bool:
+    dataset = dataset_of(record, task)
+    names = [task.dataset] if dataset is None else names_of(dataset)
+    return model is not None and has_seen(model, *names)
+
+
+def _plot(task: TaskResult, metric: str, subset: str) -> Plot | None:
+    sides = dimensions(task)
+    first = _scores((task, metric, subset, sides[0]))
+    models = [score.model for score in first if score.value is not None]
+    others = select(task.scores, metric=metric, subset=subset)
+    models += [s.model for s in others if s.value is not None and s.model not in models]
+    models = list(dict.fromkeys(models))
+    drawn = models[:MOST_ROWS]
+    scores = [
+        score
+        for model in drawn
+        for score in select(task.scores, metric=metric, subset=subset)
+        if score.model == model
+    ]
+    if not scores:
+        return None
+    nan = math.nan
+    columns: dict[str, Any] = {
+        "model": [score.model for score in scores],
+        "dimension": [score.dimension or "all" for score in scores],
+        "value": [nan if score.value is None else score.value for score in scores],
+        "low": [score.interval.low if score.interval else nan for score in scores],
+        "high": [score.interval.high if score.interval else nan for score in scores],
+        "chance": [nan if score.chance is None else score.chance for score in scores],
+    }
+    space = "\N{NO-BREAK SPACE}"
+    level = next((100 * s.interval.level for s in scores if s.interval), 95)
+    title = formats.metric(metric).title
+    left = (
+        f" The best {len(drawn)} of {len(models)} models; the table has all."
+        if len(models) > len(drawn)
+        else ""
+    )
+    best = scores[0]
+    return Plot(
+        title=f"{task.title}: {title}, {formats.subset(subset)}",
+        caption=f"Best first, with {level:g}{space}% intervals. Dashed: chance. Intervals that "
+        f"overlap are no test: the letters of the table are.{left}",
+        description=f"A row a model, {len(drawn)} in all: a point with its interval beside the "
+        f"level of chance. First: {best.model}, {formats.with_unit(best.value or 0.0, metric)}. "
+        f"The table above has all values.",
+        draw=partial(figures_leaderboard.leaderboard, **columns, metric=metric),
+        data=columns,
+        small=len(sides) == 1 and len(drawn) <= FEW,
+    )
+
+
+def _cost(
+    record: RunRecord, order: Sequence[str], origin: Mapping[str, Sequence[int]] | None
+) -> TableBlock:
+    """Return what the record knows of cost, and in a note what it does not."""
+    cards = {model.id: model for model in record.models}
+    rows = []
+    for model in order:
+        card = cards.get(model)
+        seconds = card.seconds if card else None
+        rows.append(
+            [
+                Cell(model),
+                *([Cell(", ".join(map(str, origin.get(model, ()))))] if origin else []),
+                Cell(
+                    formats.duration(seconds) if seconds is not None else "from the store",
+                    sort=seconds,
+                ),
+                Cell((", ".join(card.training_datasets) if card else "") or "none stated"),
+            ]
+        )
+    return TableBlock(
+        caption="Cost and training data",
+        columns=[
+            Column("Model"),
+            *([Column("Run")] if origin else []),
+            Column("Time in the model", numeric=True),
+            Column("Trained on"),
+        ],
+        rows=rows,
+        notes=[
+            "Wall time in the model during its run, on that run’s machine; vectors that were in "
+            "the store cost nothing. Not in the record, so not shown: clips a second (how many "
+            "clips were not in the store), parameters, peak memory."
+        ],
+    )
