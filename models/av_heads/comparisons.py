@@ -26,6 +26,8 @@ class ComparedPairs:
     """Votes for first higher, equal, second higher: shape ``(n, 3)``, at least one a pair."""
     triplets: NDArray[np.str_]
     """What is compared together and goes to one fold, shape ``(n,)``."""
+    annotators: NDArray[np.str_] | None = None
+    """Whose votes each row has, shape ``(n,)``; None: everybody's together."""
 
     def __post_init__(self) -> None:
         n = len(self.first)
@@ -34,6 +36,10 @@ class ComparedPairs:
                 f"{n} comparisons have second tracks of shape {self.second.shape}, votes of "
                 f"{self.votes.shape} and triplets of {self.triplets.shape}; expected ({n},), "
                 f"({n}, 3) and ({n},)"
+            )
+        if self.annotators is not None and self.annotators.shape != (n,):
+            raise ModelError(
+                f"{n} comparisons have annotators of shape {self.annotators.shape}, expected ({n},)"
             )
         bad = np.flatnonzero(
             ~np.isfinite(self.votes).all(axis=1)
@@ -54,9 +60,21 @@ class ComparedPairs:
 
     def take(self, rows: Rows) -> ComparedPairs:
         """Return some of the comparisons."""
+        own = None if self.annotators is None else self.annotators[rows]
         return ComparedPairs(
-            self.first[rows], self.second[rows], self.votes[rows], self.triplets[rows]
+            self.first[rows], self.second[rows], self.votes[rows], self.triplets[rows], own
         )
+
+    def pooled(self) -> ComparedPairs:
+        """Return the same votes with those of all annotators on a pair and triplet in one row."""
+        if self.annotators is None:
+            return self
+        triplet = np.unique(self.triplets, return_inverse=True)[1]
+        keys = np.stack([triplet, self.first, self.second], axis=1)
+        _, rows, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        votes = np.zeros((len(rows), 3))
+        np.add.at(votes, place.ravel(), self.votes)
+        return ComparedPairs(self.first[rows], self.second[rows], votes, self.triplets[rows])
 
     @property
     def tracks(self) -> Rows:
@@ -73,15 +91,20 @@ class Collected:
     """Votes of each dimension on pairs of which a track has none: left out."""
 
 
-def collect(judgements: PairwiseJudgements, ids: Sequence[str]) -> Collected:
-    """Return judgements as arrays: the votes on a pair, from whichever annotators, together.
+def collect(
+    judgements: PairwiseJudgements, ids: Sequence[str], *, by_annotator: bool = False
+) -> Collected:
+    """Return judgements as arrays.
 
     A pair's triplet is the unit of its clips; where clips have none, each pair is its own.
 
     Parameters
     ----------
     ids
-        Of the features' rows. ComparedPairs of other clips are left out and counted.
+        Of the features' rows. Comparisons of other clips are left out and counted.
+    by_annotator
+        Whether a pair has a row for each annotator, so that a head can tell them apart; those that
+        are not known count as one. If not, its row has the votes of all.
 
     Raises
     ------
@@ -98,10 +121,11 @@ def collect(judgements: PairwiseJudgements, ids: Sequence[str]) -> Collected:
     found, without = {}, {}
     for name in COLUMNS:
         said = judgements.of(name)
-        votes: dict[tuple[str, int, int], Doubles] = {}
+        votes: dict[tuple[str, int, int, str], Doubles] = {}
         without[name] = 0.0
-        for high, low, tied, weight in zip(
-            said.higher.tolist(), said.lower.tolist(), said.tied, said.votes, strict=True
+        people = said.annotators if by_annotator else [None] * len(said)
+        for high, low, tied, weight, who in zip(
+            said.higher.tolist(), said.lower.tolist(), said.tied, said.votes, people, strict=True
         ):
             a, b = int(rows[high]), int(rows[low])
             if min(a, b) < 0:
@@ -110,7 +134,7 @@ def collect(judgements: PairwiseJudgements, ids: Sequence[str]) -> Collected:
             first, second = sorted((a, b))
             column = 1 if tied else 0 if a < b else 2
             unit = units[high] or units[low] or f"{first} and {second}"
-            votes.setdefault((unit, first, second), np.zeros(3))[column] += weight
+            votes.setdefault((unit, first, second, who or ""), np.zeros(3))[column] += weight
         if not votes:
             raise ModelError(
                 f"{judgements.card.id}: no comparison of {name} to learn from, {without[name]:g} "
@@ -122,6 +146,7 @@ def collect(judgements: PairwiseJudgements, ids: Sequence[str]) -> Collected:
             second=np.array([key[2] for key in keys], np.intp),
             votes=np.array([votes[key] for key in keys]),
             triplets=np.array([key[0] for key in keys], np.str_),
+            annotators=np.array([key[3] for key in keys], np.str_) if by_annotator else None,
         )
     return Collected(found, without)
 

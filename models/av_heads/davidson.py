@@ -6,6 +6,12 @@ proportion to ``exp(u)``, the second to ``exp(v)``, and both are equal to ``nu *
 tracks' features, so that their difference is linear in the differences of features, and the log of
 the likelihood is concave in the weights and ``log(nu)``: Newton's method finds its one maximum.
 
+Annotators differ: one hears differences that another does not, and some say "equal" more often.
+Where it is known who said what, each has a sensitivity, by which the utilities are multiplied, and
+a ``log(nu)`` of his own. Both are drawn to the common ones by normal priors: the log of the
+sensitivity has mean 0 and deviation 0.5, the difference of ``log(nu)`` 0 and 0.7. The maximum is
+then found by Fisher's scoring, which is Newton's method where there are no annotators.
+
 References
 ----------
 .. [1] R. A. Bradley, M. E. Terry, "Rank analysis of incomplete block designs I: the method of
@@ -16,18 +22,24 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax
 
 from earmark.models.av_heads.head import Doubles
 from earmark.models.base import ModelError
 
-MOST_STEPS = 100
+MOST_STEPS = 200
+SENSITIVITY_PRECISION, TIE_PRECISION = 4.0, 2.0
+"""Of the priors on an annotator's log sensitivity and his log(nu) less the common one."""
 _CONVERGED = 1e-12
 _HALVINGS = 40
+_NONE = np.empty(0)
+
+Numbers = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +51,21 @@ class Davidson:
     log_nu: float
     """Of ties: ``-inf`` where none was seen."""
     covariance: Doubles
-    """Inverse of the negative Hessian at the maximum, of the weights and, last, ``log_nu`` where
-    ties were seen; the penalty is part of it."""
+    """Inverse of the information at the maximum, priors and penalty included: of the weights, then
+    ``log_nu`` where ties were seen, then what belongs to annotators."""
+    log_sensitivity: Doubles = field(default_factory=_NONE.copy)
+    """Of each annotator; empty where they were not told apart."""
+    log_nu_offsets: Doubles = field(default_factory=_NONE.copy)
+    """Of each annotator, from the common ``log_nu``; empty likewise, and without ties."""
 
     def log_probabilities(self, differences: Doubles) -> Doubles:
-        """Return log probabilities of first higher, equal, second higher: shape ``(n, 3)``."""
-        return _log_probabilities(differences @ self.weights, self.log_nu)
+        """Return log probabilities of first higher, equal, second higher: shape ``(n, 3)``.
+
+        Of an annotator of whom nothing is known.
+        """
+        return _log_probabilities(
+            differences @ self.weights, np.full(len(differences), self.log_nu)
+        )
 
 
 def log_likelihood(votes: Doubles, log_probabilities: Doubles) -> float:
@@ -53,7 +74,12 @@ def log_likelihood(votes: Doubles, log_probabilities: Doubles) -> float:
 
 
 def fit_davidson(
-    differences: Doubles, votes: Doubles, *, penalty: float, start: Davidson | None = None
+    differences: Doubles,
+    votes: Doubles,
+    *,
+    penalty: float,
+    annotators: Numbers | None = None,
+    start: Davidson | None = None,
 ) -> Davidson:
     """Fit weights and ties by maximum penalised likelihood.
 
@@ -66,8 +92,10 @@ def fit_davidson(
     penalty
         Above 0: half of it times the squared weights is taken off the log likelihood, so that there
         is a maximum also where comparisons are separable; ``log_nu`` is free.
+    annotators
+        A number from 0 for whose votes each row has, shape ``(n,)``; None: they are not told apart.
     start
-        A fit to the same votes with another penalty, from which the maximum is found sooner.
+        A fit to the same votes, without annotators, from which the maximum is found sooner.
 
     Raises
     ------
@@ -78,79 +106,132 @@ def fit_davidson(
         raise ModelError(f"penalty is {penalty}, expected a number above 0")
     if not votes[:, [0, 2]].any():
         raise ModelError(f"{len(votes)} comparisons hold no track higher than another")
-    ties = bool(votes[:, 1].any())
-    d = differences.shape[1]
-    at = np.zeros(d + ties)
-    if start is not None:
-        at[:d], at[d:] = start.weights, start.log_nu if ties else []
-    elif ties:
-        share = votes.sum(axis=0)
-        at[d] = np.log(2 * share[1] / (share[0] + share[2]))
-    value = _objective(differences, votes, at, penalty, ties)
+    problem = _Problem(differences, votes, penalty, annotators)
+    at = problem.start(start)
+    value = problem.objective(at)
     for _ in range(MOST_STEPS):
-        gradient, curvature = _derivatives(differences, votes, at, penalty, ties)
+        gradient, information = problem.derivatives(at)
         try:
-            factor = cho_factor(curvature, lower=True)
+            factor = cho_factor(information, lower=True)
         except np.linalg.LinAlgError:
             break
         step = cho_solve(factor, gradient)
         decrement = float(gradient @ step)
         if decrement <= _CONVERGED * (1 + abs(value)):
             at = at - step  # the last digits
-            covariance = cho_solve(factor, np.eye(len(at)))
-            return Davidson(at[:d], float(at[d]) if ties else -np.inf, covariance)
+            return problem.solution(at, cho_solve(factor, np.eye(len(at))))
         for halving in range(_HALVINGS):
             tried = at - step / 2**halving
-            found = _objective(differences, votes, tried, penalty, ties)
+            found = problem.objective(tried)
             if found <= value - decrement / 2**halving / 4:
                 break
         else:
             break
         at, value = tried, found
     raise ModelError(
-        f"{len(votes)} comparisons of {d} features have no maximum of likelihood that is found "
-        f"with a penalty of {penalty:g}; give a larger one"
+        f"{len(votes)} comparisons of {differences.shape[1]} features have no maximum of "
+        f"likelihood that is found with a penalty of {penalty:g}; give a larger one"
     )
 
 
-def _log_probabilities(utility: Doubles, log_nu: float) -> Doubles:
-    half = utility / 2
-    return np.asarray(
-        log_softmax(np.stack([half, np.full_like(half, log_nu), -half], axis=1), axis=1)
-    )
+def _log_probabilities(utility: Doubles, log_nu: Doubles) -> Doubles:
+    logits = np.stack([utility / 2, log_nu, -utility / 2], axis=1)
+    return np.asarray(log_softmax(logits, axis=1))
 
 
-def _objective(
-    differences: Doubles, votes: Doubles, at: Doubles, penalty: float, ties: bool
-) -> float:
-    weights, log_nu = _parts(differences, at, ties)
-    logs = _log_probabilities(differences @ weights, log_nu)
-    return penalty / 2 * float(weights @ weights) - log_likelihood(votes, logs)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parameters by what they are; annotators' as they apply to each row."""
+
+    weights: Doubles
+    log_nu: float
+    log_sensitivity: Doubles
+    log_nu_offsets: Doubles
 
 
-def _derivatives(
-    differences: Doubles, votes: Doubles, at: Doubles, penalty: float, ties: bool
-) -> tuple[Doubles, Doubles]:
-    """Return gradient and Hessian of the objective."""
-    weights, log_nu = _parts(differences, at, ties)
-    chances = np.exp(_log_probabilities(differences @ weights, log_nu))
-    total = votes.sum(axis=1)
-    # By half of the utilities' difference: score and information are those of a softmax.
-    lead = chances[:, 0] - chances[:, 2]
-    slope = (total * lead - (votes[:, 0] - votes[:, 2])) / 2
-    bend = total * (chances[:, 0] + chances[:, 2] - lead**2) / 4
-    gradient = differences.T @ slope + penalty * weights
-    curvature = differences.T @ (differences * bend[:, None])
-    curvature[np.diag_indices_from(curvature)] += penalty
-    if not ties:
-        return gradient, curvature
-    equal = chances[:, 1]
-    mixed = differences.T @ (-total * equal * lead / 2)
-    own = float((total * equal * (1 - equal)).sum())
-    gradient = np.append(gradient, (total * equal - votes[:, 1]).sum())
-    return gradient, np.block([[curvature, mixed[:, None]], [mixed[None], np.array([[own]])]])
+class _Problem:
+    """The penalised likelihood as a function of one vector of parameters."""
 
+    def __init__(
+        self, differences: Doubles, votes: Doubles, penalty: float, annotators: Numbers | None
+    ) -> None:
+        self.differences = differences
+        self.votes = votes
+        self.total = votes.sum(axis=1)
+        self.penalty = penalty
+        self.ties = bool(votes[:, 1].any())
+        self.annotators = annotators
+        n_annotators = 0 if annotators is None else int(annotators.max()) + 1
+        self.own = np.eye(n_annotators)[annotators] if n_annotators else np.empty((len(votes), 0))
+        # Where the weights, log_nu, sensitivities and offsets end in the vector.
+        sizes = [differences.shape[1], int(self.ties), n_annotators, n_annotators * self.ties]
+        self.ends = np.cumsum(sizes)
 
-def _parts(differences: Doubles, at: Doubles, ties: bool) -> tuple[Doubles, float]:
-    d = differences.shape[1]
-    return at[:d], float(at[d]) if ties else -np.inf
+    def start(self, given: Davidson | None) -> Doubles:
+        at = np.zeros(self.ends[-1])
+        if given is not None:
+            at[: self.ends[0]], at[self.ends[0] : self.ends[1]] = given.weights, given.log_nu
+        elif self.ties:
+            share = self.votes.sum(axis=0)
+            at[self.ends[0]] = np.log(2 * share[1] / (share[0] + share[2]))
+        return at
+
+    def parts(self, at: Doubles) -> _Parts:
+        weights, log_nu, sensitivity, offsets = np.split(at, self.ends[:-1])
+        return _Parts(weights, float(log_nu[0]) if self.ties else -np.inf, sensitivity, offsets)
+
+    def solution(self, at: Doubles, covariance: Doubles) -> Davidson:
+        found = self.parts(at)
+        return Davidson(
+            found.weights, found.log_nu, covariance, found.log_sensitivity, found.log_nu_offsets
+        )
+
+    def objective(self, at: Doubles) -> float:
+        found = self.parts(at)
+        prior = (
+            self.penalty * found.weights @ found.weights
+            + SENSITIVITY_PRECISION * found.log_sensitivity @ found.log_sensitivity
+            + TIE_PRECISION * found.log_nu_offsets @ found.log_nu_offsets
+        )
+        logs = _log_probabilities(*self._predictors(found)[:2])
+        return float(prior) / 2 - log_likelihood(self.votes, logs)
+
+    def _predictors(self, found: _Parts) -> tuple[Doubles, Doubles, Doubles]:
+        """Return each row's difference of utilities, its log(nu), and its sensitivity."""
+        sensitivity = np.exp(self.own @ found.log_sensitivity)
+        log_nu = np.full(len(self.votes), found.log_nu)
+        if self.ties:
+            log_nu += self.own @ found.log_nu_offsets
+        return self.differences @ found.weights * sensitivity, log_nu, sensitivity
+
+    def derivatives(self, at: Doubles) -> tuple[Doubles, Doubles]:
+        """Return the gradient of the objective and the information that is expected of it."""
+        found = self.parts(at)
+        utility, log_nu, sensitivity = self._predictors(found)
+        chances = np.exp(_log_probabilities(utility, log_nu))
+        lead = chances[:, 0] - chances[:, 2]
+        # Of each row, by its difference of utilities and by its log(nu): slopes and information.
+        slope = (self.total * lead - (self.votes[:, 0] - self.votes[:, 2])) / 2
+        bend = self.total * (chances[:, 0] + chances[:, 2] - lead**2) / 4
+        tie_slope = self.total * chances[:, 1] - self.votes[:, 1]
+        tie_bend = self.total * chances[:, 1] * (1 - chances[:, 1])
+        mixed = -self.total * chances[:, 1] * lead / 2
+        by_utility = [self.differences * sensitivity[:, None], self.own * utility[:, None]]
+        by_tie = [np.ones((len(utility), 1)), self.own] if self.ties else []
+        blocks = [by_utility[0], *by_tie[:1], by_utility[1], *by_tie[1:]]
+        of_tie = [False, *[True] * len(by_tie[:1]), False, *[True] * len(by_tie[1:])]
+        gradient = [b.T @ (tie_slope if t else slope) for b, t in zip(blocks, of_tie, strict=True)]
+        rows = []
+        for one, tie in zip(blocks, of_tie, strict=True):
+            kinds = [
+                (tie_bend if other else mixed) if tie else (mixed if other else bend)
+                for other in of_tie
+            ]
+            rows.append([one.T @ (two * k[:, None]) for two, k in zip(blocks, kinds, strict=True)])
+        precision = np.zeros(len(at))
+        precision[: self.ends[0]] = self.penalty
+        precision[self.ends[1] : self.ends[2]] = SENSITIVITY_PRECISION
+        precision[self.ends[2] :] = TIE_PRECISION
+        information = np.block(rows)
+        information[np.diag_indices_from(information)] += precision
+        return np.concatenate(gradient) + precision * at, information

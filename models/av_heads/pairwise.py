@@ -4,9 +4,10 @@ Conventions
 -----------
 Features are standardised over the tracks of the comparisons that are fitted on. The utility of a
 track is linear in them, its weights fitted to the votes by :mod:`earmark.models.av_heads.davidson`;
-each annotator's answer is one vote, so that a pair on which annotators disagree says so. A utility
-has no scale and no zero: values can be ranked, not held against ratings. The penalty is chosen, for
-each dimension, by the log likelihood of the votes of held-out folds.
+each annotator's answer is one vote, so that a pair on which annotators disagree says so. Where the
+comparisons say whose votes they are, annotators are told apart by their sensitivity. A utility has
+no scale and no zero: values can be ranked, not held against ratings. The penalty is chosen, for
+each dimension, by the log likelihood of the votes of held-out folds, of all annotators together.
 
 Folds
 -----
@@ -88,12 +89,17 @@ def fit_pairwise(
     for column, (name, compared) in enumerate(zip(COLUMNS, both, strict=True)):
         penalty = grid[0]
         if len(grid) > 1:
-            penalty = _choose(rows, compared, grid, inner_folds, sharing, seed)
+            penalty = _choose(rows, compared.pooled(), grid, inner_folds, sharing, seed)
         if len(grid) > 1 and penalty in (grid[0], grid[-1]):
             warnings.append(
                 f"penalty of {name} is {penalty:g}, an end of the grid: a better one may lie beyond"
             )
-        fitted = fit_davidson(_differences(z, compared), compared.votes, penalty=penalty)
+        names, numbers = None, None
+        if compared.annotators is not None:
+            names, numbers = np.unique(compared.annotators, return_inverse=True)
+        fitted = fit_davidson(
+            _differences(z, compared), compared.votes, penalty=penalty, annotators=numbers
+        )
         linear[:, column] = fitted.weights
         facts |= {
             f"comparisons_{name}": len(compared),
@@ -101,6 +107,13 @@ def fit_pairwise(
             f"penalty_{name}": penalty,
             f"nu_{name}": float(np.exp(fitted.log_nu)),
         }
+        if names is not None:
+            spread = np.exp(fitted.log_sensitivity)
+            facts |= {
+                f"annotators_{name}": len(names),
+                f"least_sensitivity_{name}": float(spread.min()),
+                f"greatest_sensitivity_{name}": float(spread.max()),
+            }
     return Fitted(Head(mean, scale, linear, np.zeros(2)), facts, tuple(warnings))
 
 

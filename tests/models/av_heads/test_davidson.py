@@ -151,3 +151,72 @@ def test_a_penalty_that_is_none_is_refused(penalty):
 def test_ties_alone_are_refused():
     with pytest.raises(ModelError, match="1 comparisons hold no track higher"):
         fit_davidson(np.array([[1.0]]), np.array([[0, 1.0, 0]]), penalty=1.0)
+
+
+def told_apart(n=4000, *, sensitivities, offsets, seed=0):
+    """Return differences, single votes and annotators of unlike sensitivity and ties."""
+    rng = np.random.default_rng(seed)
+    weights = np.array([1.0, -0.7, 0.4])
+    differences = rng.normal(size=(n, 3))
+    who = rng.integers(0, len(sensitivities), n)
+    lead = differences @ weights * sensitivities[who]
+    logits = np.stack([lead / 2, -0.5 + offsets[who], -lead / 2], axis=1)
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    votes = np.array([rng.multinomial(1, chance) for chance in chances], float)
+    return differences, votes, who, weights
+
+
+def test_recovers_the_sensitivity_and_the_ties_of_each_annotator():
+    sensitivities, offsets = np.array([0.5, 1.0, 2.0]), np.array([0.6, -0.6, 0.0])
+    differences, votes, who, weights = told_apart(sensitivities=sensitivities, offsets=offsets)
+    found = fit_davidson(differences, votes, penalty=1e-3, annotators=who)
+    # The priors decide the common scale alone; its errors are of the order of 0.05.
+    np.testing.assert_allclose(
+        found.log_sensitivity - found.log_sensitivity.mean(), np.log(sensitivities), atol=0.25
+    )
+    scale = np.exp(found.log_sensitivity.mean())
+    np.testing.assert_allclose(found.weights * scale, weights, atol=0.15)
+    np.testing.assert_allclose(found.log_nu + found.log_nu_offsets, -0.5 + offsets, atol=0.25)
+    assert found.covariance.shape == (3 + 1 + 3 + 3, 3 + 1 + 3 + 3)
+
+
+def test_with_annotators_the_maximum_is_one_of_the_objective():
+    differences, votes, who, _ = told_apart(
+        400, sensitivities=np.array([0.5, 2.0]), offsets=np.array([0.5, -0.5])
+    )
+    found = fit_davidson(differences, votes, penalty=2.0, annotators=who)
+
+    def objective(at):
+        weights, log_nu, sensitivity, offsets = at[:3], at[3], at[4:6], at[6:8]
+        half = differences @ weights * np.exp(sensitivity[who]) / 2
+        logits = np.stack([half, log_nu + offsets[who], -half], axis=1)
+        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        prior = 2.0 * weights @ weights + 4.0 * sensitivity @ sensitivity + 2.0 * offsets @ offsets
+        return prior / 2 - (votes * logs).sum()
+
+    at = np.concatenate(
+        [found.weights, [found.log_nu], found.log_sensitivity, found.log_nu_offsets]
+    )
+    np.testing.assert_allclose(approx_fprime(at, objective, 1e-6), 0, atol=2e-3)
+    nearby = at + 0.05 * np.random.default_rng(0).normal(size=(50, 8))
+    assert min(objective(one) for one in nearby) > objective(at)
+
+
+def test_annotators_that_are_alike_change_the_weights_little():
+    differences, votes, who, _ = told_apart(sensitivities=np.ones(3), offsets=np.zeros(3))
+    pooled = fit_davidson(differences, votes, penalty=1.0)
+    apart = fit_davidson(differences, votes, penalty=1.0, annotators=who)
+    scale = np.exp(apart.log_sensitivity.mean())
+    np.testing.assert_allclose(apart.weights * scale, pooled.weights, atol=0.05)
+    assert not pooled.log_sensitivity.size
+
+
+def test_annotators_can_be_told_apart_without_ties():
+    differences, votes, who, _ = told_apart(
+        800, sensitivities=np.array([0.4, 2.0]), offsets=np.zeros(2)
+    )
+    kept = votes[:, 1] == 0
+    found = fit_davidson(differences[kept], votes[kept], penalty=1.0, annotators=who[kept])
+    assert found.log_nu == -np.inf
+    assert not found.log_nu_offsets.size
+    assert found.log_sensitivity[0] < found.log_sensitivity[1]

@@ -166,6 +166,29 @@ def test_musav_is_collected_with_votes_triplets_and_what_is_left_out(tmp_path, w
     assert arousal.votes[row].tolist() == [said.count(answer) for answer in order]
 
 
+def test_annotators_are_told_apart_on_request_and_pooled_they_are_the_same_votes(
+    tmp_path, write_musav
+):
+    data = musav.load(write_musav(tmp_path, n_triplets=12))
+    judgements = pairwise.from_musav(data)
+    pooled = collect(judgements, data.song_ids).compared
+    apart = collect(judgements, data.song_ids, by_annotator=True).compared
+    for name in DIMENSIONS:
+        assert set(apart[name].annotators.tolist()) == set(data.annotators)
+        assert (apart[name].votes.sum(axis=1) == 1).all()
+        again = apart[name].pooled()
+        for field in ("first", "second", "votes", "triplets"):
+            np.testing.assert_array_equal(getattr(again, field), getattr(pooled[name], field))
+        assert again.pooled() is again
+    rows = np.random.default_rng(0).normal(size=(len(data.song_ids), 3))
+    found = cross_validate_pairwise(rows, apart, folds=4, seed=0)
+    assert found.fits[0].facts["annotators_arousal"] == len(data.annotators)
+    same = cross_validate_pairwise(rows, pooled, folds=4, seed=0)
+    assert "annotators_arousal" not in same.fits[0].facts
+    tested = [sorted(fold.test_tracks.tolist()) for fold in found.fits]
+    assert sorted(track for fold in tested for track in fold) == [*range(len(data.song_ids))]
+
+
 def test_judgements_of_a_track_without_embedding_are_counted_and_left_out(tmp_path, write_musav):
     data = musav.load(write_musav(tmp_path, n_triplets=12))
     judgements = pairwise.from_musav(data)
@@ -195,7 +218,7 @@ def spoiled(change):
 
 
 def arrays(pairs, **changed):
-    names = ("first", "second", "votes", "triplets")
+    names = ("first", "second", "votes", "triplets", "annotators")
     return ComparedPairs(**({name: getattr(pairs, name) for name in names} | changed))
 
 
@@ -209,6 +232,7 @@ def arrays(pairs, **changed):
         (lambda p: arrays(p, second=p.first), "comparison 0 is of a track with itself"),
         (lambda p: arrays(p, first=p.first + 99), "name row 115 of 18 rows"),
         (lambda p: arrays(p, votes=(p.votes + 1) * [0, 1, 0]), "no track higher than another"),
+        (lambda p: arrays(p, annotators=p.triplets[1:]), r"annotators of shape \(17,\), exp"),
         (lambda p: p.take(np.arange(0)), "0 comparisons of valence hold no track higher"),
     ],
 )
