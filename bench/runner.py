@@ -18,7 +18,7 @@ from earmark.bench.embeddings import Embeddings
 from earmark.bench.environment import describe_environment
 from earmark.bench.store import Store
 from earmark.bench.suite import Source, Suite, SuiteError, Task, read_suite
-from earmark.bench.tasks.base import Context, TaskOutput
+from earmark.bench.tasks.base import Context, NotOpened, TaskOutput
 from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.terminal import Progress
 from earmark.datasets.base import DataError, DatasetCard
@@ -42,16 +42,11 @@ class Run:
     datasets: dict[str, Any | NotOpened] = field(default_factory=dict)
     models: dict[str, Any | NotOpened] = field(default_factory=dict)
     outputs: list[TaskOutput] = field(default_factory=list)
+    heard: set[str] = field(default_factory=set)
+    """Models that were listened with, besides those that have scores."""
     not_run: list[schema.NotRun] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NotOpened:
-    """A dataset or model that is not at hand, and why."""
-
-    reason: str
 
 
 def run_suite(
@@ -155,7 +150,9 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
         return
     models = {name: run.models[name] for name in run.suite.models_of(task)}
     models = {name: model for name, model in models.items() if not isinstance(model, NotOpened)}
-    context = Context(task_id, run.embeddings, run.replicates, run.suite.suite.seed, strict)
+    context = Context(
+        task_id, run.embeddings, run.replicates, run.suite.suite.seed, strict, run.datasets
+    )
     started = time.perf_counter()
     try:
         ran = TASKS[task.task](context, dataset, models, **task.options)
@@ -167,7 +164,8 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
     run.timings[task_id] = round(time.perf_counter() - started, 3)
     # Two sets of one loader are told apart by what the suite calls them.
     result = ran.output.result.model_copy(update={"dataset": task.dataset})
-    run.outputs.append(replace(ran.output, result=result))
+    run.outputs += [replace(ran.output, result=result), *ran.further]
+    run.heard |= set(ran.heard)
     for name, seconds in ran.seconds.items():
         run.seconds[name] = run.seconds.get(name, 0.0) + seconds
 
@@ -175,7 +173,7 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
 def _record(run: Run, seconds: float) -> schema.RunRecord:
     now = datetime.now(UTC)
     suite = run.suite
-    used = {name for output in run.outputs for name in output.result.models}
+    used = run.heard | {name for output in run.outputs for name in output.result.models}
     return schema.RunRecord(
         id=f"{now:%Y%m%dT%H%M%SZ}-{suite.suite.name}-{secrets.token_hex(2)}",
         created=now.isoformat(timespec="seconds"),

@@ -19,6 +19,14 @@
     task = "musav"
     dataset = "musav"
     models = ["emomusic-1"]                # all models where not given
+
+A task that learns names the sets that it learns from, and others that it is tested on besides::
+
+    [[tasks]]
+    task = "av_cross_dataset"
+    dataset = "musav"
+    train = ["emomusic", "deam"]
+    test = ["emomusic", "deam"]
 """
 
 from __future__ import annotations
@@ -66,11 +74,22 @@ class Task(BaseModel):
     dataset: str
     id: str | None = None
     models: list[str] | None = None
+    train: list[str] | None = None
+    """Datasets of the suite that a task learns from."""
+    test: list[str] | None = None
+    """Further datasets of the suite that it is tested on."""
 
     @property
     def options(self) -> dict[str, Any]:
-        """The task's own options."""
-        return dict(self.model_extra or {})
+        """The task's own options, the further datasets that it names among them."""
+        named = {"train": self.train, "test": self.test}
+        given = {name: value for name, value in named.items() if value is not None}
+        return given | dict(self.model_extra or {})
+
+    @property
+    def datasets(self) -> list[str]:
+        """Every dataset that it names, each once."""
+        return list(dict.fromkeys([self.dataset, *(self.train or []), *(self.test or [])]))
 
 
 class Head(_Part):
@@ -181,8 +200,9 @@ _TOP = ["suite", "datasets", "models", "tasks"]
 def _check_references(suite: Suite, path: Path) -> None:
     ids: set[str] = set()
     for task in suite.tasks:
-        if task.dataset not in suite.datasets:
-            raise SuiteError(_unknown(path, "dataset", task.dataset, list(suite.datasets)))
+        for dataset in task.datasets:
+            if dataset not in suite.datasets:
+                raise SuiteError(_unknown(path, "dataset", dataset, list(suite.datasets)))
         for model in task.models or []:
             if model not in suite.models:
                 raise SuiteError(_unknown(path, "model", model, list(suite.models)))

@@ -80,7 +80,7 @@ def evaluate(
     clips = [dataset.clips[index] for index in chosen]
     rated = dataset.ratings[chosen]
     raw = {m: np.array([v[clip.id] for clip in clips]) for m, v in predictions.items()}
-    values = {m: _on_scale(raw[m], scales.get(m), dataset.scale) for m in raw}
+    values = {m: on_scale(raw[m], scales.get(m), dataset.scale) for m in raw}
     units = np.array([clip.unit or clip.id for clip in clips])
     unit = "clip" if all(clip.unit is None for clip in clips) else "unit"
     digest = item_digest(clip.id for clip in clips)
@@ -93,7 +93,7 @@ def evaluate(
                 rated[:, column], table[:, column], units=units, replicates=replicates, seed=seed
             )
             comparable = scales.get(model) is not None
-            scores += _scores(
+            scores += scores_of(
                 found,
                 comparable=comparable,
                 model=model,
@@ -103,7 +103,7 @@ def evaluate(
                 item_digest=digest,
                 unit=unit,
             )
-        paired = _comparisons(
+        paired = compare_by_r(
             rated[:, column],
             {model: table[:, column] for model, table in values.items()},
             dimension,
@@ -139,17 +139,21 @@ def evaluate(
     return TaskOutput(result, _items(clips, rated, raw, dataset.scale))
 
 
-def _on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> Floats:
-    """Map a scale's ends onto another's; ratings on 1 to 9 become ratings on -10 to 10."""
+def on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> Floats:
+    """Map a scale's ends onto another's; ratings on 1 to 9 become ratings on -10 to 10.
+
+    Values without a scale stay as they are.
+    """
     if scale is None:
         return values
     share = (values - scale[0]) / (scale[1] - scale[0])
     return np.asarray(onto.low + share * (onto.high - onto.low))
 
 
-def _scores(
+def scores_of(
     found: Mapping[str, Estimate], *, comparable: bool, unit: str, **details: Any
 ) -> list[Score]:
+    """Return the scores of one model; without a comparable scale all but r are undefined."""
     scores = []
     for metric in METRICS:
         estimate = found[metric.name]
@@ -160,7 +164,7 @@ def _scores(
     return scores
 
 
-def _comparisons(
+def compare_by_r(
     rated: Floats,
     values: Mapping[str, Floats],
     dimension: Dimension,
@@ -169,7 +173,9 @@ def _comparisons(
     unit: str,
     replicates: int,
     seed: int,
+    subset: str = "all",
 ) -> list[Comparison]:
+    """Compare every two models whose predictions are not constant by r, model to ``(n,)``."""
     models = [model for model, column in values.items() if np.ptp(column) > 0]
     if len(models) < 2:
         return []
@@ -189,7 +195,7 @@ def _comparisons(
             one,
             models,
             metric=PEARSON_R.name,
-            subset="all",
+            subset=subset,
             dimension=dimension,
             unit=unit,
             n_units=len(np.unique(units)),

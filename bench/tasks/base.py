@@ -44,6 +44,15 @@ class Context:
     seed: int
     strict: bool = True
     """Whether a file that the task's options name and that is nowhere is an error."""
+    datasets: Mapping[str, Any] = field(default_factory=dict)
+    """The datasets of the suite by name; a :class:`NotOpened` for one that is not at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """A dataset or model that is not at hand, and why."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,10 @@ class Ran:
 
     output: TaskOutput
     seconds: Mapping[str, float]
+    heard: Sequence[str] = ()
+    """Models that the task listened with and that have no score of their own: embedders."""
+    further: Sequence[TaskOutput] = ()
+    """Parts of the task that are results of their own, on the datasets that they name."""
 
 
 def item_digest(ids: Iterable[str]) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from earmark.bench.embeddings import Embeddings
-from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks import (
     av_regression,
     musav,
@@ -19,12 +17,11 @@ from earmark.bench.tasks import (
 )
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
 from earmark.bench.tasks.joint import collect
-from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
+from earmark.bench.tasks.musav_sources import predict_musav
+from earmark.bench.tasks.sources import AVPredictions, predict_from_audio
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.musav import MusAV
 from earmark.datasets.places import resolve
-from earmark.models.base import ModelError
-from earmark.reports.record import NotRun
 
 
 def run_musav(
@@ -53,20 +50,14 @@ def run_musav(
     """
     if not isinstance(dataset, MusAV):
         raise DataError(f"the task musav needs the dataset musav, got {type(dataset).__name__}")
-    clips = dataset.clips(audio=None if audio is None else resolve(audio))
-    if models and any(clip.path for clip in clips):
-        found = predict_from_audio(models, clips, context.embeddings)
-    else:
-        found = AVPredictions()
-        if embeddings is not None and (path := _find(embeddings, context, found)):
-            _from_means(found, models, path)
-    paths = [path for name in predictions if (path := _find(name, context, found))]
-    _from_files(found, [one for path in paths for one in read_predictions(path)])
-    for name in models:
-        if name not in found.values and not any(one.what.startswith(name) for one in found.not_run):
-            found.not_run.append(
-                NotRun(what=name, reason="no audio, embeddings or predictions of it at hand")
-            )
+    found = predict_musav(
+        dataset,
+        models,
+        context,
+        audio=audio,
+        means={} if embeddings is None else dict.fromkeys(models, embeddings),
+        predictions=predictions,
+    )
     output = musav.evaluate(
         dataset,
         found.values,
@@ -78,45 +69,6 @@ def run_musav(
         seed=context.seed,
     )
     return Ran(_with(output, found), found.seconds)
-
-
-def _find(template: str, context: Context, found: AVPredictions) -> Path | None:
-    """Return the path of a file that a task names; a gap is noted unless that is an error."""
-    try:
-        return resolve(template)
-    except DataError as error:
-        if context.strict:
-            raise
-        found.not_run.append(NotRun(what=f"a file of {context.task_id}", reason=str(error)))
-        return None
-
-
-def _from_means(found: AVPredictions, models: Mapping[str, Any], path: Path) -> None:
-    for name, model in models.items():
-        try:
-            found.values[name] = predict_from_means(name, model, path)
-            found.sources[name] = f"mean embeddings, {path.name}"
-        except ModelError as refusal:
-            what = f"{name} on mean embeddings"
-            found.not_run.append(NotRun(what=what, reason=str(refusal)))
-
-
-def _from_files(found: AVPredictions, by_file: Sequence[Predictions]) -> None:
-    for one in by_file:
-        if one.model in found.values:
-            raise DataError(
-                f"{one.path} holds predictions of {one.model!r}, which this task computes itself; "
-                f"drop the file or give its model another name"
-            )
-        found.not_run[:] = [_scored_instead(gap, one) for gap in found.not_run]
-        found.values[one.model] = dict(one.values)
-        found.sources[one.model] = f"predictions, {one.path.name}, sha256 {one.digest[:12]}"
-
-
-def _scored_instead(gap: NotRun, file: Predictions) -> NotRun:
-    if not gap.what.startswith(f"{file.model} "):
-        return gap
-    return NotRun(what=gap.what, reason=f"{gap.reason}; scored from {file.path.name} instead")
 
 
 def run_av_regression(context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
