@@ -342,6 +342,8 @@ def check_constant(
     if own in arrays:
         if not np.ptp(arrays[own], axis=0).any():
             cause = "every item has the same scores"
+        elif arrays[own].shape[1] > 1 and not np.ptp(arrays[own], axis=1).any():
+            cause = "every tag has the same scores"
     elif "rank" in rows.columns:
         cause = _constant_ranking(rows)
     elif "margin" in rows.columns:

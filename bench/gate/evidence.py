@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,13 +64,17 @@ class Evidence:
     """Task to column (or ``arrays/<name>``) to digest."""
     reason: str | None = None
     """Why this was made the baseline, where it is one that was written as such."""
+    _rows: dict[tuple[str | None, ...], pd.DataFrame] = field(default_factory=dict)
 
     def task(self, name: str) -> TaskResult | None:
         return next((task for task in self.record.tasks if task.id == name), None)
 
     def rows(self, task: str, score: Score) -> pd.DataFrame:
         """Return the items that a score rests on, in the order of their ids."""
-        return rows_of(self.items[task], score)
+        key = (task, score.model, score.subset, score.dimension)
+        if key not in self._rows:
+            self._rows[key] = rows_of(self.items[task], score)
+        return self._rows[key]
 
 
 def rows_of(items: pd.DataFrame, score: Score) -> pd.DataFrame:

@@ -234,7 +234,7 @@ def _meant(name: str, known: Iterable[str]) -> str:
 def _too_few(gated: Iterable[Gated]) -> Iterator[str]:
     for row in gated:
         least = row.minimum_detectable_difference
-        if least is None or row.margin is None or least <= row.margin:
+        if row.status == "fail" or least is None or row.margin is None or least <= row.margin:
             continue
         place = " / ".join(p for p in (row.task, row.model, row.metric, row.subset) if p)
         yield (

@@ -14,6 +14,7 @@ import pandas as pd
 from captioned_sets import by_lot, captioned, constant, knowing, unit_rows, vectors_of
 from invented_musav import write_musav
 
+from earmark.bench.gate.evidence import Evidence, truth_digests
 from earmark.bench.tasks import (
     av_regression,
     musav,
@@ -63,6 +64,13 @@ class Recording:
 
     def model(self, name: str) -> dict[str, Any]:
         return next(one for one in self.record["models"] if one["id"] == name)
+
+    def evidence(self) -> Evidence:
+        """What the gate reads of this run, without the files between."""
+        record = RunRecord.model_validate(self.record)
+        arrays = {name: self.arrays.get(name, {}) for name in self.items}
+        truth = {name: truth_digests(self.items[name], arrays[name]) for name in self.items}
+        return Evidence(Path(record.id), record, self.items, arrays, truth)
 
     def write(self, folder: Path) -> Path:
         return record_io.write(
@@ -195,8 +203,8 @@ def _joint(
         rng = np.random.default_rng((seed + 100, k) if model != "random" else 4)
         anchors = unit_rows(rng.normal(size=(len(names), 32)))
         heard = truth @ anchors if model != "random" else 0
-        spread = 0.4 * noise * (1 + 0.2 * k) * rng.normal(size=(len(clips), 32))
-        audio[model] = unit_rows(heard + spread)
+        spread = 0.4 * (1 + 0.2 * k) * (noise if model != "random" else 1)
+        audio[model] = unit_rows(heard + spread * rng.normal(size=(len(clips), 32)))
         written = np.tile(anchors, (len(PROMPTS), 1))
         if collapsed and model == "one":
             written = np.ones_like(written)
@@ -251,7 +259,8 @@ def _musav(noise: float, seed: int, n_clips: int, collapsed: bool, nothing: bool
     predictions = {}
     for k, name in enumerate((*MODELS, "random")):
         off = np.random.default_rng((seed + 200, k) if name != "random" else 4)
-        values = heard * (name != "random") + 1.5 * noise * off.normal(size=heard.shape)
+        spread = 1.5 * (noise if name != "random" else 1)
+        values = heard * (name != "random") + spread * off.normal(size=heard.shape)
         predictions[name] = dict(zip(wins, map(tuple, values), strict=True))
     if nothing:
         predictions["one"] = predictions["random"]
@@ -268,9 +277,8 @@ def _ratings(noise: float, seed: int, n_clips: int, collapsed: bool, nothing: bo
     predictions = {}
     for k, name in enumerate((*MODELS, "random")):
         off = np.random.default_rng((seed + 300, k) if name != "random" else 4)
-        values = (
-            5 + (ratings - 5) * (name != "random") + 1.5 * noise * off.normal(size=(n_clips, 2))
-        )
+        spread = 1.5 * (noise if name != "random" else 1)
+        values = 5 + (ratings - 5) * (name != "random") + spread * off.normal(size=(n_clips, 2))
         rows = map(tuple, np.clip(values, 1, 9))
         predictions[name] = dict(zip((clip.id for clip in clips), rows, strict=True))
     if nothing:

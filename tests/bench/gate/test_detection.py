@@ -1,0 +1,493 @@
+"""Every hole that a gate was ever fooled by, planted in a copy of a run: caught, with its code."""
+
+import numpy as np
+import pytest
+from gated_runs import recording
+
+from earmark.bench.gate.policy import Limits, Policy, Rule, Statistics
+from earmark.bench.gate.verdict import judge
+from earmark.bench.tasks.base import item_digest
+
+
+def causes(verdict):
+    return [hole.cause for hole in verdict.holes] + [
+        cause for row in verdict.metrics for cause in row.causes
+    ]
+
+
+def gated(candidate, baseline, policy):
+    return judge(candidate.evidence(), baseline.evidence(), policy)
+
+
+def with_rules(*rules, **limits):
+    options = {"margin": 0.05} | limits
+    return Policy(
+        version=1,
+        defaults=Limits(**options),
+        statistics=Statistics(replicates=500),
+        metrics=list(rules),
+    )
+
+
+def without_tasks(run):
+    run.record["tasks"], run.items, run.arrays = [], {}, {}
+
+
+def without_task(run):
+    run.record["tasks"] = [task for task in run.record["tasks"] if task["id"] != "genres"]
+    run.items.pop("genres")
+    run.arrays.pop("genres")
+    run.record["not_run"] = [{"what": "genres", "reason": "the disk was full"}]
+
+
+def without_metric(run):
+    task = run.task("genres")
+    task["scores"] = [s for s in task["scores"] if s["metric"] != "macro_f1"]
+
+
+def without_subset(run):
+    task = run.task("captions")
+    task["scores"] = [s for s in task["scores"] if s["subset"] != "audio-to-text"]
+
+
+def without_model(run):
+    task = run.task("musav")
+    task["scores"] = [s for s in task["scores"] if s["model"] != "two"]
+    task["comparisons"], task["groups"] = [], []
+    task["models"].remove("two")
+    run.items["musav"] = run.items["musav"][run.items["musav"]["model"] != "two"]
+
+
+def without_item(run):
+    run.items["captions"] = run.items["captions"][run.items["captions"]["item"] != "c5#1"]
+
+
+def without_item_of_one_model(run):
+    table = run.items["captions"]
+    run.items["captions"] = table[(table["item"] != "c5#1") | (table["model"] != "one")]
+
+
+def with_extra_item(run):
+    table = run.items["genres"]
+    extra = table[table["item"] == "g000"].assign(item="g999")
+    run.items["genres"] = type(table)(np.vstack([table, extra]), columns=table.columns).astype(
+        table.dtypes.to_dict()
+    )
+
+
+def with_duplicate(run):
+    table = run.items["genres"]
+    run.items["genres"] = table.iloc[[*range(len(table)), 0]].reset_index(drop=True)
+
+
+def with_other_dataset(run):
+    run.record["datasets"][0]["fingerprint"] = "another"
+
+
+def with_other_version(run):
+    run.record["datasets"][1]["version"] = "1.1"
+
+
+def with_other_split(run):
+    run.task("captions")["protocol"]["split"] = "valid"
+
+
+def with_other_prompts(run):
+    run.task("genres")["protocol"]["prompts"] = "{label} music"
+
+
+def with_other_protocol(run):
+    run.task("captions")["protocol"]["ties"] = "best case"
+
+
+def with_new_protocol_key(run):
+    run.task("musav")["protocol"]["songs cut"] = "30 s"
+
+
+def with_other_bounds(run):
+    for score in run.scores("genres", metric="accuracy"):
+        score["upper_bound"] = 100.0
+
+
+def with_other_chance(run):
+    for score in run.scores("genres", metric="accuracy"):
+        score["chance"] = 0.01
+
+
+def with_other_direction(run):
+    for score in run.scores("ratings", metric="pearson_r"):
+        score["higher_is_better"] = False
+
+
+def with_nan(run):
+    run.items["captions"].loc[3, "recall_at_10"] = np.nan
+
+
+def with_infinity(run):
+    run.items["ratings"].loc[3, "predicted"] = np.inf
+
+
+def with_nan_in_arrays(run):
+    run.arrays["tags"]["scores.one"][2, 1] = np.nan
+
+
+def with_undefined_score(run):
+    for score in run.scores("genres", metric="accuracy", model="one"):
+        score |= {"value": None, "reason": "nothing was scored", "interval": None}
+
+
+def with_constant_outcomes(run):
+    table = run.items["musav"]
+    table.loc[table["model"] == "one", "difference"] = 0.0
+
+
+def with_one_guess(run):
+    table = run.items["genres"]
+    table.loc[table["model"] == "one", "predicted"] = "jazz"
+
+
+def with_newer_code(run):
+    run.record["earmark_version"] = "0.10.0"
+
+
+def with_rounded_scores(run):
+    for task in run.record["tasks"]:
+        for score in task["scores"]:
+            score["value"] = None if score["value"] is None else round(score["value"], 3)
+
+
+def with_negated_score(run):
+    for score in run.scores("ratings", metric="pearson_r", model="one"):
+        score["value"] = -score["value"]
+        score["interval"] = None
+
+
+def with_negated_accuracy(run):
+    for score in run.scores("genres", metric="accuracy", model="one"):
+        score["value"] = -score["value"]
+        score["interval"] = None
+
+
+def with_swapped_tasks(run):
+    """Two tasks under each other's names, with all that belongs to them."""
+    a, b = run.task("captions"), run.task("genres")
+    a["id"], b["id"] = "genres", "captions"
+    for group in (run.items, run.arrays):
+        group["captions"], group["genres"] = group["genres"], group["captions"]
+
+
+def with_swapped_items(run):
+    run.items["captions"], run.items["genres"] = run.items["genres"], run.items["captions"]
+
+
+def with_swapped_models(run):
+    """Each model's outcomes under the other's name; the scores as they were."""
+    table = run.items["genres"]
+    table["model"] = table["model"].replace({"one": "two", "two": "one"})
+
+
+def with_random_outcomes(run):
+    table = run.items["captions"]
+    columns = [c for c in table.columns if c not in ("model", "item", "subset", "query")]
+    rows = {name: table.index[table["model"] == name] for name in ("one", "random")}
+    table.loc[rows["one"], columns] = table.loc[rows["random"], columns].to_numpy()
+
+
+def with_shuffled_labels(run):
+    table = run.items["genres"]
+    labels = dict(zip(table["item"], table["label"], strict=True))
+    names = list(labels)
+    values = np.random.default_rng(0).permutation(list(labels.values()))
+    shuffled = dict(zip(names, values, strict=True))
+    table["label"] = table["item"].map(shuffled)
+
+
+def with_shuffled_tags(run):
+    labels = run.arrays["tags"]["labels"]
+    run.arrays["tags"]["labels"] = np.random.default_rng(0).permutation(labels)
+
+
+def with_shuffled_ratings(run):
+    table = run.items["ratings"]
+    table["rated"] = np.random.default_rng(0).permutation(table["rated"])
+
+
+def with_other_outcomes_of_random(run):
+    table = run.items["genres"]
+    rows = table.index[table["model"] == "random"]
+    table.loc[rows, "margin"] = np.random.default_rng(0).permutation(table.loc[rows, "margin"])
+
+
+def with_another_kind_of_task(run):
+    run.task("genres")["kind"] = "probe"
+
+
+def without_outcomes(run):
+    run.items["genres"] = run.items["genres"][["model"]]
+
+
+PLANTED = {
+    without_tasks: "no task",
+    without_task: "task missing from the candidate: it did not run: the disk was full",
+    without_metric: "metric missing: macro_f1",
+    without_subset: "scores missing",
+    without_model: "models missing: two",
+    without_item: "item sets differ",
+    without_item_of_one_model: "item sets differ",
+    with_extra_item: "item sets differ",
+    with_duplicate: "duplicate items in the candidate: g000",
+    with_other_dataset: "changed dataset: fingerprint",
+    with_other_version: "changed dataset: version",
+    with_other_split: "changed protocol: split",
+    with_other_prompts: "changed protocol: prompts",
+    with_other_protocol: "changed protocol: ties",
+    with_new_protocol_key: "changed protocol: songs cut",
+    with_other_bounds: "changed metric definition: upper_bound",
+    with_other_chance: "changed metric definition: chance",
+    with_other_direction: "changed metric definition: higher_is_better",
+    with_nan: "NaN or infinity: recall_at_10",
+    with_infinity: "NaN or infinity: predicted",
+    with_nan_in_arrays: "NaN or infinity",
+    with_undefined_score: "undefined in the candidate: nothing was scored",
+    with_constant_outcomes: "constant scores in the candidate",
+    with_one_guess: "constant scores in the candidate: every item is predicted to be 'jazz'",
+    with_rounded_scores: "the score is not that of its items in the candidate",
+    with_negated_score: "the score is not that of its items in the candidate",
+    with_negated_accuracy: "score outside its bounds in the candidate",
+    with_swapped_tasks: "the task's kind changed",
+    with_swapped_items: "item sets differ",
+    with_swapped_models: "the score is not that of its items",
+    with_random_outcomes: "exactly the outcomes of 'random'",
+    with_shuffled_labels: "the truth that items are held against differs in label",
+    with_shuffled_tags: "the truth that items are held against differs in arrays/labels",
+    with_shuffled_ratings: "the truth that items are held against differs in rated",
+    with_other_outcomes_of_random: "random has not changed, yet",
+    with_another_kind_of_task: "the task's kind changed",
+    without_outcomes: "no per-item outcomes in the candidate: not gateable",
+}
+
+
+def test_the_unplanted_run_passes(first, again, policy):
+    verdict = gated(again, first, policy)
+    assert (verdict.outcome, verdict.exit_code) == ("pass", 0)
+    assert not causes(verdict)
+    assert {row.task for row in verdict.metrics} == set(first.items)
+    assert {row.model for row in verdict.metrics} == {"one", "two"}
+    assert {row.method for row in verdict.metrics} == {"paired bootstrap"}
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_planted_hole_is_invalid_and_named(plant, first, again, policy):
+    candidate = again.copy()
+    plant(candidate)
+    verdict = gated(candidate, first, policy)
+    assert verdict.exit_code == 3, causes(verdict)
+    assert any(PLANTED[plant] in cause for cause in causes(verdict)), causes(verdict)
+
+
+@pytest.mark.parametrize(
+    "plant", [one for one in PLANTED if one is not without_task], ids=lambda plant: plant.__name__
+)
+def test_the_same_hole_in_the_baseline_is_invalid_too(plant, first, again, policy):
+    baseline = first.copy()
+    plant(baseline)
+    verdict = gated(again, baseline, policy)
+    # What a baseline lacks, a candidate may have: a new metric, subset or model is not gated.
+    only_more = (without_metric, without_subset, without_model)
+    assert (verdict.exit_code == 3) == (plant not in only_more), causes(verdict)
+
+
+def test_a_baseline_of_newer_code_is_refused_and_a_candidate_of_newer_code_is_not(
+    first, again, policy
+):
+    newer = first.copy()
+    with_newer_code(newer)
+    verdict = gated(again, newer, policy)
+    assert verdict.exit_code == 3
+    assert "the baseline is newer than the candidate's code" in causes(verdict)[0]
+    candidate = again.copy()
+    with_newer_code(candidate)
+    assert gated(candidate, first, policy).exit_code == 0
+
+
+def test_items_removed_from_both_runs_are_missed_by_the_stated_digest(first, again, policy):
+    candidate, baseline = again.copy(), first.copy()
+    for run in (candidate, baseline):
+        without_item(run)
+    verdict = gated(candidate, baseline, policy)
+    assert verdict.exit_code == 3
+    assert any("the score states the digest" in cause for cause in causes(verdict))
+
+
+def with_half_the_clips(run):
+    """Half of the clips gone without a trace: digests, counts and scores are of what is left."""
+    table = run.items["genres"]
+    run.items["genres"] = table[table["item"] < "g060"].reset_index(drop=True)
+    for score in run.scores("genres", subset="ensemble", metric="accuracy"):
+        own = run.items["genres"]
+        own = own[(own["model"] == score["model"]) & (own["subset"] == "ensemble")]
+        score |= {
+            "value": float(own["accuracy"].mean()),
+            "n": len(own),
+            "item_digest": item_digest(own["item"]),
+            "interval": None,
+        }
+
+
+def test_items_removed_from_both_runs_with_their_digests_are_missed_by_the_count(first, again):
+    candidate, baseline = again.copy(), first.copy()
+    for run in (candidate, baseline):
+        with_half_the_clips(run)
+    verdict = gated(candidate, baseline, with_rules(margin=0.1))
+    assert verdict.exit_code == 3
+    assert any("60 of 120 items were scored" in cause for cause in causes(verdict))
+    for run in (candidate, baseline):
+        for score in run.scores("genres", subset="ensemble", metric="accuracy"):
+            score["n_items"] = 60
+    assert gated(candidate, baseline, with_rules(margin=0.1)).exit_code == 0
+    (score, *_) = first.scores("genres", subset="ensemble", metric="accuracy")
+    for pinned in ({"items": 120}, {"item_digest": score["item_digest"]}, {"min_items": 100}):
+        rule = Rule(task="genres", metric="accuracy", **pinned)
+        verdict = gated(candidate, baseline, with_rules(rule, margin=0.1))
+        assert verdict.exit_code == 3, pinned
+
+
+@pytest.mark.parametrize("side", ["candidate", "baseline"])
+@pytest.mark.parametrize("task", ["captions", "genres", "tags", "musav", "ratings"])
+def test_a_model_that_knows_nothing_is_invalid_on_either_side(side, task, first, policy):
+    # So much noise that nothing is left of the signal, and yet not the sentinel's own vectors.
+    lost = recording(run="lost", weights="second", noise=400.0, seed=3, tasks=(task,))
+    whole = first.copy()
+    whole.record["tasks"] = [one for one in whole.record["tasks"] if one["id"] == task]
+    whole.items = {task: whole.items[task]}
+    whole.arrays = {task: whole.arrays[task]}
+    pair = (lost, whole) if side == "candidate" else (whole, lost)
+    verdict = gated(*pair, policy)
+    assert verdict.exit_code == 3
+    assert any(f"{side} at chance" in cause for cause in causes(verdict)), causes(verdict)
+
+
+@pytest.mark.parametrize("task", ["captions", "genres", "tags", "musav", "ratings"])
+def test_a_model_replaced_by_random_is_named(task, first, policy):
+    replaced = recording(run="replaced", weights="second", tasks=(task,), knows_nothing=True)
+    whole = recording(run="whole", tasks=(task,))
+    verdict = gated(replaced, whole, policy)
+    assert verdict.exit_code == 3
+    assert any("at chance" in cause or "outcomes of 'random'" in cause for cause in causes(verdict))
+
+
+@pytest.mark.parametrize("task", ["captions", "genres", "tags", "musav", "ratings"])
+def test_a_collapsed_tower_is_named(task, policy):
+    collapsed = recording(run="collapsed", weights="second", tasks=(task,), collapsed_text=True)
+    verdict = gated(collapsed, recording(run="whole", tasks=(task,)), policy)
+    assert verdict.exit_code == 3
+    found = causes(verdict)
+    assert any("constant scores" in c or "undefined" in c for c in found), found
+
+
+@pytest.mark.parametrize("task", ["captions", "genres", "tags", "musav", "ratings"])
+def test_a_front_end_that_depends_on_the_batch_is_no_replay(task, policy):
+    """The same weights and data, and vectors that are a little off."""
+    off = recording(run="off", tasks=(task,), noise=1.06)
+    verdict = gated(off, recording(run="whole", tasks=(task,)), policy)
+    assert verdict.exit_code == 1
+    assert any("same weights and same data" in cause for cause in causes(verdict))
+
+
+def test_an_exact_replay_passes_whatever_the_number_of_items(first, policy):
+    verdict = gated(first, first, policy)
+    assert verdict.exit_code == 0
+    assert {row.method for row in verdict.metrics} == {"exact replay"}
+
+
+def test_a_worse_model_is_a_regression_and_a_slightly_worse_one_undecided(first, policy):
+    worse = recording(run="worse", weights="second", noise=1.8, seed=1)
+    verdict = gated(worse, first, policy)
+    assert (verdict.outcome, verdict.exit_code) == ("regression", 1)
+    assert {row.task for row in verdict.metrics if row.status == "fail"} == set(first.items)
+    slightly = recording(run="slightly", weights="second", noise=1.05, seed=1)
+    verdict = gated(slightly, first, policy)
+    assert (verdict.outcome, verdict.exit_code) == ("inconclusive", 2)
+    assert any("cannot decide at this n" in warning for warning in verdict.warnings)
+
+
+def test_a_better_model_passes_and_is_called_improved(first, policy):
+    better = recording(run="better", weights="second", noise=0.5, seed=1)
+    verdict = gated(better, first, policy)
+    assert verdict.exit_code == 0
+    assert sum(row.improved for row in verdict.metrics) >= 8
+
+
+def test_tiers_decide_what_counts(first):
+    worse = recording(run="worse", weights="second", noise=1.8, seed=1, tasks=("genres",))
+    only = recording(run="only", tasks=("genres",))
+    found = {
+        tier: gated(worse, only, with_rules(tier=tier)).outcome
+        for tier in ("critical", "supporting", "advisory")
+    }
+    assert found == {"critical": "regression", "supporting": "regression", "advisory": "pass"}
+    slightly = recording(run="slightly", weights="second", noise=1.05, seed=1, tasks=("genres",))
+    found = {
+        tier: gated(slightly, only, with_rules(tier=tier)).outcome
+        for tier in ("critical", "supporting", "advisory")
+    }
+    assert found == {"critical": "inconclusive", "supporting": "pass", "advisory": "pass"}
+    broken = slightly.copy()
+    broken.items["genres"]["accuracy"] = np.nan
+    assert gated(broken, only, with_rules(tier="advisory")).exit_code == 3
+
+
+def test_a_value_below_its_floor_is_a_regression_even_in_a_replay(first):
+    rule = Rule(task="ratings", metric="rmse", floor=0.5, margin=0.5)
+    verdict = gated(first, first, with_rules(rule))
+    assert verdict.exit_code == 1
+    assert any("above the floor" in cause for cause in causes(verdict))
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"),
+    [
+        (with_rules(Rule(task="genre", metric="accuracy")), "no task 'genre'. Did you mean"),
+        (with_rules(Rule(task="genres", metric="acuracy")), "no metric 'acuracy'. Did you mean"),
+        (
+            with_rules(Rule(task="captions", metric="mrr", subset="text-to-music")),
+            "no subset 'text-to-music'",
+        ),
+        (with_rules(Rule(task="genres", metric="accuracy", model="three")), "no model 'three'"),
+        (
+            with_rules(Rule(task="ratings", metric="rmse", direction="higher")),
+            "direction comes from the metric",
+        ),
+        (with_rules(unit="triplet"), "changed unit: the policy resamples 'triplet'"),
+        (with_rules(min_items=1000), "n below the minimum"),
+        (with_rules(margin=None), "the policy gives no margin"),
+        (with_rules(Rule(task="captions", metric="map_at_10")), "not gateable: no per-item"),
+        (
+            with_rules(Rule(task="genres", metric="macro_f1", subset="mean of prompts")),
+            "not gateable",
+        ),
+        (with_rules(Rule(task="tags", metric="roc_auc", subset="*")), "not gateable"),
+        (
+            with_rules(Rule(task="ratings", metric="mae", must_beat_chance=True)),
+            "states no chance level",
+        ),
+    ],
+)
+def test_a_policy_that_does_not_fit_the_runs_is_invalid(policy, cause, first, again):
+    verdict = gated(again, first, policy)
+    assert verdict.exit_code == 3
+    assert any(cause in one for one in causes(verdict)), causes(verdict)
+
+
+def test_a_policy_that_leaves_nothing_to_gate_is_invalid(first, again):
+    everything = Policy(version=1, ignore=list(first.items))
+    verdict = gated(again, first, everything)
+    assert verdict.exit_code == 3
+    assert "leaves nothing to gate" in causes(verdict)[0]
+
+
+def test_the_bootstraps_seed_and_replicates_are_no_change_of_protocol(first, again, policy):
+    candidate = again.copy()
+    for task in candidate.record["tasks"]:
+        task["protocol"] |= {"seed": 7, "replicates": 9999}
+    assert gated(candidate, first, policy).exit_code == 0
