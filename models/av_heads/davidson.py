@@ -9,8 +9,9 @@ the likelihood is concave in the weights and ``log(nu)``: Newton's method finds 
 Annotators differ: one hears differences that another does not, and some say "equal" more often.
 Where it is known who said what, each has a sensitivity, by which the utilities are multiplied, and
 a ``log(nu)`` of his own. Both are drawn to the common ones by normal priors: the log of the
-sensitivity has mean 0 and deviation 0.5, the difference of ``log(nu)`` 0 and 0.7. The maximum is
-then found by Fisher's scoring, which is Newton's method where there are no annotators.
+sensitivity has mean 0 and deviation 0.5, the difference of ``log(nu)`` 0 and 0.7. The mean of the
+log sensitivities is held at 0: the scale is the weights' own, on which the penalty is. The maximum
+is then found by Fisher's scoring, which is Newton's method where there are no annotators.
 
 References
 ----------
@@ -35,6 +36,7 @@ from earmark.models.base import ModelError
 MOST_STEPS = 200
 SENSITIVITY_PRECISION, TIE_PRECISION = 4.0, 2.0
 """Of the priors on an annotator's log sensitivity and his log(nu) less the common one."""
+_MEAN_PRECISION = 1e5
 _CONVERGED = 1e-12
 _HALVINGS = 40
 _NONE = np.empty(0)
@@ -166,6 +168,19 @@ class _Problem:
         # Where the weights, log_nu, sensitivities and offsets end in the vector.
         sizes = [differences.shape[1], int(self.ties), n_annotators, n_annotators * self.ties]
         self.ends = np.cumsum(sizes)
+        self.precision = self._precision()
+
+    def _precision(self) -> Doubles:
+        """Return the precision of the priors on all parameters, penalty included."""
+        diagonal = np.zeros(self.ends[-1])
+        diagonal[: self.ends[0]] = self.penalty
+        diagonal[self.ends[1] : self.ends[2]] = SENSITIVITY_PRECISION
+        diagonal[self.ends[2] :] = TIE_PRECISION
+        prior = np.diag(diagonal)
+        own = slice(self.ends[1], self.ends[2])
+        n_annotators = self.ends[2] - self.ends[1]
+        prior[own, own] += _MEAN_PRECISION / max(n_annotators, 1) ** 2
+        return prior
 
     def start(self, given: Davidson | None) -> Doubles:
         at = np.zeros(self.ends[-1])
@@ -188,13 +203,8 @@ class _Problem:
 
     def objective(self, at: Doubles) -> float:
         found = self.parts(at)
-        prior = (
-            self.penalty * found.weights @ found.weights
-            + SENSITIVITY_PRECISION * found.log_sensitivity @ found.log_sensitivity
-            + TIE_PRECISION * found.log_nu_offsets @ found.log_nu_offsets
-        )
         logs = _log_probabilities(*self._predictors(found)[:2])
-        return float(prior) / 2 - log_likelihood(self.votes, logs)
+        return float(at @ self.precision @ at) / 2 - log_likelihood(self.votes, logs)
 
     def _predictors(self, found: _Parts) -> tuple[Doubles, Doubles, Doubles]:
         """Return each row's difference of utilities, its log(nu), and its sensitivity."""
@@ -228,10 +238,4 @@ class _Problem:
                 for other in of_tie
             ]
             rows.append([one.T @ (two * k[:, None]) for two, k in zip(blocks, kinds, strict=True)])
-        precision = np.zeros(len(at))
-        precision[: self.ends[0]] = self.penalty
-        precision[self.ends[1] : self.ends[2]] = SENSITIVITY_PRECISION
-        precision[self.ends[2] :] = TIE_PRECISION
-        information = np.block(rows)
-        information[np.diag_indices_from(information)] += precision
-        return np.concatenate(gradient) + precision * at, information
+        return np.concatenate(gradient) + self.precision @ at, np.block(rows) + self.precision
