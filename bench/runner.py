@@ -119,11 +119,13 @@ def read_checked(path: Path | str) -> Suite:
 def open_all(run: Run, *, strict: bool) -> None:
     """Open what the suite lists; what is not at hand is an error, or remembered as such."""
     for name, source in run.suite.datasets.items():
-        run.datasets[name] = _open(partial(_create, DATASETS, source), strict)
+        run.datasets[name] = _open(
+            partial(_create, DATASETS, source), strict and not source.optional
+        )
     wanted = {model for task in run.suite.tasks for model in run.suite.models_of(task)}
     for name, source in run.suite.models.items():
         if name in wanted:
-            model = _open(partial(_create, MODELS, source), strict)
+            model = _open(partial(_create, MODELS, source), strict and not source.optional)
             run.models[name] = model
             if isinstance(model, NotOpened):
                 run.not_run.append(schema.NotRun(what=name, reason=model.reason))

@@ -58,6 +58,8 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     loader: str
+    optional: bool = False
+    """Whether a run goes on without it where it is not at hand, and says so."""
 
     @property
     def options(self) -> dict[str, Any]:

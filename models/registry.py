@@ -11,6 +11,7 @@ MODELS = Registry(
         "essentia-av": "earmark.models.essentia_av:essentia_av",
         "av-head": "earmark.models.av_heads.adapter:av_head",
         "av-ensemble": "earmark.models.av_ensemble:av_ensemble",
+        "signal-descriptors": "earmark.models.signal_descriptors:signal_descriptors",
         "essentia-backbone": "earmark.models.essentia_backbones:essentia_backbone",
         "muscall": "earmark.models.joint_muscall:muscall",
         "dcase": "earmark.models.joint_dcase:dcase",

@@ -93,7 +93,7 @@ def evaluate(
                 rated[:, column], table[:, column], units=units, replicates=replicates, seed=seed
             )
             comparable = scales.get(model) is not None
-            scores += scores_of(
+            scores += _scores(
                 found,
                 comparable=comparable,
                 model=model,
@@ -103,7 +103,7 @@ def evaluate(
                 item_digest=digest,
                 unit=unit,
             )
-        paired = compare_by_r(
+        paired = _comparisons(
             rated[:, column],
             {model: table[:, column] for model, table in values.items()},
             dimension,
@@ -150,10 +150,9 @@ def on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> 
     return np.asarray(onto.low + share * (onto.high - onto.low))
 
 
-def scores_of(
+def _scores(
     found: Mapping[str, Estimate], *, comparable: bool, unit: str, **details: Any
 ) -> list[Score]:
-    """Return the scores of one model; without a comparable scale all but r are undefined."""
     scores = []
     for metric in METRICS:
         estimate = found[metric.name]
@@ -164,7 +163,7 @@ def scores_of(
     return scores
 
 
-def compare_by_r(
+def _comparisons(
     rated: Floats,
     values: Mapping[str, Floats],
     dimension: Dimension,
@@ -173,9 +172,7 @@ def compare_by_r(
     unit: str,
     replicates: int,
     seed: int,
-    subset: str = "all",
 ) -> list[Comparison]:
-    """Compare every two models whose predictions are not constant by r, model to ``(n,)``."""
     models = [model for model, column in values.items() if np.ptp(column) > 0]
     if len(models) < 2:
         return []
@@ -195,7 +192,7 @@ def compare_by_r(
             one,
             models,
             metric=PEARSON_R.name,
-            subset=subset,
+            subset="all",
             dimension=dimension,
             unit=unit,
             n_units=len(np.unique(units)),
