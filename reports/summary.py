@@ -65,7 +65,8 @@ def _fitted(verdict: Plain, fits: Callable[[str], bool], *, head: str) -> str:
 def _page(verdict: Plain, most: int, head: str) -> str:
     parts = [f"{head}## {verdicts.TITLES[verdict['outcome']]}", escape(verdicts.headline(verdict))]
     if found := verdicts.causes(verdict):
-        parts.append(_list([f"**{escape(w)}**: {escape(why)}" for w, why in found], most))
+        shown = [f"**{escape(where)}**: {escape(why)}" for where, why in found[:most]]
+        parts.append(_list(shown, len(found)))
     bad = [row for row in verdict["metrics"] if row["status"] != "pass"]
     good = [row for row in verdict["metrics"] if row["status"] == "pass"]
     if bad:
@@ -75,9 +76,11 @@ def _page(verdict: Plain, most: int, head: str) -> str:
         parts.append(_folded(title, _table(good, max(0, most - len(bad)))))
     if verdict["warnings"]:
         title = formats.plural(len(verdict["warnings"]), "warning")
-        parts.append(_folded(title, _list([escape(w) for w in verdict["warnings"]], most)))
+        shown = [escape(words) for words in verdict["warnings"][:most]]
+        parts.append(_folded(title, _list(shown, len(verdict["warnings"]))))
     facts = [f"**{side}**: {escape(words)}" for side, words in verdicts.identities(verdict)]
-    parts.append(_folded("Runs and method", _list([*facts, escape(verdicts.method(verdict))], 9)))
+    facts.append(escape(verdicts.method(verdict)))
+    parts.append(_folded("Runs and method", _list(facts, len(facts))))
     return "\n\n".join(parts) + "\n"
 
 
@@ -93,9 +96,9 @@ def escape(words: str) -> str:
     return escaped.replace("@", "@\N{ZERO WIDTH SPACE}")
 
 
-def _list(lines: Sequence[str], most: int) -> str:
-    shown = [f"- {line}" for line in lines[:most]]
-    return "\n".join([*shown, *_left_out(len(lines) - most, "- ")])
+def _list(shown: Sequence[str], number: int) -> str:
+    """Return lines as a list, and how many of their number are not shown."""
+    return "\n".join([*(f"- {line}" for line in shown), *_left_out(number - len(shown), "- ")])
 
 
 def _left_out(number: int, head: str) -> list[str]:
