@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from earmark.reports import page
-from earmark.reports.content import Column, Page, Plot, Section
+from earmark.reports import exports, page
+from earmark.reports.content import Cell, Column, Page, Plot, Section, TableBlock
 from earmark.reports.figure_style import palette, printable, svg
 from earmark.reports.figures import to_csv
 from earmark.reports.record import RunRecord
@@ -26,6 +28,10 @@ from earmark.reports.record import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_ROWS = 200
+"""Rows of a folded table that are in the page as such; longer ones are built when opened."""
+_UNQUOTED = " !$()*,/:;=?@[]|\\{}^"
+"""What may stand in a link to data as it is: nothing that HTML or a data address would act on."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -73,6 +79,8 @@ def page_html(report: Page) -> str:
         light=palette("light"),
         dark=palette("dark"),
         drawn=_Drawn(itertools.count(1)),
+        packed=_rows,
+        exported=_Exported(itertools.count(1)),
     )
 
 
@@ -85,6 +93,43 @@ def _groups(columns: list[Column]) -> list[dict[str, Any]]:
     """Return runs of columns under one common head, each with its label and width."""
     runs = itertools.groupby(columns, key=lambda column: column.group)
     return [{"label": label, "width": len(list(run))} for label, run in runs]
+
+
+def _rows(table: TableBlock) -> Markup | None:
+    """Return the rows of a long folded table as JSON, for the script to build when it is opened.
+
+    A row is a list of cells: a text, or ``[text, sort, sub, mark, tone]`` without its empty end.
+    """
+    if not table.folded or len(table.rows) <= MOST_ROWS:
+        return None
+    rows = [[_packed(cell) for cell in row] for row in table.rows]
+    written = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    # Nothing in it can end the script element, or begin a comment in it.
+    return Markup(written.replace("<", "\\u003c"))
+
+
+def _packed(cell: Cell) -> str | list[str | float | None]:
+    tone = "" if cell.tone == "plain" else cell.tone
+    sort = None if cell.sort is None else float(f"{cell.sort:.8g}")
+    parts: list[str | float | None] = [sort, cell.sub, cell.mark, tone]
+    while parts and parts[-1] in {None, ""}:
+        parts.pop()
+    shown = printable(cell.text)
+    return [shown, *parts] if parts else shown
+
+
+class _Exported:
+    """Makes the files of tables for the template, numbered in order of appearance."""
+
+    def __init__(self, numbers: Iterator[int]) -> None:
+        self._numbers = numbers
+
+    def __call__(self, table: TableBlock) -> dict[str, str]:
+        return {
+            "name": f"table-{next(self._numbers)}",
+            "csv": quote(exports.to_csv(table), safe=_UNQUOTED),
+            "latex": quote(exports.to_latex(table), safe=_UNQUOTED),
+        }
 
 
 class _Drawn:

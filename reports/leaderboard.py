@@ -39,6 +39,8 @@ MOST_COLUMNS = 6
 """Headline scores side by side in one table: more do not fit on paper."""
 FEW = 15
 """Models whose figure of one dimension needs no more than a column."""
+MANY_BOARDS = 4
+"""Tasks above which every figure is that of a column: so many are compared, not read."""
 SEEN = "trained on this dataset: read as fit, not as generalisation"
 
 
@@ -67,7 +69,7 @@ def leaderboard(record: RunRecord, origin: Mapping[str, Sequence[int]] | None = 
     plots = [
         plot
         for task, (metric, subset) in boards
-        if (plot := _plot(task, metric, subset)) is not None
+        if (plot := _plot(task, metric, subset, small=len(boards) > MANY_BOARDS)) is not None
     ]
     if plots:
         blocks.append(Plots(plots))
@@ -160,7 +162,7 @@ def _has_seen(record: RunRecord, task: TaskResult, model: ModelEntry | None) -> 
     return model is not None and has_seen(model, *names)
 
 
-def _plot(task: TaskResult, metric: str, subset: str) -> Plot | None:
+def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | None:
     sides = dimensions(task)
     first = _scores((task, metric, subset, sides[0]))
     models = [score.model for score in first if score.value is not None]
@@ -203,7 +205,7 @@ def _plot(task: TaskResult, metric: str, subset: str) -> Plot | None:
         f"The table above has all values.",
         draw=partial(figures_leaderboard.leaderboard, **columns, metric=metric),
         data=columns,
-        small=len(sides) == 1 and len(drawn) <= FEW,
+        small=small or (len(sides) == 1 and len(drawn) <= FEW),
     )
 
 

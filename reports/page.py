@@ -36,6 +36,7 @@ from earmark.reports.scores import (
     headline,
     most_drawn,
     select,
+    telling,
     unpaired,
 )
 
@@ -243,6 +244,12 @@ def _figures(
     """Return the figures in their order; those of one size stand together."""
     drawn = most_drawn(task, of=sum(len(one.models) for one in record.tasks))
     blocks: list[Block] = []
+    if not drawn.models and task.models:
+        said = (
+            f"With {formats.plural(len(task.models), 'model')} here and as many on other tasks, "
+            f"only the leaderboard’s figures are drawn: render fewer runs for those of this task."
+        )
+        return [Paragraph(text(said), "muted")]
     if left := len(task.models) - len(drawn.models):
         said = (
             f"The figures show the best {len(drawn.models)} of {len(task.models)} models; the "
@@ -266,9 +273,17 @@ def _comparisons(task: TaskResult) -> list[Block]:
     chosen = headline(task)
     subset = chosen[1] if chosen else task.comparisons[0].subset
     kind = "Unpaired differences" if unpaired(task) else "Paired differences"
-    first = [pair for pair in task.comparisons if pair.subset == subset]
-    rest = [pair for pair in task.comparisons if pair.subset != subset]
+    pairs = telling(task, task.comparisons)
+    first = [pair for pair in pairs if pair.subset == subset]
+    rest = [pair for pair in pairs if pair.subset != subset]
     blocks: list[Block] = []
+    if len(pairs) < len(task.comparisons):
+        said = (
+            f"Of {formats.count(len(task.comparisons))} comparisons, those with the best model "
+            f"and those of neighbours; all of them made the groups, and all but those between "
+            f"runs are in the record’s run.json."
+        )
+        blocks.append(Paragraph(text(said), "muted"))
     if first:
         blocks.append(
             tables_beside.comparisons(first, caption=f"{kind}, {formats.in_subset(subset)}")

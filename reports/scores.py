@@ -36,8 +36,10 @@ BETWEEN_RUNS = "comparison of runs"
 """Part of the protocol of a task that models of several runs share: how they were compared."""
 MOST_DRAWN = 12
 """Models of a task that figures show, the best; tables have all."""
-MANY = 60
-"""Models of all tasks, from which on figures show half as many."""
+MANY, TOO_MANY = 60, 200
+"""Models of all tasks together, above which figures show half as many, and none."""
+MOST_PAIRS = 300
+"""Comparisons of a task that are all shown; of more, the most telling."""
 
 Dimension = Literal["arousal", "valence"] | None
 Standing = Literal["better", "worse", "level", "unknown"]
@@ -116,7 +118,7 @@ def most_drawn(task: TaskResult, *, of: int) -> TaskResult:
     ``of`` is the number of models of all tasks: where they are many, each has fewer figures.
     """
     chosen = headline(task)
-    most = MOST_DRAWN if of <= MANY else MOST_DRAWN // 2
+    most = MOST_DRAWN if of <= MANY else MOST_DRAWN // 2 if of <= TOO_MANY else 0
     if chosen is None or len(task.models) <= most:
         return task
     scores = best_first(select(task.scores, metric=chosen[0], subset=chosen[1]))
@@ -128,6 +130,22 @@ def most_drawn(task: TaskResult, *, of: int) -> TaskResult:
             "tables": [_of_models(entry, kept) for entry in task.tables],
         }
     )
+
+
+def telling(task: TaskResult, pairs: Sequence[Comparison]) -> list[Comparison]:
+    """Return all pairs, or of too many those with the best model and those of neighbours."""
+    if len(pairs) <= MOST_PAIRS:
+        return list(pairs)
+    kept: list[Comparison] = []
+    for metric, subset, side in dict.fromkeys((p.metric, p.subset, p.dimension) for p in pairs):
+        here = select(pairs, metric=metric, subset=subset, dimension=side)
+        scores = select(task.scores, metric=metric, subset=subset, dimension=side)
+        place = {score.model: rank for rank, score in enumerate(best_first(scores))}
+        for pair in here:
+            ends = sorted(place.get(model, -1) for model in (pair.model, pair.other))
+            if ends[0] == 0 or ends[1] - ends[0] == 1:
+                kept.append(pair)
+    return kept
 
 
 def _of_models(entry: Table, models: Sequence[str]) -> Table:
