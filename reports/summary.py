@@ -19,6 +19,7 @@ STEP_SUMMARY_BYTES: Final = 1024 * 1024 - 1024
 COMMENT_CHARACTERS: Final = 65_536 - 1
 """GitHub refuses a longer comment."""
 
+_MENTION = re.compile(r"(?<!\w)@")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 
@@ -93,7 +94,7 @@ def escape(words: str) -> str:
     cut = words if len(words) <= 500 else f"{words[:500]} …"
     escaped = _SPECIAL.sub(r"\\\1", " ".join(cut.split()))
     # Mentions are found in the rendered text, where an escape is gone.
-    return escaped.replace("@", "@\N{ZERO WIDTH SPACE}")
+    return _MENTION.sub("@\N{ZERO WIDTH SPACE}", escaped)
 
 
 def _list(shown: Sequence[str], number: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from earmark.bench.gate import checks
 from earmark.bench.gate.checks import name_of, references, same_space
-from earmark.bench.gate.decision import Measure, decide, measure, p_above
+from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.outcomes import NotGateableError, Pair, Scales, measured
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier
@@ -306,7 +306,7 @@ def decided(rows: list[tuple[Gated, Measure | None]], policy: Policy) -> list[Ga
         for index, one, decision in zip(family, made, decide(made, **options), strict=True):
             row = found[index]
             status: Status = "fail" if row.causes else decision.status
-            causes = [*row.causes, *_why(row, one, decision.status)]
+            causes = [*row.causes, *_why(one, decision, len(family), policy.statistics.alpha)]
             found[index] = replace(
                 row,
                 status=status,
@@ -319,13 +319,18 @@ def decided(rows: list[tuple[Gated, Measure | None]], policy: Policy) -> list[Ga
     return found
 
 
-def _why(row: Gated, made: Measure, status: str) -> Iterator[str]:
-    if status == "fail":
+def _why(made: Measure, decision: Decision, n_metrics: int, alpha: float) -> Iterator[str]:
+    if decision.status == "fail":
         yield (
             f"worse by {-made.difference:.4g}, more than the margin {made.margin:.4g} "
-            f"(Holm-corrected)"
+            f"(p = {decision.p_worse_holm:.2g} after Holm's correction over {n_metrics} metrics)"
         )
-    if status == "inconclusive":
+    elif decision.status == "inconclusive" and made.p_worse <= alpha:
+        yield (
+            f"worse than the margin {made.margin:.4g} by itself (p = {made.p_worse:.2g}), but not "
+            f"after Holm's correction over {n_metrics} metrics (p = {decision.p_worse_holm:.2g})"
+        )
+    elif decision.status == "inconclusive":
         yield (
             f"a loss of {made.margin:.4g} is neither shown nor ruled out: the difference lies in "
             f"[{made.low:.4g}, {made.high:.4g}]"

@@ -236,7 +236,8 @@ def _too_few(gated: Iterable[Gated]) -> Iterator[str]:
         least = row.minimum_detectable_difference
         if row.status == "fail" or least is None or row.margin is None or least <= row.margin:
             continue
-        place = " / ".join(p for p in (row.task, row.model, row.metric, row.subset) if p)
+        parts = (row.task, row.model, row.metric, row.subset, row.dimension)
+        place = " / ".join(part for part in parts if part)
         yield (
             f"{place}: this gate cannot decide at this n: on {row.n_units} units an unchanged "
             f"model needs a margin of {least:.3g} to pass reliably, the policy gives "
