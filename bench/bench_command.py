@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
 
-from earmark.bench.etude_pipeline import PRESETS, Step, make
+from earmark.bench.etude_pipeline import CONFIGS, Step, make
 from earmark.bench.run_command import run_suites
 from earmark.bench.terminal import progress_bar
 from earmark.datasets.places import cache_folder
@@ -22,7 +22,7 @@ def bench_all(
     fetch: bool,
     tracks: int,
     seconds: float,
-    presets: Sequence[str] = PRESETS,
+    configs: Mapping[str, str] = CONFIGS,
     replicates: int | None,
 ) -> bool:
     """Make Etude and its checkpoints, run the suites, and say how long each part took.
@@ -41,7 +41,7 @@ def bench_all(
             cache_folder(),
             n_tracks=tracks,
             seconds=seconds,
-            presets=presets,
+            configs=configs,
             progress=progress,
             tell=typer.echo,
         )

@@ -2,31 +2,43 @@
 
 Everything lies in one folder and is made once: what is there already, made from the same config,
 corpus and version, is kept; what was cut off goes on where it stopped. Two at once take turns.
+
+Checkpoints are trained side by side, each by ``earmark train`` in a process of one thread: small
+models gain little from more, and lose much where threads wait for a core that others use.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from earmark.bench.terminal import Progress
-from earmark.bench.train_command import TextToAudio
+from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import fingerprint
 from earmark.datasets.etude.building import build
 from earmark.datasets.etude.layouts import LAYOUTS
-from earmark.models.training.config import RunConfig, preset
+from earmark.datasets.processors import usable_cores
+from earmark.models.base import ModelError
+from earmark.models.training.config import load_config
 from earmark.models.training.export import export
 from earmark.models.training.preparation import prepare
 from earmark.models.training.sources import open_source
 
-PRESETS = ("tiny", "tiny-ssl", "tiny-weighted", "tiny-dcase", "tiny-dcase-cl")
-"""MusCALL, with self-supervision, with loss weighting; the DCASE baseline, with its two losses."""
+CONFIGS: Mapping[str, str] = {
+    name: f'preset = "{name}"'
+    for name in ("tiny-ssl", "tiny", "tiny-weighted", "tiny-dcase", "tiny-dcase-cl")
+}
+"""MusCALL, with self-supervision, with loss weighting; the DCASE baseline, with its two losses. The
+longest first, so that none is left to run alone."""
 N_TRACKS, SECONDS, SEED = 1500, 10.0, 0
 _MADE_FROM = "made_from.json"
 
@@ -49,17 +61,24 @@ def make(
     seconds: float = SECONDS,
     seed: int = SEED,
     layouts: Sequence[str] = tuple(LAYOUTS),
-    presets: Sequence[str] = PRESETS,
+    configs: Mapping[str, str] = CONFIGS,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     tell: Tell = lambda line: None,
 ) -> list[Step]:
     """Build the corpus in ``folder/etude`` and train checkpoints into ``folder/models/etude``.
 
+    Parameters
+    ----------
+    configs
+        Name of a checkpoint to the TOML of its training, without ``[data]``.
+    workers
+        Processes; None: one a core.
+
     Raises
     ------
-    DataError, ModelError, Stopped
-        As building, preparing, training and exporting do; what was finished is kept.
+    DataError, ModelError
+        As building, preparing and exporting do, or if a training fails; what was finished is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
@@ -83,11 +102,11 @@ def make(
             done = prepare(source, place, workers=workers, progress=progress)
             _note(steps, f"etude: {split} shards", started, tell, done_now=bool(done.clips_decoded))
             shards[split] = place
-        for name in presets:
-            started = time.perf_counter()
-            config = _config(name, shards["train"], shards["val"])
-            done_now = _train(config, name, folder, corpus.fingerprint or "", progress, tell)
-            _note(steps, f"train: {name}", started, tell, done_now=done_now)
+        jobs = [
+            _Job(name, toml, shards, folder, corpus.fingerprint or "")
+            for name, toml in configs.items()
+        ]
+        steps += _train_all(jobs, workers or usable_cores(), tell)
     return steps
 
 
@@ -116,47 +135,91 @@ def _note(
     tell(f"{name}: {step.seconds:.0f} s" + ("" if done_now else ", was there already"))
 
 
-def _config(name: str, train: Path, valid: Path) -> RunConfig:
-    config = preset(name)
-    data = replace(config.data, train=(str(train),), valid=(str(valid),), datasets=("etude",))
-    return replace(config, data=data)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One checkpoint to train and export."""
+
+    name: str
+    toml: str
+    shards: Mapping[str, Path]
+    folder: Path
+    corpus: str
+    """Fingerprint."""
+
+    @property
+    def exported(self) -> Path:
+        return self.folder / "models" / "etude" / self.name
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "work" / "trained" / self.name
+
+    def write_config(self) -> tuple[Path, dict[str, str]]:
+        """Write the training's config; return it, and what the checkpoint is made from."""
+        path = self.folder / "work" / f"{self.name}.toml"
+        # A TOML string is a JSON string.
+        data = {"train": [str(self.shards["train"])], "valid": [str(self.shards["val"])]}
+        lines = [f"{side} = {json.dumps(value)}" for side, value in data.items()]
+        content = [self.toml, "", "[data]", *lines, 'datasets = ["etude"]', ""]
+        path.write_text("\n".join(content), encoding="utf-8")
+        config = load_config(path)
+        return path, {
+            "config": fingerprint([repr(config).replace(str(self.folder), "")]),
+            "corpus": self.corpus,
+            "earmark": version("earmark"),
+        }
 
 
-def _train(
-    config: RunConfig, name: str, folder: Path, corpus: str, progress: Progress | None, tell: Tell
-) -> bool:
-    """Train and export one checkpoint; return whether there was anything to do."""
-    from earmark.models.training.trainer import train
+def _train_all(jobs: Sequence[_Job], workers: int, tell: Tell) -> list[Step]:
+    children: list[subprocess.Popen[str]] = []
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            return list(pool.map(lambda job: _train(job, children, tell), jobs))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                child.terminate()  # it saves; nothing happens to one that has ended
 
-    made_from = {
-        "config": fingerprint(
-            [repr(replace(config, data=replace(config.data, train=(), valid=())))]
-        ),
-        "corpus": corpus,
-        "earmark": version("earmark"),
-    }
-    exported, run = folder / "models" / "etude" / name, folder / "work" / "trained" / name
-    if _read(exported) == made_from:
-        return False
-    shutil.rmtree(exported, ignore_errors=True)
-    if _read(run) != made_from:
-        shutil.rmtree(run, ignore_errors=True)
-        run.mkdir(parents=True)
-        (run / _MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
-    train(
-        config,
-        run,
-        score=TextToAudio(),
-        resume=True,
-        progress=progress,
-        tell=tell,
+
+def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step:
+    """Train and export one checkpoint, unless it is there."""
+    started = time.perf_counter()
+    config, made_from = job.write_config()
+    if _read(job.exported) == made_from:
+        step = Step(f"train: {job.name}", False, time.perf_counter() - started)
+        tell(f"{step.name}: was there already")
+        return step
+    shutil.rmtree(job.exported, ignore_errors=True)
+    if _read(job.run) != made_from:
+        shutil.rmtree(job.run, ignore_errors=True)
+        job.run.mkdir(parents=True)
+        (job.run / _MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
+    child = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "earmark.bench.cli", "train", str(config)),
+            *("--out", str(job.run), "--resume"),
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    half = exported.with_name(f"{name}.half")
+    children.append(child)
+    last = ""
+    assert child.stdout is not None
+    for line in child.stdout:
+        last = line.strip() or last
+        tell(f"{job.name}: {line.rstrip()}")
+    if code := child.wait():
+        raise ModelError(f"training {job.name} ended with exit code {code}: {last}")
+    half = job.exported.with_name(f"{job.name}.half")
     shutil.rmtree(half, ignore_errors=True)
-    export(run, half, name=f"etude-{name}", licence="Apache-2.0")
+    export(job.run, half, name=f"etude-{job.name}", licence="Apache-2.0")
     (half / _MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
-    half.rename(exported)
-    return True
+    half.rename(job.exported)
+    step = Step(f"train: {job.name}", True, time.perf_counter() - started)
+    tell(f"{step.name}: {step.seconds:.0f} s")
+    return step
 
 
 def _read(folder: Path) -> dict[str, str] | None:

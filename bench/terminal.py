@@ -14,6 +14,10 @@ Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and of what."""
 
 
+def silent(done: int, total: int, name: str) -> None:
+    """Report nothing."""
+
+
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Draw one bar for each kind of work that is reported."""

@@ -48,6 +48,7 @@ from earmark.datasets.etude.manifest import (
 )
 from earmark.datasets.etude.score import check_track
 from earmark.datasets.etude.track_files import Made, make_track
+from earmark.datasets.processors import usable_cores
 
 MAX_TRACKS = 100_000
 
@@ -90,7 +91,7 @@ def build(
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
-            return _build(out, _claim(out, asked), workers or _cores(), progress)
+            return _build(out, _claim(out, asked), workers or usable_cores(), progress)
     except Timeout as error:
         raise DataError(f"another process is building in {out}: wait for it to end") from error
     except BrokenProcessPool as error:
@@ -195,10 +196,6 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check(asked: Corpus, workers: int | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from earmark.datasets.audio import AudioError, file_digest, load, map_ahead
 from earmark.datasets.base import Captioned, DataError, first_ten
+from earmark.datasets.processors import usable_cores
 from earmark.datasets.whole_files import TEMPORARY, open_whole, sync_folder, write_whole
 from earmark.models.training.shards import (
     INDEX,
@@ -120,7 +120,7 @@ def prepare(
             parts = _kept_parts(out, source)
             decoded = n_clips - sum(part.n_clips for part in parts)
             limit = max_refused_share * n_clips
-            _decode_rest(out, plan, source, parts, limit, workers or _cores(), progress)
+            _decode_rest(out, plan, source, parts, limit, workers or usable_cores(), progress)
             _finish(out, plan, parts)
         index = Index.read(out / INDEX)
         _check_unchanged(out, index, source)
@@ -133,10 +133,6 @@ def _as_source(source: Path | str | Captioned | Source) -> Source:
     if isinstance(source, Source):
         return source
     return captioned_source(source) if isinstance(source, Captioned) else open_source(source)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

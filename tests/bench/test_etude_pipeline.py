@@ -1,0 +1,83 @@
+"""What `earmark bench` makes is made once, again where something changed, and after a stop."""
+
+import pytest
+
+from earmark.bench import bench_command, etude_pipeline
+from earmark.bench.etude_pipeline import make
+from earmark.models.base import ModelError
+from earmark.models.registry import MODELS
+
+SIZES = {"n_tracks": 150, "seconds": 2.0, "layouts": ("captions",), "workers": 1}
+
+
+def config(preset, *, epochs=1, batch_size=40):
+    return (
+        f'preset = "{preset}"\n[training]\nepochs = {epochs}\nbatch_size = {batch_size}\n'
+        f'tensorboard = false\naccelerator = "cpu"'
+    )
+
+
+def trained_now(steps):
+    return [step.name for step in steps if step.done_now and step.name.startswith("train: ")]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder in which two checkpoints of one epoch were made."""
+    folder = tmp_path_factory.mktemp("made")
+    steps = make(folder, configs={"one": config("tiny"), "two": config("tiny-dcase")}, **SIZES)
+    assert trained_now(steps) == ["train: one", "train: two"]
+    return folder
+
+
+def test_checkpoints_open_by_the_adapters_and_say_what_they_were_trained_on(made):
+    exported = made / "models" / "etude"
+    muscall = MODELS.create("muscall", {"weights": str(exported / "one")})
+    assert muscall.card.training_datasets == ("etude",)
+    assert MODELS.create("dcase", {"weights": str(exported / "two")}).card.id != muscall.card.id
+
+
+def test_what_is_there_is_kept_and_what_changed_is_made_again(made):
+    weights = made / "models" / "etude" / "one" / "model.safetensors"
+    before = weights.read_bytes()
+    same = {"one": config("tiny"), "two": config("tiny-dcase")}
+    assert trained_now(make(made, configs=same, **SIZES)) == []
+    changed = same | {"two": config("tiny-dcase", batch_size=30)}
+    assert trained_now(make(made, configs=changed, **SIZES)) == ["train: two"]
+    assert weights.read_bytes() == before
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(made):
+    class StopError(Exception):
+        pass
+
+    def stop(line):
+        if "epoch 1/2" in line:
+            raise StopError
+
+    make(made, configs={"whole": config("tiny", epochs=2)}, **SIZES)
+    stopped = {"stopped": config("tiny", epochs=2)}
+    with pytest.raises(StopError):
+        make(made, configs=stopped, tell=stop, **SIZES)
+    models = made / "models" / "etude"
+    assert not (models / "stopped").exists()
+    assert trained_now(make(made, configs=stopped, **SIZES)) == ["train: stopped"]
+    weights = "model.safetensors"
+    assert (models / "stopped" / weights).read_bytes() == (models / "whole" / weights).read_bytes()
+
+
+def test_a_training_that_fails_is_named_with_its_last_words(made):
+    with pytest.raises(ModelError, match=r"training odd ended with exit code 3: .*batch"):
+        make(made, configs={"odd": config("tiny", batch_size=4000)}, **SIZES)
+    with pytest.raises(ModelError, match="Did you mean 'tiny'"):
+        make(made, configs={"odd": config("tini")}, **SIZES)
+
+
+def test_the_summary_says_what_was_made_and_that_it_is_synthetic():
+    steps = [
+        etude_pipeline.Step("etude: corpus", True, 5.0),
+        etude_pipeline.Step("train: tiny", False, 0.1),
+    ]
+    said = bench_command._sentence(steps, measuring=7.0, all_in_all=12.2)
+    assert said.startswith("made in 5 s, measured and reported in 7 s, 12 s in all; was there")
+    assert "train: tiny. Etude and the models trained on it are synthetic" in said
