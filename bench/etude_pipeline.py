@@ -23,9 +23,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from earmark.bench.terminal import Progress, silent
-from earmark.datasets.base import fingerprint
+from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.etude.building import build
 from earmark.datasets.etude.layouts import LAYOUTS
+from earmark.datasets.etude.manifest import read_corpus
 from earmark.datasets.processors import usable_cores
 from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
@@ -84,6 +85,7 @@ def make(
     steps: list[Step] = []
     with _alone(folder, tell):
         started = time.perf_counter()
+        before = _fingerprint(folder / "etude")
         corpus = build(
             folder / "etude",
             n_tracks=n_tracks,
@@ -93,7 +95,8 @@ def make(
             workers=workers,
             progress=progress,
         )
-        _note(steps, "etude: corpus", started, tell)
+        made_now = corpus.fingerprint != before
+        _note(steps, "etude: corpus", started, tell, done_now=made_now)
         shards = {}
         for split in ("train", "val"):
             started = time.perf_counter()
@@ -127,9 +130,14 @@ def _alone(folder: Path, tell: Tell) -> Iterator[None]:
         lock.release()
 
 
-def _note(
-    steps: list[Step], name: str, started: float, tell: Tell, *, done_now: bool = True
-) -> None:
+def _fingerprint(etude: Path) -> str | None:
+    try:
+        return read_corpus(etude).fingerprint
+    except DataError:
+        return None  # building says what is wrong with it, if anything is
+
+
+def _note(steps: list[Step], name: str, started: float, tell: Tell, *, done_now: bool) -> None:
     step = Step(name, done_now, time.perf_counter() - started)
     steps.append(step)
     tell(f"{name}: {step.seconds:.0f} s" + ("" if done_now else ", was there already"))
