@@ -274,7 +274,8 @@ def _parse(file: Path, text: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RecordError(f"{file} is not UTF-8 at byte {error.start} of {len(text)}") from error
     except json.JSONDecodeError as error:
-        cut = "; the file ends too early" if error.pos >= len(text.decode().rstrip()) else ""
+        ended = error.pos >= len(text.decode().rstrip()) or error.msg.startswith("Unterminated")
+        cut = "; the file ends too early" if ended else ""
         raise RecordError(
             f"{file} is not valid JSON at line {error.lineno}, column {error.colno}: "
             f"{error.msg}{cut}; restore it from a copy or run again"
