@@ -29,7 +29,17 @@ BASELINE_FILE: Final = "baseline.json"
 BASELINE_VERSION: Final = 1
 
 KEYS: Final = ("model", "item", "subset", "dimension")
-TRUTH: Final = ("unit", "label", "group", "rated", "truth", "triplet_type", "n_tags", "n_relevant")
+TRUTH: Final = (
+    "unit",
+    "label",
+    "group",
+    "rated",
+    "truth",
+    "triplet_type",
+    "n_tags",
+    "n_relevant",
+    "draws",
+)
 OUTCOMES: Final = (
     "rank",
     "top_item",

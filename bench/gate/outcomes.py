@@ -141,9 +141,15 @@ def measured(
     name = score.metric
     column = _MEANS.get(name, name)
     if column in rows.columns:
-        values = _finite(rows, column)
-        return Sums(np.stack([values, np.ones_like(values)], axis=1), ratio, is_mean=True)
+        # An item that several draws hold weighs as often, as it does in the score.
+        values, times = _finite(rows, column), _draws(rows)
+        return Sums(np.stack([times * values, times], axis=1), ratio, is_mean=True)
     if name == "median_rank" and "rank" in rows.columns:
+        if (_draws(rows) != 1).any():
+            raise NotGateableError(
+                "not gateable: the items hold each query's mean rank over the draws, and not the "
+                "ranks that the median is of; gate the mean rank"
+            )
         return Median(_finite(rows, "rank"))
     if name in _PAIRWISE and {"truth", "outcome"} <= set(rows.columns):
         columns = pairwise.credit(_pair_codes(rows), ties=_PAIRWISE[name])
@@ -170,6 +176,10 @@ def _finite(rows: pd.DataFrame, column: str) -> Floats:
             f"finite, first {rows['item'].iloc[first]!r} ({values[first]})"
         )
     return values
+
+
+def _draws(rows: pd.DataFrame) -> Floats:
+    return _finite(rows, "draws") if "draws" in rows.columns else np.ones(len(rows))
 
 
 def _pair_codes(rows: pd.DataFrame) -> NDArray[np.int8]:

@@ -240,16 +240,15 @@ def _legacy_table(
             continue
         legacy = regression.legacy_essentia(rated, table)
         for column, dimension in enumerate(DIMENSIONS):
-            rows.append(
-                [
-                    model,
-                    dimension,
-                    legacy.pearson_r[column],
-                    legacy.r2_about_grand_mean[column],
-                    legacy.ccc_of_pooled_covariance[column],
-                    legacy.mse_published_as_rmse[column],
-                ]
+            values_of = (
+                legacy.pearson_r[column],
+                legacy.r2_about_grand_mean[column],
+                legacy.ccc_of_pooled_covariance[column],
+                legacy.mse_published_as_rmse[column],
             )
+            # r of constant predictions is undefined.
+            cells = [float(value) if np.isfinite(value) else None for value in values_of]
+            rows.append([model, dimension, *cells])
     return Table(
         title="As the published figures of Essentia's models are defined (legacy)",
         columns=["model", "dimension", "r", "R2 (legacy)", "CCC (legacy)", "RMSE (legacy)"],

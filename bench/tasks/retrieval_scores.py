@@ -38,6 +38,10 @@ from earmark.reports.record import Comparison, Plain, Reference, Score, Table
 
 HEADLINE = "recall_at_10"
 HEADLINE_K = 10
+_OF_A_RANKING = {
+    "map_at_10": retrieval.average_precision_at_k,
+    "ndcg_at_10": retrieval.ndcg_at_k,
+}
 
 
 def unit_name(heard: HeardSet) -> str:
@@ -210,6 +214,11 @@ def item_rows(
         else [float("nan")] * len(names)
         for k in retrieval.KS
     }
+    ranked = {
+        name: _by_query(drawn, outcome(drawn.ranks, HEADLINE_K))
+        for name, outcome in _OF_A_RANKING.items()
+        if name in setting.metrics and HEADLINE_K in ks
+    }
     relevant = np.bincount(drawn.ranks.query, minlength=drawn.ranks.n_queries)
     items.add(
         model=[model] * len(names),
@@ -221,6 +230,8 @@ def item_rows(
         n_relevant=_by_query(drawn, relevant.astype(np.float64)),
         top_item=[items_ids[item] for item in hits.item],
         **recalls,
+        **ranked,
+        draws=np.unique(drawn.query, return_counts=True)[1].tolist(),
         reciprocal_rank=_by_query(drawn, retrieval.reciprocal_rank(drawn.ranks, rule=setting.rule)),
         caption_similarity=hits.similarity.tolist(),
     )

@@ -404,7 +404,9 @@ def test_a_worse_model_is_a_regression_and_a_slightly_worse_one_undecided(first,
     worse = recording(run="worse", weights="second", noise=1.8, seed=1)
     verdict = gated(worse, first, policy)
     assert (verdict.outcome, verdict.exit_code) == ("regression", 1)
-    assert {row.task for row in verdict.metrics if row.status == "fail"} == set(first.items)
+    # The 60 triplets of the pairs are too few to fail a metric among ten.
+    failed = {row.task for row in verdict.metrics if row.status == "fail"}
+    assert failed == set(first.items) - {"musav"}
     slightly = recording(run="slightly", weights="second", noise=1.05, seed=1)
     verdict = gated(slightly, first, policy)
     assert (verdict.outcome, verdict.exit_code) == ("inconclusive", 2)
@@ -461,7 +463,6 @@ def test_a_value_below_its_floor_is_a_regression_even_in_a_replay(first):
         (with_rules(unit="triplet"), "changed unit: the policy resamples 'triplet'"),
         (with_rules(min_items=1000), "n below the minimum"),
         (with_rules(margin=None), "the policy gives no margin"),
-        (with_rules(Rule(task="captions", metric="map_at_10")), "not gateable: no per-item"),
         (
             with_rules(Rule(task="genres", metric="macro_f1", subset="mean of prompts")),
             "not gateable",
@@ -484,6 +485,35 @@ def test_a_policy_that_leaves_nothing_to_gate_is_invalid(first, again):
     verdict = gated(again, first, everything)
     assert verdict.exit_code == 3
     assert "leaves nothing to gate" in causes(verdict)[0]
+
+
+def test_a_metric_without_outcomes_of_its_own_is_refused_and_never_compared_unpaired(first, again):
+    runs = [again.copy(), first.copy()]
+    for run in runs:
+        run.items["captions"] = run.items["captions"].drop(columns="map_at_10")
+    rule = Rule(task="captions", metric="map_at_10")
+    verdict = gated(*runs, with_rules(rule))
+    assert verdict.exit_code == 3
+    assert any("not gateable: no per-item outcomes of map_at_10" in c for c in causes(verdict))
+    assert gated(again, first, with_rules(rule)).exit_code == 0
+
+
+def test_two_hundred_other_seeds_never_fail_an_unchanged_model():
+    """The same outcomes from other weights, and those of a model as good as that."""
+    base, same, kin = (
+        recording(run=run, weights=run, seed=seed, tasks=("genres",)).evidence()
+        for run, seed in (("base", 0), ("same", 0), ("kin", 1))
+    )
+    for seed in range(200):
+        policy = Policy(
+            version=1,
+            defaults=Limits(margin=0.05),
+            metrics=[Rule(task="genres", metric="accuracy", model="one")],
+            statistics=Statistics(replicates=500, seed=seed),
+        )
+        assert judge(same, base, policy).outcome == "pass", seed
+        if seed % 10 == 0:
+            assert judge(kin, base, policy).outcome in ("pass", "inconclusive"), seed
 
 
 def test_the_bootstraps_seed_and_replicates_are_no_change_of_protocol(first, again, policy):
