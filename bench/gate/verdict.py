@@ -109,7 +109,7 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
         _run(baseline),
         _distinct(holes),
         gated,
-        [*_warnings(candidate, baseline), *_too_few(gated)],
+        [*_warnings(candidate, baseline), *_toothless(gated), *_too_few(gated)],
     )
 
 
@@ -231,6 +231,11 @@ def _meant(name: str, known: Iterable[str]) -> str:
     return f"{name!r}. {hint}"
 
 
+def _toothless(gated: list[Gated]) -> Iterator[str]:
+    if gated and all(row.tier == "advisory" for row in gated):
+        yield "every gated score is advisory: none of them can fail this run"
+
+
 def _too_few(gated: Iterable[Gated]) -> Iterator[str]:
     for row in gated:
         least = row.minimum_detectable_difference
@@ -251,8 +256,11 @@ def _warnings(candidate: Evidence, baseline: Evidence) -> Iterator[str]:
         yield f"the suite {new.suite.name} is not the file that the baseline was run with"
     if datetime.fromisoformat(new.created) < datetime.fromisoformat(old.created):
         yield f"the candidate was run before the baseline ({new.created}, {old.created})"
-    if new.environment.git_dirty:
-        yield "the candidate was run from a tree with uncommitted changes"
+    if new.id == old.id:
+        yield f"candidate and baseline are the same run, {new.id}: nothing new was measured"
+    for side, run in (("candidate", new), ("baseline", old)):
+        if run.environment.git_dirty:
+            yield f"the {side} was run from a tree with uncommitted changes"
     known = {task.id for task in old.tasks}
     if extra := [task.id for task in new.tasks if task.id not in known]:
         yield f"not gated, for the baseline has no such task: {', '.join(extra)}"

@@ -398,6 +398,7 @@ def test_an_exact_replay_passes_whatever_the_number_of_items(first, policy):
     verdict = gated(first, first, policy)
     assert verdict.exit_code == 0
     assert {row.method for row in verdict.metrics} == {"exact replay"}
+    assert any("are the same run" in warning for warning in verdict.warnings)
 
 
 def test_a_worse_model_is_a_regression_and_a_slightly_worse_one_undecided(first, policy):
@@ -434,6 +435,8 @@ def test_tiers_decide_what_counts(first):
         for tier in ("critical", "supporting", "advisory")
     }
     assert found == {"critical": "inconclusive", "supporting": "pass", "advisory": "pass"}
+    toothless = gated(slightly, only, with_rules(tier="advisory"))
+    assert any("none of them can fail" in warning for warning in toothless.warnings)
     broken = slightly.copy()
     broken.items["genres"]["accuracy"] = np.nan
     assert gated(broken, only, with_rules(tier="advisory")).exit_code == 3

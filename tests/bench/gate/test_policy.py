@@ -1,5 +1,7 @@
 """Reading a policy: what is refused, and with which words."""
 
+from pathlib import Path
+
 import pytest
 
 from earmark.bench.gate.policy import Limits, PolicyError, Rule, read_policy, settled
@@ -71,3 +73,14 @@ def test_a_policy_that_cannot_be_followed_is_refused_by_key(tmp_path, text, word
 def test_an_absent_policy_is_named(tmp_path):
     with pytest.raises(PolicyError, match=r"no policy at .*absent\.toml"):
         read_policy(tmp_path / "absent.toml")
+
+
+def test_the_example_in_the_documentation_can_be_read():
+    example = Path(__file__).parents[3] / "docs" / "gate.toml"
+    policy = read_policy(example)
+    assert policy.defaults.margin == 0.02
+    assert [rule.metric for rule in policy.metrics] == [
+        "recall_at_10",
+        "median_rank",
+        "pairwise_accuracy_half_credit",
+    ]
