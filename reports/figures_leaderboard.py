@@ -68,7 +68,8 @@ def leaderboard(
                 y = models.index(model[row])
                 _draw_row(axes, y, values[row], lows[row], highs[row], chances[row])
             if len(sides) > 1:
-                axes.set_title(formats.sentence(side))
+                # Room for the word above the line of chance.
+                axes.set_title(formats.sentence(side), pad=13 if side == sides[0] else 4)
             if stacked:
                 axes.tick_params(labelbottom=True)
             axes.set_xlabel(how.head)

@@ -85,14 +85,16 @@ def _scores(head: Head) -> list[Score]:
 
 
 def _order(heads: Sequence[Head]) -> list[str]:
-    """Return models by their mean place over the scores that they have, best first."""
+    """Return models by how many scores they have, then by their mean place there, best first."""
     places: dict[str, list[float]] = {}
     for head in heads:
         scores = _scores(head)
         for place, score in enumerate(scores):
             share = place / max(1, len(scores) - 1)
             places.setdefault(score.model, []).append(1.0 if score.value is None else share)
-    return sorted(places, key=lambda model: sum(places[model]) / len(places[model]))
+    return sorted(
+        places, key=lambda model: (-len(places[model]), sum(places[model]) / len(places[model]))
+    )
 
 
 def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: str) -> TableBlock:
@@ -117,7 +119,9 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
         if any(task.groups for task, *_ in heads)
         else "",
         f"†: {SEEN}." if seen_any else "",
-        "Order: the mean place over the columns; a click on a head sorts by it.",
+        "Order: models with more of the scores first, then by their mean place."
+        if len(heads) > 1
+        else "",
     ]
     chance: list[Cell] = []
     for head in heads:

@@ -95,7 +95,10 @@ function addFilter(table, number) {
   label.append("Rows with", unseen);
   said.setAttribute("role", "status");
   line.append(label, input, said);
-  table.closest(".scroll").before(line);
+  // Above a table that is longer than a screen, else below it, beside its files.
+  const scroll = table.closest(".scroll");
+  if (rows.length > 24) scroll.before(line);
+  else scroll.parentElement.querySelector(".take").before(line);
   let texts = null;
   input.addEventListener("input", () => {
     // Read once, at the first letter: ten thousand rows cost a moment then, and none before.

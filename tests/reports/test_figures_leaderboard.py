@@ -1,0 +1,58 @@
+"""The leaderboard's figure: every model's mark, chance, names that stay inside."""
+
+import math
+
+import pytest
+from figure_checks import WIDTHS, assert_inside, written
+
+from earmark.reports.figures import FigureError
+from earmark.reports.figures_leaderboard import leaderboard
+
+
+def columns(n=3, sides=("arousal", "valence")):
+    rows = [(f"model number {i} of a rather long name", side) for side in sides for i in range(n)]
+    values = [0.9 - 0.02 * i for i, _ in enumerate(rows)]
+    return {
+        "model": [model for model, _ in rows],
+        "dimension": [side for _, side in rows],
+        "value": values,
+        "low": [value - 0.05 for value in values],
+        "high": [value + 0.04 for value in values],
+        "chance": [0.5] * len(rows),
+        "metric": "pairwise_accuracy",
+    }
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("sides", [("all",), ("arousal", "valence")])
+def test_every_text_is_inside(width, n, sides):
+    figure = leaderboard(**columns(n, sides), width=width)
+    assert_inside(figure)
+
+
+def test_it_names_models_metric_sides_and_chance():
+    said = written(leaderboard(**columns(2)))
+    assert {"Arousal", "Valence", "Accuracy (%)", "chance"} <= set(said)
+    assert sum("model" in text for text in said) == 2
+
+
+def test_marks_stand_at_the_values_in_per_cent():
+    figure = leaderboard(**columns(2, ("all",)))
+    (axes,) = figure.axes
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_xydata()[0].tolist() for line in points] == [[90.0, 0], [88.0, 1]]
+    spans = [c.get_segments()[0][:, 0].tolist() for c in axes.collections]
+    assert spans[1] == pytest.approx([85.0, 94.0])
+
+
+def test_what_is_not_known_is_not_drawn_and_nothing_at_all_is_refused():
+    given = columns(2, ("all",))
+    some = given | {"value": [0.9, math.nan], "low": [math.nan] * 2, "chance": [math.nan] * 2}
+    (axes,) = leaderboard(**some).axes
+    assert len([line for line in axes.lines if line.get_marker() == "o"]) == 1
+    assert "chance" not in written(leaderboard(**some))
+    with pytest.raises(FigureError, match="no pairwise_accuracy to draw"):
+        leaderboard(**given | {"value": [math.nan] * 2})
+    with pytest.raises(FigureError, match="need one length"):
+        leaderboard(**given | {"low": [0.1]})
