@@ -30,6 +30,7 @@ from earmark.reports.scores import (
 NOUNS = {
     "musav": "pair",
     "av_regression": "clip",
+    "av_cross_dataset": "clip",
     "retrieval": "query",
     "zero_shot_classification": "clip",
     "zero_shot_tagging": "clip",

@@ -17,6 +17,7 @@ from earmark.reports import (
     figures,
     figures_predictions,
     formats,
+    plots_av_matrix,
     plots_retrieval,
     plots_zero_shot,
 )
@@ -52,6 +53,8 @@ def plots_of(
     """
     if task.kind == "musav":
         return [*_accuracies(task), *_agreement(task), *_calibration(task)]
+    if task.kind == "av_cross_dataset":
+        return list(plots_av_matrix.plots_of(task))
     if task.kind == "retrieval":
         return plots_retrieval.plots_of(task, items, arrays)
     if task.kind in {"zero_shot_classification", "zero_shot_tagging", "probe"}:

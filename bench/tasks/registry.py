@@ -8,6 +8,7 @@ from typing import Any
 
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.tasks import (
+    av_cross_dataset,
     av_regression,
     musav,
     probe,
@@ -136,6 +137,7 @@ AUDIO_TEXT: Mapping[str, ModuleType] = {
 """Tasks on vectors of clips and texts, which are held against the model ``random``."""
 
 TASKS: Mapping[str, Callable[..., Ran]] = {
+    "av_cross_dataset": av_cross_dataset.run,
     "av_regression": run_av_regression,
     "musav": run_musav,
     **{name: module.run for name, module in AUDIO_TEXT.items()},

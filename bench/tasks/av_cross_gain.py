@@ -1,0 +1,130 @@
+"""What level does to trained heads and AV models: the tested clips again, louder and softer.
+
+Predictions are those of the heads that were scored; only the audio differs. A gain is a factor on
+the samples in floating point, so that nothing is clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.bench.metrics import regression
+from earmark.bench.metrics.regression import PEARSON_R
+from earmark.bench.tasks.av_cross_vectors import Heard, hear
+from earmark.bench.tasks.av_cross_work import ByClip, Ensemble, Work, common
+from earmark.bench.tasks.av_regression import DIMENSIONS, on_scale
+from earmark.datasets.base import RatedClips
+from earmark.models.base import PatchHead
+from earmark.models.gain import with_gain
+from earmark.reports.record import Plain, Table
+
+TITLE = "Sensitivity to gain"
+
+
+def gain_table(work: Work, ensembles: Sequence[Ensemble], gains: Sequence[float]) -> Table:
+    """Return how predictions and r change with the gain, of every model and rated set."""
+    rows: list[list[Plain]] = []
+    for name, tested in work.tested.items():
+        if not isinstance(tested, RatedClips) or not any(clip.path for clip in tested.clips):
+            continue
+        for gain in sorted(gains):
+            changed = _gained(work, ensembles, name, tested, gain)
+            for model, values in changed.items():
+                rows += _rows(work, name, tested, model, values, gain)
+    return Table(
+        title=TITLE,
+        columns=[
+            "model", "tested on", "dimension", "gain (dB)", "change", "change per dB",
+            "per dB (deviations)", "r", "change of r", "low", "high", "p",
+        ],
+        rows=rows,
+        note="The same heads on the same clips, whose samples are multiplied by the gain in "
+        "floating point. Change: the mean of predictions with the gain less without it, in the "
+        "units of the ratings where the model has a scale, else in its own. Deviations: of the "
+        "model's predictions without gain. Change of r with its 95 % interval and a paired test, "
+        "not corrected.",
+    )  # fmt: skip
+
+
+def _gained(
+    work: Work, ensembles: Sequence[Ensemble], name: str, tested: RatedClips, gain: float
+) -> dict[str, ByClip]:
+    """Return what each model says of the clips with a gain."""
+    kept = work.context.embeddings
+    heard: dict[str, Heard] = {
+        embedder: hear(with_gain(model, gain), tested.clips, kept, stored=None)
+        for embedder, model in work.embedders.items()
+    }
+    found: dict[str, ByClip] = {}
+    for cell in work.cells:
+        if cell.test == name:
+            vectors = heard[cell.embedder].vectors
+            found[cell.model] = {
+                clip: _pair(head(vectors[clip][None])[0])
+                for clip, head in cell.head_of.items()
+                if clip in vectors
+            }
+    for rater in work.raters.values():
+        if rater.name not in work.values[name]:
+            continue
+        if rater.embedder is not None:
+            vectors = heard[rater.embedder].vectors
+            rows = rater.model.predict_av_from_vectors(np.stack(list(vectors.values())))
+            found[rater.name] = {c: _pair(r) for c, r in zip(vectors, rows, strict=True)}
+        elif isinstance(rater.model, PatchHead):
+            patches = kept.patches(with_gain(rater.model.embedder, gain), tested.clips)
+            found[rater.name] = {
+                clip: _pair(rater.model.predict_av_from_patches(rows))
+                for clip, rows in patches.items()
+            }
+        else:
+            said = kept.av(with_gain(rater.model, gain), tested.clips)
+            found[rater.name] = {c: _pair(r) for c, r in zip(said.ids, said.rows, strict=True)}
+    for one in ensembles:
+        if one.id in work.values[name] and all(model in found for model in one.models):
+            ids, values = common(found, one.models)
+            mean = work.moments[one.id, name].average(values)
+            found[one.id] = {clip: _pair(row) for clip, row in zip(ids, mean, strict=True)}
+    return found
+
+
+def _pair(row: NDArray[Any]) -> tuple[float, float]:
+    return float(row[0]), float(row[1])
+
+
+def _rows(
+    work: Work, name: str, tested: RatedClips, model: str, changed: ByClip, gain: float
+) -> Iterator[list[Plain]]:
+    before = work.values[name][model]
+    chosen = [i for i, c in enumerate(tested.clips) if c.id in before and c.id in changed]
+    clips = [tested.clips[i] for i in chosen]
+    scale = work.scale_of(model, name)
+    units = [clip.unit or clip.id for clip in clips]
+    for column, dimension in enumerate(DIMENSIONS):
+        rated = tested.ratings[chosen, column]
+        plain, louder = (
+            on_scale(np.array([values[c.id][column] for c in clips]), scale, tested.scale)
+            for values in (before, changed)
+        )
+        change, spread = float((louder - plain).mean()), float(plain.std())
+        row: list[Plain] = [model, name, dimension, float(gain), change, change / gain]
+        row.append(change / gain / spread if spread else None)
+        if not spread or not louder.std():
+            yield [*row, *[None] * 5]
+            continue
+        pair = [(v - v.mean()) / v.std() for v in (louder, plain)]
+        (found,) = regression.compare(
+            rated,
+            pair,
+            metric=PEARSON_R,
+            units=units,
+            replicates=work.context.replicates,
+            seed=work.context.seed,
+        )
+        r = regression.pearson_r(rated, louder)
+        low, high = found.interval.low, found.interval.high
+        yield [*row, r, found.difference, low, high, found.p_value]
