@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from earmark.bench.gate.evidence import KEYS, Evidence, is_truth
-from earmark.bench.gate.outcomes import DIRECTIONS, Measured, Rankings
+from earmark.bench.gate.outcomes import DIRECTIONS, Measured, Rankings, Sums
 from earmark.bench.gate.policy import Limits, Rule
 from earmark.bench.suite import SENTINEL
 from earmark.bench.tasks.base import item_digest
@@ -311,6 +310,29 @@ def check_coverage(score: Score, n_items: int, limits: Limits, drawn: bool) -> I
         )
 
 
+def check_scored(score: Score, one: Measured, side: str) -> Iterator[str]:
+    """Yield whether a score states another number of items than count in it."""
+    if isinstance(one, Sums) and score.value is not None:
+        found = int(np.count_nonzero(one.is_scored))
+        if found != score.n:
+            yield f"item sets differ in the {side}: the score states n = {score.n}, {found} count"
+
+
+def check_same_scored(
+    candidate: Measured, baseline: Measured, items: Sequence[str]
+) -> Iterator[str]:
+    """Yield whether the runs leave different items out, for ties or missing predictions."""
+    if not (isinstance(candidate, Sums) and isinstance(baseline, Sums)):
+        return
+    apart = np.flatnonzero(candidate.is_scored != baseline.is_scored)
+    if apart.size:
+        yield (
+            f"item sets differ: {apart.size} of {len(items)} items count in only one of the runs, "
+            f"for predicted ties are dropped and missing predictions left out: "
+            f"{first_ten([items[int(i)] for i in apart])}; gate a metric that gives ties half credit"
+        )
+
+
 def check_value(score: Score, one: Measured, side: str) -> Iterator[str]:
     """Yield whether a recorded score is not what its items give."""
     if score.value is None:
@@ -329,63 +351,3 @@ def check_value(score: Score, one: Measured, side: str) -> Iterator[str]:
             f"the score is not that of its items in the {side}: recorded {score.value:.10g}, the "
             f"items give {one.value:.10g}"
         )
-
-
-def check_constant(
-    rows: pd.DataFrame, arrays: Mapping[str, NDArray[Any]], model: str, side: str
-) -> Iterator[str]:
-    """Yield whether a model gives every item the same: a collapsed tower, a constant predictor."""
-    if len(rows) < 2:
-        return
-    own = f"scores.{model}"
-    cause = None
-    if own in arrays:
-        if not np.ptp(arrays[own], axis=0).any():
-            cause = "every item has the same scores"
-        elif arrays[own].shape[1] > 1 and not np.ptp(arrays[own], axis=1).any():
-            cause = "every tag has the same scores"
-    elif "rank" in rows.columns:
-        cause = _constant_ranking(rows)
-    elif "margin" in rows.columns:
-        # Several prompts averaged name no class.
-        guesses = set(rows["predicted"]) - {""} if "predicted" in rows.columns else set()
-        if not rows["margin"].to_numpy(np.float64).any():
-            cause = "every class has the same score, for every item"
-        elif len(guesses) == 1 and rows.get("label", rows["item"]).nunique() > 1:
-            cause = f"every item is predicted to be {next(iter(guesses))!r}"
-    elif "difference" in rows.columns:
-        if not rows["difference"].dropna().to_numpy(np.float64).any():
-            cause = "both items of every pair have the same value"
-    elif "predicted" in rows.columns and rows["predicted"].dtype.kind == "f":
-        spread = float(np.ptp(rows["predicted"].to_numpy(np.float64)))
-        cause = None if spread else "every item has the same prediction"
-    if cause:
-        yield f"constant scores in the {side}: {cause}"
-
-
-def _constant_ranking(rows: pd.DataFrame) -> str | None:
-    ranks = rows["rank"].to_numpy(np.float64)
-    if not np.ptp(ranks) and ranks[0] > 1:
-        return f"all {len(ranks)} queries have rank {ranks[0]:g}"
-    if "top_item" in rows.columns and rows["top_item"].nunique() == 1 and len(ranks) > 2:
-        return f"every query has the same top hit, {rows['top_item'].iloc[0]!r}"
-    return None
-
-
-def check_sentinel(
-    rows: pd.DataFrame, others: Mapping[str, pd.DataFrame], side: str
-) -> Iterator[str]:
-    """Yield whether a model has the very outcomes of one that knows nothing."""
-    columns = [
-        column
-        for column in rows.columns
-        if column not in KEYS and not is_truth(column) and rows[column].dtype.kind in "fiu"
-    ]
-    for name, other in others.items():
-        if not columns or len(other) != len(rows) or not set(columns) <= set(other.columns):
-            continue
-        same = np.array_equal(
-            rows[columns].to_numpy(np.float64), other[columns].to_numpy(np.float64), equal_nan=True
-        )
-        if same:
-            yield f"the {side} has exactly the outcomes of {name!r}, which knows nothing"

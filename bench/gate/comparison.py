@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from earmark.bench.gate import checks
+from earmark.bench.gate import checks, degenerate
 from earmark.bench.gate.checks import name_of, references, same_space
 from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
 from earmark.bench.gate.evidence import Evidence
-from earmark.bench.gate.outcomes import NotGateableError, Pair, Scales, measured
+from earmark.bench.gate.outcomes import NotGateableError, Pair, Scales, Sums, measured
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier
 from earmark.bench.metrics.base import Floats
 from earmark.reports.record import ModelEntry, Score, TaskResult
@@ -99,6 +99,7 @@ class Comparison:
         units = self.candidate.rows(self.task.id, ours)
         labels = units["unit" if "unit" in units.columns else "item"].to_numpy()
         pair = Pair(found["candidate"], found["baseline"], labels)
+        causes += checks.check_same_scored(pair.candidate, pair.baseline, units["item"].tolist())
         if pair.n_units < 2:
             causes.append(f"n below the minimum: {pair.n_units} unit to resample")
         if causes:
@@ -155,21 +156,23 @@ class Comparison:
     def _side_causes(self, side: str, run: Evidence, score: Score, one: Any) -> Iterator[str]:
         rows = run.rows(self.task.id, score)
         drawn = self.task.protocol.get("draws", "none") != "none"
+        n_scored = int(np.count_nonzero(one.is_scored)) if isinstance(one, Sums) else len(rows)
         yield from (
             f"{side}: {cause}"
             for cause in (
                 *checks.check_items(score, rows["item"], self.rule, self.limits),
-                *checks.check_coverage(score, len(rows), self.limits, drawn),
+                *checks.check_coverage(score, n_scored, self.limits, drawn),
             )
         )
+        yield from checks.check_scored(score, one, side)
         yield from checks.check_value(score, one, side)
         arrays = run.arrays[self.task.id]
-        yield from checks.check_constant(rows, arrays, score.model, side)
+        yield from degenerate.check_constant(rows, arrays, score.model, side)
         passive = {
             name: run.rows(self.task.id, score.model_copy(update={"model": name}))
             for name in references(self.task)
         }
-        yield from checks.check_sentinel(rows, passive, side)
+        yield from degenerate.check_sentinel(rows, passive, side)
 
     def _at_chance(self, pair: Pair, drawn: Floats, scores: dict[str, Score]) -> Iterator[str]:
         if not self.limits.must_beat_chance or self.score.chance is None:

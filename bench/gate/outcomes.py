@@ -72,6 +72,13 @@ class Sums:
     def value(self) -> float:
         return float(self.statistic(self.columns.sum(axis=0)))
 
+    @property
+    def is_scored(self) -> NDArray[np.bool_]:
+        """Which items count, ``(n_items,)``: of a ratio, those with a denominator."""
+        if self.statistic is ratio:
+            return np.asarray(self.columns[:, 1] > 0)
+        return np.ones(len(self.columns), dtype=bool)
+
 
 @dataclass(frozen=True, slots=True)
 class Median:

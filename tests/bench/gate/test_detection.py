@@ -490,6 +490,41 @@ def test_a_policy_that_leaves_nothing_to_gate_is_invalid(first, again):
     assert "leaves nothing to gate" in causes(verdict)[0]
 
 
+def with_wrong_pairs_tied(run):
+    """Predictions so coarse that what was wrong is a tie, which the official score drops."""
+    table = run.items["musav"]
+    rows = (table["model"] == "one") & (table["outcome"] == -1)
+    table.loc[rows, ["outcome", "difference"]] = 0
+    for score in run.scores("musav", model="one"):
+        if score["metric"] == "pairwise_accuracy":
+            score |= {"value": 1.0, "n": int(score["correct"]), "interval": None}
+        else:
+            ties = score["n"] - score["correct"]
+            score |= {"value": (score["correct"] + ties / 2) / score["n"], "interval": None}
+
+
+def test_ties_cannot_take_the_hard_pairs_out_of_the_score(first, again):
+    candidate = again.copy()
+    with_wrong_pairs_tied(candidate)
+    rules = [
+        Rule(task="musav", metric=name, model="one", min_coverage=0.0)
+        for name in ("pairwise_accuracy", "pairwise_accuracy_half_credit")
+    ]
+    verdict = gated(candidate, first, with_rules(rules[0]))
+    assert verdict.exit_code == 3
+    assert any("count in only one of the runs" in cause for cause in causes(verdict))
+    assert gated(candidate, first, with_rules(rules[1])).exit_code == 0
+
+
+def test_a_stated_number_of_items_that_do_not_count_is_noticed(first, again, policy):
+    candidate = again.copy()
+    for score in candidate.scores("genres", metric="accuracy", subset="ensemble"):
+        score["n"] -= 20
+    verdict = gated(candidate, first, policy)
+    assert verdict.exit_code == 3
+    assert any("states n = 100, 120 count" in cause for cause in causes(verdict))
+
+
 def test_a_metric_without_outcomes_of_its_own_is_refused_and_never_compared_unpaired(first, again):
     runs = [again.copy(), first.copy()]
     for run in runs:

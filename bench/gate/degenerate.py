@@ -1,0 +1,74 @@
+"""Models that give every item the same, or exactly what one gives that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.bench.gate.evidence import KEYS, is_truth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def check_constant(
+    rows: pd.DataFrame, arrays: Mapping[str, NDArray[Any]], model: str, side: str
+) -> Iterator[str]:
+    """Yield whether a model gives every item the same: a collapsed tower, a constant predictor."""
+    if len(rows) < 2:
+        return
+    own = f"scores.{model}"
+    cause = None
+    if own in arrays:
+        if not np.ptp(arrays[own], axis=0).any():
+            cause = "every item has the same scores"
+        elif arrays[own].shape[1] > 1 and not np.ptp(arrays[own], axis=1).any():
+            cause = "every tag has the same scores"
+    elif "rank" in rows.columns:
+        cause = _constant_ranking(rows)
+    elif "margin" in rows.columns:
+        # Several prompts averaged name no class.
+        guesses = set(rows["predicted"]) - {""} if "predicted" in rows.columns else set()
+        if not rows["margin"].to_numpy(np.float64).any():
+            cause = "every class has the same score, for every item"
+        elif len(guesses) == 1 and rows.get("label", rows["item"]).nunique() > 1:
+            cause = f"every item is predicted to be {next(iter(guesses))!r}"
+    elif "difference" in rows.columns:
+        if not rows["difference"].dropna().to_numpy(np.float64).any():
+            cause = "both items of every pair have the same value"
+    elif "predicted" in rows.columns and rows["predicted"].dtype.kind == "f":
+        spread = float(np.ptp(rows["predicted"].to_numpy(np.float64)))
+        cause = None if spread else "every item has the same prediction"
+    if cause:
+        yield f"constant scores in the {side}: {cause}"
+
+
+def _constant_ranking(rows: pd.DataFrame) -> str | None:
+    ranks = rows["rank"].to_numpy(np.float64)
+    if not np.ptp(ranks) and ranks[0] > 1:
+        return f"all {len(ranks)} queries have rank {ranks[0]:g}"
+    if "top_item" in rows.columns and rows["top_item"].nunique() == 1 and len(ranks) > 2:
+        return f"every query has the same top hit, {rows['top_item'].iloc[0]!r}"
+    return None
+
+
+def check_sentinel(
+    rows: pd.DataFrame, others: Mapping[str, pd.DataFrame], side: str
+) -> Iterator[str]:
+    """Yield whether a model has the very outcomes of one that knows nothing."""
+    columns = [
+        column
+        for column in rows.columns
+        if column not in KEYS and not is_truth(column) and rows[column].dtype.kind in "fiu"
+    ]
+    for name, other in others.items():
+        if not columns or len(other) != len(rows) or not set(columns) <= set(other.columns):
+            continue
+        same = np.array_equal(
+            rows[columns].to_numpy(np.float64), other[columns].to_numpy(np.float64), equal_nan=True
+        )
+        if same:
+            yield f"the {side} has exactly the outcomes of {name!r}, which knows nothing"
