@@ -326,10 +326,11 @@ def check_same_scored(
         return
     apart = np.flatnonzero(candidate.is_scored != baseline.is_scored)
     if apart.size:
+        names = first_ten([items[int(index)] for index in apart])
         yield (
             f"item sets differ: {apart.size} of {len(items)} items count in only one of the runs, "
             f"for predicted ties are dropped and missing predictions left out: "
-            f"{first_ten([items[int(i)] for i in apart])}; gate a metric that gives ties half credit"
+            f"{names}; gate a metric that gives ties half credit"
         )
 
 
