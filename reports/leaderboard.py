@@ -21,6 +21,7 @@ from earmark.reports.content import (
     text,
 )
 from earmark.reports.findings import has_seen, names_of
+from earmark.reports.layout import part_of
 from earmark.reports.record import ModelEntry, RunRecord, Score, TaskResult
 from earmark.reports.scores import (
     Dimension,
@@ -57,14 +58,11 @@ def leaderboard(record: RunRecord, origin: Mapping[str, Sequence[int]] | None = 
     ]
     order = _order(heads)
     n_tables = math.ceil(len(heads) / MOST_COLUMNS)
+    size = math.ceil(len(heads) / n_tables)
+    starts = range(0, len(heads), size)
     blocks = [
-        _table(
-            record,
-            heads[start : start + MOST_COLUMNS],
-            order,
-            f" ({start // MOST_COLUMNS + 1} of {n_tables})" if n_tables > 1 else "",
-        )
-        for start in range(0, len(heads), MOST_COLUMNS)
+        _table(record, heads[start : start + size], order, part_of(number, starts))
+        for number, start in enumerate(starts, start=1)
     ]
     plots = [
         plot

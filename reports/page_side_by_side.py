@@ -89,7 +89,7 @@ def _runs(side: SideBySide) -> TableBlock:
         caption="Runs",
         columns=[
             Column("Run", numeric=True),
-            Column("Record", code=True),
+            Column("Record"),
             Column("Suite"),
             Column("Made"),
             Column("Earmark"),
