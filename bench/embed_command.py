@@ -14,6 +14,7 @@ import typer
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.runner import Run, open_all, read_checked
 from earmark.bench.store import Store
+from earmark.bench.tasks.base import NotOpened
 from earmark.bench.tasks.registry import embed_for
 from earmark.bench.terminal import progress_bar
 
@@ -53,6 +54,12 @@ def _embed(path: Path, embeddings: Embeddings) -> int:
     open_all(run, strict=True)
     heard: set[str] = set()
     for task in suite.tasks:
+        dataset = run.datasets[task.dataset]
+        if isinstance(dataset, NotOpened):  # optional, and not at hand
+            continue
         models = {name: run.models[name] for name in suite.models_of(task)}
-        heard |= embed_for(task.task, run.datasets[task.dataset], models, embeddings, task.options)
+        models = {name: one for name, one in models.items() if not isinstance(one, NotOpened)}
+        heard |= embed_for(
+            task.task, dataset, models, embeddings, task.options, datasets=run.datasets
+        )
     return len(heard)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from earmark.bench.embeddings import Embeddings
 from earmark.bench.tasks import musav
 from earmark.bench.tasks.av_cross_cells import (
     PAIRWISE_HEADS,
@@ -28,7 +29,7 @@ from earmark.bench.tasks.av_cross_cells import (
     heads_for,
     make_cell,
 )
-from earmark.bench.tasks.av_cross_gain import gain_table
+from earmark.bench.tasks.av_cross_gain import gain_table, gained
 from earmark.bench.tasks.av_cross_results import results
 from earmark.bench.tasks.av_cross_vectors import (
     Recordings,
@@ -124,6 +125,36 @@ def run(
     further = [gain_table(work, wanted, gains)] if gains else []
     outputs = results(work, plan, further, baselines=baselines, allow_missing=allow_missing)
     return Ran(outputs[0], work.seconds, heard=list(work.embedders), further=outputs[1:])
+
+
+def embed(
+    dataset: RatedClips,
+    models: Mapping[str, Any],
+    embeddings: Embeddings,
+    *,
+    datasets: Mapping[str, Any],
+    train: Sequence[str],
+    test: Sequence[str] = (),
+    gains: Sequence[float] = (),
+    **_: Any,
+) -> set[str]:
+    """Embed all that :func:`run` listens to; return the ids of the clips that were heard."""
+    named = {name: datasets[name] for name in dict.fromkeys([*train, *test])}
+    tested = [dataset, *(named[name] for name in test)]
+    heard: set[str] = set()
+    for one in {id(each): each for each in [*tested, *named.values()]}.values():
+        clips = [] if isinstance(one, NotOpened) else [c for c in clips_of(one) if c.path]
+        if not clips:
+            continue
+        levels = gains if isinstance(one, RatedClips) and any(one is t for t in tested) else ()
+        for model in models.values():
+            for each in (model, *(gained(model, gain) for gain in levels)):
+                if _embeds(each):
+                    heard |= set(hear(each, clips, embeddings, stored=None).vectors)
+                else:
+                    found = predict_from_audio({"model": each}, clips, embeddings)
+                    heard |= set(found.values["model"])
+    return heard
 
 
 def _check_options(heads: Sequence[str], folds: int, runs: int, gains: Sequence[float]) -> None:
@@ -267,7 +298,10 @@ def _rate(
     elif own and any(clip.path for clip in clips):
         found = predict_from_audio(own, clips, work.context.embeddings)
     else:
-        work.not_run += [NotRun(what=f"{m} on {name}", reason="no clip has audio") for m in own]
+        # Where no embedder has the set either, that is said once for all.
+        if any((embedder, name) in work.heard for embedder in work.embedders):
+            reason = "no clip has audio here"
+            work.not_run += [NotRun(what=f"{model} on {name}", reason=reason) for model in own]
         return
     taken = found.values.keys() & values.keys()
     if taken:
@@ -300,6 +334,8 @@ def _join(work: Work, ensemble: Ensemble) -> None:
             f"{', '.join(work.tested)}"
         )
     for name in work.tested:
+        if not work.values[name]:
+            continue
         basis = on or name
         lacking = [
             f"{model} on {place}"

@@ -50,13 +50,18 @@ def gain_table(work: Work, ensembles: Sequence[Ensemble], gains: Sequence[float]
     )  # fmt: skip
 
 
+def gained(model: Any, gain: float) -> Any:
+    """Return what is listened with for a model with a gain: for a head its embedder."""
+    return with_gain(model.embedder if isinstance(model, PatchHead) else model, gain)
+
+
 def _gained(
     work: Work, ensembles: Sequence[Ensemble], name: str, tested: RatedClips, gain: float
 ) -> dict[str, ByClip]:
     """Return what each model says of the clips with a gain."""
     kept = work.context.embeddings
     heard: dict[str, Heard] = {
-        embedder: hear(with_gain(model, gain), tested.clips, kept, stored=None)
+        embedder: hear(gained(model, gain), tested.clips, kept, stored=None)
         for embedder, model in work.embedders.items()
     }
     found: dict[str, ByClip] = {}
@@ -76,13 +81,13 @@ def _gained(
             rows = rater.model.predict_av_from_vectors(np.stack(list(vectors.values())))
             found[rater.name] = {c: _pair(r) for c, r in zip(vectors, rows, strict=True)}
         elif isinstance(rater.model, PatchHead):
-            patches = kept.patches(with_gain(rater.model.embedder, gain), tested.clips)
+            patches = kept.patches(gained(rater.model, gain), tested.clips)
             found[rater.name] = {
                 clip: _pair(rater.model.predict_av_from_patches(rows))
                 for clip, rows in patches.items()
             }
         else:
-            said = kept.av(with_gain(rater.model, gain), tested.clips)
+            said = kept.av(gained(rater.model, gain), tested.clips)
             found[rater.name] = {c: _pair(r) for c, r in zip(said.ids, said.rows, strict=True)}
     for one in ensembles:
         if one.id in work.values[name] and all(model in found for model in one.models):

@@ -108,8 +108,12 @@ def embed_for(
     models: Mapping[str, Any],
     embeddings: Embeddings,
     options: Mapping[str, Any],
+    *,
+    datasets: Mapping[str, Any],
 ) -> set[str]:
     """Embed what a task needs and the store lacks; return the ids of the clips that were heard.
+
+    ``datasets`` are those of the suite, for tasks that name further ones.
 
     Raises
     ------
@@ -119,6 +123,8 @@ def embed_for(
     if task in AUDIO_TEXT:
         clips, texts = AUDIO_TEXT[task].wanted(dataset, **options)
         return {clip.id for clip in collect(models, clips, texts, embeddings).clips}
+    if task == "av_cross_dataset":
+        return av_cross_dataset.embed(dataset, models, embeddings, datasets=datasets, **options)
     if task == "musav":
         audio = options.get("audio")
         clips = dataset.clips(audio=None if audio is None else resolve(audio))

@@ -90,3 +90,24 @@ def test_another_model_of_the_name_random_is_refused(tmp_path):
     suite = read(tmp_path, text + '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n')
     with pytest.raises(SuiteError, match="give it another name"):
         suite.with_sentinel({"retrieval"})
+
+
+LEARNS = (
+    '\ntrain = ["songs"]\ntest = ["other"]\n[datasets.other]\nloader = "musav"\noptional = true\n'
+)
+
+
+def test_a_task_may_name_further_datasets_which_are_its_options(tmp_path):
+    suite = read(tmp_path, GOOD + LEARNS)
+    (task,) = suite.tasks
+    assert task.datasets == ["songs", "other"]
+    assert task.options == {"train": ["songs"], "test": ["other"]}
+    assert suite.datasets["other"].optional
+    assert suite.datasets["other"].options == {}
+    assert not suite.datasets["songs"].optional
+
+
+@pytest.mark.parametrize("change", [('["songs"]', '["song"]'), ('["other"]', '["song"]')])
+def test_further_datasets_that_are_not_listed_are_refused(tmp_path, change):
+    with pytest.raises(SuiteError, match=r"names the dataset 'song'.*Did you mean 'songs'"):
+        read(tmp_path, GOOD + LEARNS.replace(*change))

@@ -10,7 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from earmark.bench.embed_command import embed_suites
 from earmark.bench.embeddings import Embeddings
+from earmark.bench.runner import render_reports, run_suite
 from earmark.bench.store import Store
 from earmark.bench.tasks import av_cross_cells
 from earmark.bench.tasks.av_cross_dataset import run
@@ -23,6 +25,7 @@ from earmark.models.av_heads.ridge import ALPHAS, INNER_FOLDS, fit_ridge
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.random_model import RandomModel
 from earmark.models.signal_descriptors import SignalDescriptors
+from earmark.reports.record_io import read
 
 SEED = 3
 D = 4
@@ -403,3 +406,64 @@ def test_vectors_of_another_embedder_are_refused(world, tmp_path):
     np.savez(tmp_path / "x.npz", songids=names("a", 20), embeddings=np.ones((20, 7)))
     with pytest.raises(DataError, match=r"have 7 dimensions, stored gives 4"):
         world({"a": a}, "a", train=["a"], stored={"a": {"e": str(tmp_path / "x.npz")}})
+
+
+SUITE = """
+[suite]
+name = "cross"
+title = "Heads across two sets"
+replicates = 200
+[datasets.a]
+loader = "rated-folder"
+root = "{root}/a"
+scale = [0, 1]
+[datasets.b]
+loader = "rated-folder"
+root = "{root}/b"
+scale = [0, 1]
+[datasets.gone]
+loader = "rated-folder"
+root = "{root}/gone"
+optional = true
+[models.descriptors]
+loader = "signal-descriptors"
+[models.vggish]
+loader = "essentia-backbone"
+name = "{root}/vggish.pb"
+optional = true
+[[tasks]]
+task = "av_cross_dataset"
+dataset = "a"
+train = ["a", "b", "gone"]
+test = ["b", "gone"]
+heads = ["ridge"]
+folds = 3
+gains = [6]
+"""
+
+
+def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_report(tmp_path):
+    for number, folder in enumerate("ab"):
+        rng = np.random.default_rng(number)
+        (tmp_path / folder / "audio").mkdir(parents=True)
+        rows = ["track_id,arousal,valence"]
+        for clip in range(12):
+            level = rng.uniform(0.05, 0.4)
+            samples = level * rng.normal(size=11_025)
+            soundfile.write(tmp_path / folder / "audio" / f"{folder}{clip}.wav", samples, 22_050)
+            rows.append(f"{folder}{clip},{level:.3f},{rng.uniform():.3f}")
+        (tmp_path / folder / "ratings.csv").write_text("\n".join(rows) + "\n")
+    suite = tmp_path / "suite.toml"
+    suite.write_text(SUITE.replace("{root}", str(tmp_path)))
+    embed_suites([suite], store=tmp_path / "store")
+    folder, not_run = run_suite(suite, out=tmp_path / "runs", store=tmp_path / "store")
+    record = read(folder)
+    assert [one.what for one in not_run] == ["vggish"]
+    assert [(task.id, task.dataset) for task in record.tasks] == [
+        ("av_cross_dataset-a", "a"), ("av_cross_dataset-a-b", "b"),
+    ]  # fmt: skip
+    assert [one.what for one in record.tasks[0].not_run] == ["gone in av_cross_dataset-a"]
+    (card,) = record.models  # the embedder, heard for nothing since all was in the store
+    assert (card.id, card.seconds) == ("descriptors", None)
+    pages = render_reports(folder, tmp_path / "out")
+    assert "Trained on, tested on" in pages[0].read_text()
