@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from earmark.reports.merging import Compared, Run
 
-REPLICATES = 2000
+REPLICATES = 1000
 """Of comparisons between runs: exact tests need none, and a page is rendered while one waits."""
 FORMATS: Final = ("html", "pdf", "md")
 _COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
@@ -131,9 +131,11 @@ def load(run: Path | str) -> Run:
     record = record_io.read(run)
     return Run(
         record=record,
-        items={task.id: record_io.read_items(run, task.id) for task in record.tasks},
+        items={task.id: record_io.read_items(run, task.id, record=record) for task in record.tasks},
         arrays={
-            task.id: record_io.read_arrays(run, task.id) for task in record.tasks if task.arrays
+            task.id: record_io.read_arrays(run, task.id, record=record)
+            for task in record.tasks
+            if task.arrays
         },
     )
 
@@ -216,12 +218,10 @@ def _by_model(
         rows = rows[rows[score.subset].astype(bool)]
     if score.dimension is not None and "dimension" in rows:
         rows = rows[rows["dimension"] == score.dimension]
-    tables: dict[str, pd.DataFrame] = {}
-    for model in models:
-        own = rows[rows["model"] == model]
-        # An item may be asked several times (draws of captions): told apart by its place.
-        own = own.assign(_nth=own.groupby("item").cumcount()).sort_values(["item", "_nth"])
-        tables[model] = own
+    # An item may be asked several times (draws of captions): told apart by its place.
+    rows = rows.assign(_nth=rows.groupby(["model", "item"]).cumcount())
+    found = dict(iter(rows.sort_values(["item", "_nth"]).groupby("model", sort=False)))
+    tables = {model: found.get(model, rows.iloc[:0]) for model in models}
     first = next(iter(tables.values()))
     for model, own in tables.items():
         same = len(own) == len(first) and all(

@@ -117,8 +117,10 @@ def read(path: str | Path) -> RunRecord:
     return record
 
 
-def read_items(path: str | Path, task: str) -> pd.DataFrame:
+def read_items(path: str | Path, task: str, *, record: RunRecord | None = None) -> pd.DataFrame:
     """Return the per-item outcomes of a task, one row a model, item and dimension.
+
+    ``record`` is what :func:`read` returned, where the caller has it: a large one takes a while.
 
     Raises
     ------
@@ -128,14 +130,16 @@ def read_items(path: str | Path, task: str) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    file = _verified(path, items_file(task))
+    file = _verified(path, items_file(task), record)
     try:
         return pd.read_parquet(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RecordError(f"{file} is not a readable Parquet file: {error}") from error
 
 
-def read_arrays(path: str | Path, task: str) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: str | Path, task: str, *, record: RunRecord | None = None
+) -> dict[str, NDArray[Any]]:
     """Return the arrays of a task by name; empty where the task has none.
 
     Raises
@@ -145,10 +149,10 @@ def read_arrays(path: str | Path, task: str) -> dict[str, NDArray[Any]]:
     """
     import numpy as np
 
-    record = read(path)
+    record = record or read(path)
     if any(entry.id == task and not entry.arrays for entry in record.tasks):
         return {}
-    file = _verified(path, arrays_file(task))
+    file = _verified(path, arrays_file(task), record)
     with np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
@@ -313,9 +317,9 @@ def _check_named_files(folder: Path, record: RunRecord) -> None:
         )
 
 
-def _verified(path: str | Path, name: str) -> Path:
+def _verified(path: str | Path, name: str, record: RunRecord | None = None) -> Path:
     """Return the file of that name in the record, after comparing its sha256."""
-    record, folder = read(path), _folder(path)
+    record, folder = record or read(path), _folder(path)
     if name not in record.files:
         tasks = ", ".join(task.id for task in record.tasks) or "none"
         raise RecordError(f"record {folder} has no {name}; its tasks are {tasks}")

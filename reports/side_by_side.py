@@ -62,9 +62,13 @@ def side_by_side(runs: Sequence[Run], compare: Compare) -> SideBySide:
     names, notes = _names(runs)
     boards: dict[tuple[Any, ...], list[Part]] = {}
     for number, run in enumerate(runs, start=1):
+        met: list[tuple[Any, ...]] = []
         for task in run.record.tasks:
             part = renamed_part(number, run, task, names[number - 1])
-            boards.setdefault(_identity(task, run.record), []).append(part)
+            identity = _identity(task, run.record)
+            # A run that holds one task twice has a board for each.
+            boards.setdefault((*identity, met.count(identity)), []).append(part)
+            met.append(identity)
     merged = [merged_part(parts, compare) for parts in boards.values()]
     tasks: list[TaskResult] = []
     items: dict[str, Any] = {}
@@ -161,7 +165,7 @@ def _apart(identities: Sequence[tuple[Any, ...]], boards: Sequence[list[Part]]) 
     said = []
     for place, identity in enumerate(identities):
         for other in range(place):
-            if identities[other][0] != identity[0]:
+            if identities[other][0] != identity[0] or identities[other][:-1] == identity[:-1]:
                 continue
             here, there = _runs(boards[place]), _runs(boards[other])
             what = _differences(identities[other], identity)

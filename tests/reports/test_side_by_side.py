@@ -183,6 +183,21 @@ def test_arrays_of_models_are_joined_and_unlike_shared_ones_are_left_out_by_name
     ]
 
 
+def test_a_run_that_holds_one_task_twice_has_a_board_for_each(sample):
+    names = [model.id for model in sample.record.models]
+    one, other = run_of(sample, "one", names[:2]), run_of(sample, "two", names[2:])
+    task = one.record.tasks[1]
+    again = task.model_copy(update={"id": "again"})
+    record = one.record.model_copy(update={"tasks": [task, again]})
+    items = dict.fromkeys((task.id, "again"), one.items[task.id])
+    side = side_by_side([Run(record, items, {}), other], lambda *_: NOT_COMPARED)
+    assert [(t.id, t.models) for t in side.record.tasks] == [
+        ("gtzan-av", names),
+        ("again", names[:2]),
+        ("musav", names[2:]),
+    ]
+
+
 def test_one_record_or_the_same_twice_is_refused(halves):
     with pytest.raises(RecordError, match="at least two records, got 1"):
         side_by_side(halves[:1], lambda *_: NOT_COMPARED)
