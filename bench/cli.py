@@ -13,33 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-REGRESSION, INVALID, USAGE, INTERNAL = 1, 3, 64, 70
-TERMINATED = 143  # 128 + SIGTERM, as shells say it
-
-app = typer.Typer(
-    name="earmark",
-    help="Benchmark and evaluate models that listen to music.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-etude = typer.Typer(help="The built-in corpus of synthesised music.", no_args_is_help=True)
-app.add_typer(etude, name="etude")
-
-baseline = typer.Typer(help="What later runs are held against.", no_args_is_help=True)
-app.add_typer(baseline, name="baseline")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-class _ExitError(Exception):
-    """Ends the program with a code of our own; typer's own 2 means usage."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+from earmark.bench.cli_base import INTERNAL, INVALID, REGRESSION, USAGE, ExitError, Json, app, fail
 
 
 def _version(wanted: bool) -> None:
@@ -98,7 +72,7 @@ def run(
         json=json,
     )
     if not done:
-        raise _ExitError(INVALID)
+        raise ExitError(INVALID)
 
 
 @app.command("bench")
@@ -133,7 +107,7 @@ def bench_all(
         replicates=replicates,
     )
     if not done:
-        raise _ExitError(INVALID)
+        raise ExitError(INVALID)
 
 
 @app.command()
@@ -184,89 +158,6 @@ def musav(
 
 
 @app.command()
-def prepare(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MANIFEST",
-            help="dataset_<split>.json (MusCALL's), a CSV of captions, or a folder of audio.",
-        ),
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the corpus.")],
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="An option of the loader, e.g. split=train, audio=wav."
-        ),
-    ] = None,
-    sample_rate: Annotated[
-        int,
-        typer.Option(min=1, help="In Hz: 16000 for MusCALL, 44100 for DCASE's own front end."),
-    ] = 16_000,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode; one for each core.")
-    ] = None,
-    max_refused_share: Annotated[
-        float,
-        typer.Option("--max-refused", min=0, max=1, help="Share of clips that may be unusable."),
-    ] = 0.01,
-    json: Json = False,
-) -> None:
-    """Decode a corpus once for training; interrupted, the same command goes on."""
-    from earmark.bench.prepare_command import prepare_corpus
-
-    prepare_corpus(
-        source,
-        out,
-        options=option or (),
-        sample_rate=sample_rate,
-        workers=workers,
-        max_refused_share=max_refused_share,
-        json=json,
-    )
-
-
-@etude.command("build")
-def etude_build(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the corpus.")],
-    tracks: Annotated[int, typer.Option(metavar="N", help="How many, at least 30.")] = 1500,
-    seconds: Annotated[float, typer.Option(metavar="S", help="Length of each.")] = 10.0,
-    seed: Annotated[int, typer.Option(metavar="K", help="Another seed is another corpus.")] = 0,
-    layouts: Annotated[
-        str, typer.Option(help="Some of captions,gtzan,mtat,musav,emomusic, or all.")
-    ] = "all",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; one for each core by default.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Make the corpus of synthesised music; interrupted, the same command goes on."""
-    from earmark.bench.etude_command import build_corpus
-
-    build_corpus(
-        out,
-        tracks=tracks,
-        seconds=seconds,
-        seed=seed,
-        layouts=layouts,
-        workers=workers,
-        json=json,
-    )
-
-
-@etude.command("draw")
-def etude_draw(
-    picture: Annotated[Path, typer.Argument(help="Where to write it, e.g. etude.jpg.")],
-    seconds: Annotated[float, typer.Option(metavar="S", help="Length of each track.")] = 10.0,
-    seed: Annotated[int, typer.Option(metavar="K", help="Of the corpus.")] = 0,
-) -> None:
-    """Draw the spectrogram of one track of each genre."""
-    from earmark.bench.etude_command import draw_corpus
-
-    draw_corpus(picture, seconds=seconds, seed=seed)
-
-
-@app.command()
 def report(
     runs: Annotated[
         list[Path],
@@ -286,59 +177,6 @@ def report(
 
     for path in render(runs, out=out, formats=[formats], figures=figures):
         typer.echo(path)
-
-
-@app.command()
-def gate(
-    run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
-    against: Annotated[
-        Path,
-        typer.Option("--baseline", help="Another record, or bench/baselines/<suite>."),
-    ],
-    policy: Annotated[Path, typer.Option(help="What is gated, and by how much (TOML).")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for verdict.json, junit.xml, summary.md and comment.md."),
-    ] = None,
-    report: Annotated[
-        bool, typer.Option("--report", help="Render HTML and PDF with the verdict into OUT.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """May this run take its baseline's place? Exit 0 yes, 1 no, 2 undecided, 3 uncomparable."""
-    from earmark.bench.gate_command import gate_run
-
-    code = gate_run(run, baseline=against, policy=policy, out=out, report=report, json=json)
-    if code:
-        raise _ExitError(code)
-
-
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A run record, or a baseline.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
-    task: Annotated[str | None, typer.Option(help="This task alone.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Instead of each task's headline.")] = None,
-    json: Json = False,
-) -> None:
-    """Show which items flipped from A to B, with paired tests and effect sizes."""
-    from earmark.bench.compare_command import compare_records
-
-    if not compare_records(first, second, task=task, metric=metric, json=json):
-        raise _ExitError(INVALID)
-
-
-@baseline.command("update")
-def baseline_update(
-    run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
-    reason: Annotated[str, typer.Option(help="Why, for whoever finds the baseline changed.")],
-    out: Annotated[Path, typer.Option(help="Folder of the baselines.")] = Path("bench/baselines"),
-    json: Json = False,
-) -> None:
-    """Write a run to OUT/<suite>: scores and per-item outcomes, no texts, labels or ratings."""
-    from earmark.bench.baseline_command import update_baseline
-
-    update_baseline(run, reason=reason, out=out, json=json)
 
 
 @app.command()
@@ -380,7 +218,7 @@ def check_data(
     from earmark.bench.list_command import check_dataset
 
     if not check_dataset(name, root, json=json):
-        raise _ExitError(INVALID)
+        raise ExitError(INVALID)
 
 
 @app.command("check-model")
@@ -401,53 +239,11 @@ def check_model(
     from earmark.bench.check_command import check_model as run_checks
 
     if not run_checks(model, options=option or (), json=json):
-        raise _ExitError(REGRESSION)
+        raise ExitError(REGRESSION)
 
 
-@app.command()
-def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's TOML file.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of checkpoints and metrics; trained/<config>.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Train a model on a prepared corpus; SIGTERM saves and exits with 143."""
-    from earmark.bench.train_command import train_model
-    from earmark.models.training.termination import Stopped
-
-    try:
-        train_model(config, out=out, resume=resume, json=json)
-    except Stopped as stopped:
-        _fail(str(stopped), TERMINATED)
-
-
-@app.command()
-def export(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(metavar="CKPT", help="A checkpoint, or a run's folder: its best one."),
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
-    name: Annotated[str | None, typer.Option(help="Of the model; the folder's.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Of the weights, for the card.")] = None,
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID", help="It learned from, for the card; data.datasets."),
-    ] = None,
-) -> None:
-    """Write a checkpoint's weights and card for the adapters muscall and dcase."""
-    from earmark.bench.train_command import export_checkpoint
-
-    export_checkpoint(checkpoint, out, name=name, licence=licence, training_datasets=dataset)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"earmark: {message}", err=True)
-    sys.exit(code)
+# Their commands come last in the help.
+from earmark.bench import cli_gate, cli_making  # noqa: E402, F401
 
 
 def main() -> NoReturn:
@@ -457,10 +253,10 @@ def main() -> NoReturn:
         sys.exit(0)
     except SystemExit as done:
         sys.exit(USAGE if done.code == 2 else done.code)
-    except _ExitError as done:
+    except ExitError as done:
         sys.exit(done.code)
     except KeyboardInterrupt:
-        _fail("interrupted; what was stored is kept, the same command goes on from there", 130)
+        fail("interrupted; what was stored is kept, the same command goes on from there", 130)
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`): nobody is left to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -470,12 +266,12 @@ def main() -> NoReturn:
         if os.environ.get("EARMARK_DEBUG"):
             raise
         if type(error).__module__.startswith("earmark."):
-            _fail(str(error), INVALID)
-        _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+            fail(str(error), INVALID)
+        fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
     except Exception as error:
         if os.environ.get("EARMARK_DEBUG"):
             raise
-        _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+        fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
 
 
 if __name__ == "__main__":
