@@ -165,7 +165,8 @@ def matrix_table(work: Work, scores: Mapping[str, Sequence[Score]]) -> Table:
         rows=rows,
         note="In folds: trained and tested on one set, by nested cross-validation. Across: trained "
         "on all of a set but what is tested on. Pearson's r on rated sets, accuracy on the pairs "
-        "of gt on MusAV.",
+        "of gt on MusAV. A head that finds nothing to learn predicts the mean of its training "
+        "folds, which is low where the tested fold is high: its r in folds is below 0.",
     )  # fmt: skip
 
 
