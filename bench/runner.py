@@ -252,19 +252,18 @@ def render_reports(
     RecordError
         If there is no readable record.
     """
-    from earmark.reports.html import render_html
-    from earmark.reports.pdf import render_pdf
+    from earmark.bench.report_command import load
+    from earmark.reports.html import page_html
+    from earmark.reports.page import build
+    from earmark.reports.pdf import write_pdf
     from earmark.reports.verdicts import section
 
+    found = load(run)
     part = None if gate is None else section(gate)
-    record = record_io.read(run)
-    items = {task.id: record_io.read_items(run, task.id) for task in record.tasks}
-    arrays: Mapping[str, Any] = {
-        task.id: record_io.read_arrays(run, task.id) for task in record.tasks if task.arrays
-    }
+    page = build(found.record, found.items, found.arrays, gate=part)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     html, pdf = out / "report.html", out / "report.pdf"
-    html.write_text(render_html(record, items, arrays, gate=part), encoding="utf-8")
-    render_pdf(record, items, arrays, pdf, gate=part)
+    html.write_text(page_html(page), encoding="utf-8")
+    write_pdf(page, pdf)
     return [html, pdf]
