@@ -78,6 +78,6 @@ def test_the_summary_says_what_was_made_and_that_it_is_synthetic():
         etude_pipeline.Step("etude: corpus", True, 5.0),
         etude_pipeline.Step("train: tiny", False, 0.1),
     ]
-    said = bench_command._sentence(steps, measuring=7.0, all_in_all=12.2)
+    said = bench_command._sentence(steps, measuring=7.0, all_in_all=12.0)
     assert said.startswith("made in 5 s, measured and reported in 7 s, 12 s in all; was there")
     assert "train: tiny. Etude and the models trained on it are synthetic" in said
