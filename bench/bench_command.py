@@ -64,7 +64,7 @@ def _sentence(steps: Sequence[Step], *, measuring: float, all_in_all: float) -> 
     kept = [step.name for step in steps if not step.done_now]
     there = f"; was there already: {', '.join(kept)}" if kept else ""
     return (
-        f"made in {all_in_all - measuring:.0f} s, measured and reported in {measuring:.0f} s, {all_in_all:.0f} s in "
-        f"all{there}. Etude and the models trained on it are synthetic: their numbers say nothing "
-        f"of music that people made."
+        f"made in {all_in_all - measuring:.0f} s, measured and reported in {measuring:.0f} s, "
+        f"{all_in_all:.0f} s in all{there}. Etude and the models trained on it are synthetic: their "
+        f"numbers say nothing of music that people made."
     )
