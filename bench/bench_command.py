@@ -65,6 +65,6 @@ def _sentence(steps: Sequence[Step], *, measuring: float, all_in_all: float) -> 
     there = f"; was there already: {', '.join(kept)}" if kept else ""
     return (
         f"made in {all_in_all - measuring:.0f} s, measured and reported in {measuring:.0f} s, "
-        f"{all_in_all:.0f} s in all{there}. Etude and the models trained on it are synthetic: their "
-        f"numbers say nothing of music that people made."
+        f"{all_in_all:.0f} s in all{there}. Etude and the models trained on it are synthetic: "
+        f"their numbers say nothing of music that people made."
     )

@@ -144,7 +144,8 @@ def _dataset_title(record: RunRecord, task: TaskResult) -> str:
 
 
 def _synthetic(record: RunRecord) -> Text:
-    names = [dataset.title for dataset in record.datasets if dataset.synthetic]
+    titles = (dataset.title for dataset in record.datasets if dataset.synthetic)
+    names = list(dict.fromkeys(titles))
     if not names:
         return ()
     verb = "is" if len(names) == 1 else "are"
