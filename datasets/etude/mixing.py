@@ -92,9 +92,9 @@ def soft_clip(signal: Signal, *, knee: float, ceiling: float) -> Signal:
     size = np.abs(signal)
     excess = np.maximum(size - np.float32(knee), np.float32(0))
     room = np.float32(ceiling - knee)
-    size -= excess
-    size += room * excess / (excess + room)
-    return np.copysign(size, signal)
+    # Not less the excess: of a large sample, too few digits would be left.
+    bent = np.minimum(size, np.float32(knee)) + room * excess / (excess + room)
+    return np.copysign(np.minimum(bent, np.float32(ceiling)), signal)
 
 
 def overdrive(signal: Signal, *, gain: float, sample_rate: int) -> Signal:

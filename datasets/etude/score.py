@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 from earmark.datasets.base import DataError
 from earmark.datasets.gtzan import GENRES
 
-VERSION = "1"
+VERSION = "2"
 """Of composing and rendering: tracks of the same number, seed, length and version are the same."""
 
 Family = Literal["plucked", "bowed", "blown", "struck", "electric", "synth", "voice", "drums"]
