@@ -149,6 +149,30 @@ class Captioned:
         return np.array(pairs, np.int64).reshape(-1, 2)
 
 
+def card_of_folder(
+    root: Path | str,
+    *,
+    id: str | None,
+    title: str | None,
+    version: str | None,
+    licence: str,
+    citation: str,
+    source: str,
+    synthetic: bool,
+) -> DatasetCard:
+    """Return the card of somebody's own folder, which is called as the folder where not said."""
+    name = id or Path(root).resolve().name
+    return DatasetCard(
+        id=name,
+        title=title or name,
+        version=version or "not stated",
+        licence=licence,
+        citation=citation,
+        source=source,
+        synthetic=synthetic,
+    )
+
+
 def with_origin(card: DatasetCard, root: Path, *, of_original: Collection[str] = ()) -> DatasetCard:
     """Return the card of what really lies in a folder: that of a :data:`MARKER`, if it has one.
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
+from earmark.datasets.base import Captioned, DataError, Problem, card_of_folder
 from earmark.datasets.captions import (
     Missing,
     Row,
@@ -73,11 +73,11 @@ def load(
     """
     columns = _Columns(caption_column, path_column, id_column, split_column, unit_column)
     sheet = _read(Path(root), split, table, audio, columns)
-    name = id or Path(root).resolve().name
-    card = DatasetCard(
-        id=name,
-        title=title or name,
-        version=version or "not stated",
+    card = card_of_folder(
+        root,
+        id=id,
+        title=title,
+        version=version,
         licence=licence,
         citation=citation,
         source=source,

@@ -24,7 +24,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
+from earmark.datasets.base import Captioned, DataError, Problem, card_of_folder
 from earmark.datasets.captions import Missing, Row, Sheet, assemble, faults, inside
 
 
@@ -50,11 +50,11 @@ def load(
         If an option is unknown, there is no such split, or :func:`validate` finds a problem.
     """
     sheet = _read(Path(root), split, audio)
-    name = id or Path(root).resolve().name
-    card = DatasetCard(
-        id=name,
-        title=title or name,
-        version=version or "not stated",
+    card = card_of_folder(
+        root,
+        id=id,
+        title=title,
+        version=version,
         licence=licence,
         citation=citation,
         source=source,

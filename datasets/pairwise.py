@@ -40,6 +40,7 @@ from earmark.datasets.base import (
     DatasetCard,
     Floats,
     Problem,
+    card_of_folder,
     fingerprint,
     refuse,
     with_origin,
@@ -142,10 +143,11 @@ def load(
     paths = audio_paths(names, of=name, root=root, usual=("audio",), audio=audio)
     units = joined(said)
     clips = [Clip(each, paths.get(each), unit=units[each]) for each in sorted(names)]
-    card = DatasetCard(
-        id=name,
-        title=title or name,
-        version=version or "not stated",
+    card = card_of_folder(
+        root,
+        id=id,
+        title=title,
+        version=version,
         licence=licence,
         citation=citation,
         source=source,

@@ -38,6 +38,7 @@ from earmark.datasets.base import (
     DataError,
     DatasetCard,
     Problem,
+    card_of_folder,
     first_ten,
     refuse,
     with_origin,
@@ -96,11 +97,11 @@ def load(
     DataError
         If the tables are absent, :func:`validate` finds a problem, or no pair is left.
     """
-    name = id or Path(root).resolve().name
-    card = DatasetCard(
-        id=name,
-        title=title or name,
-        version=version or "not stated",
+    card = card_of_folder(
+        root,
+        id=id,
+        title=title,
+        version=version,
         licence=licence,
         citation=citation,
         source=source,
