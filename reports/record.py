@@ -215,6 +215,47 @@ class TaskResult(Part):
         return self
 
 
+class Cost(Part):
+    """What listening cost, as measured where the embeddings or predictions were made."""
+
+    clips: int = Field(gt=0)
+    """Clips that were timed."""
+    seconds: float = Field(gt=0)
+    """Wall time in the model for these clips, decoding not counted."""
+    device: str
+    """``cpu``, or the name of the GPU."""
+    dtype: str
+    """Of the computation, e.g. ``float32``."""
+    parameters: int | None = Field(None, ge=0)
+    """Trained numbers of the model; None where they cannot be counted."""
+    peak_memory_mib: float | None = Field(None, ge=0)
+    """Highest memory during these clips: the GPU's, or this process's on a CPU."""
+    measured: str | None = None
+    """When, in ISO 8601, where the embeddings came from the store; None: in this run."""
+
+    @property
+    def clips_per_second(self) -> float:
+        """Return the throughput."""
+        return self.clips / self.seconds
+
+
+class TrainingLog(Part):
+    """How a model was trained: one row a logged step, as ``earmark train`` wrote it."""
+
+    columns: list[str]
+    """``step`` first; then ``loss``, ``learning_rate``, ``temperature``, scores, ..."""
+    rows: list[list[float | None]]
+    note: str = ""
+
+    @whole(mode="after")
+    def _is_rectangular(self) -> Self:
+        if self.columns[:1] != ["step"]:
+            raise ValueError(f"a training log's first column is step, got {self.columns[:1]}")
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"each row of a training log has {len(self.columns)} values")
+        return self
+
+
 class ModelEntry(Part):
     """A model's card as it was at the run, and what it cost."""
 
@@ -231,6 +272,10 @@ class ModelEntry(Part):
     notes: list[str] = []
     seconds: float | None = None
     """Wall time spent in the model during this run; None where everything came from the store."""
+    cost: Cost | None = None
+    """None where nothing was timed, as for predictions that came in a file."""
+    training: TrainingLog | None = None
+    """None where the model brings no log of its training."""
 
 
 class DatasetEntry(Part):
