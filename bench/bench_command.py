@@ -8,8 +8,9 @@ from pathlib import Path
 
 import typer
 
-from earmark.bench.etude_pipeline import CONFIGS, Step, make
-from earmark.bench.run_command import run_suites
+from earmark.bench.etude_pipeline import CONFIGS, Step, further_of, make, make_further
+from earmark.bench.run_command import run_suites, shipped_suites
+from earmark.bench.suite import read_suite
 from earmark.bench.terminal import progress_bar
 from earmark.datasets.places import cache_folder
 
@@ -32,10 +33,11 @@ def bench_all(
     Raises
     ------
     DataError, ModelError, SuiteError, RecordError, Stopped
-        As :func:`~earmark.bench.etude_pipeline.make` and
+        As :func:`~earmark.bench.etude_pipeline.make`, :func:`~earmark.bench.suite.read_suite` and
         :func:`~earmark.bench.run_command.run_suites`.
     """
     started = time.perf_counter()
+    further = further_of(read_suite(path) for path in suites or shipped_suites())
     with progress_bar() as progress:
         steps = make(
             cache_folder(),
@@ -45,6 +47,7 @@ def bench_all(
             progress=progress,
             tell=typer.echo,
         )
+        steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
     measured = time.perf_counter()
     done = run_suites(
         suites,

@@ -1,4 +1,4 @@
-"""What the Etude suite needs: the corpus, prepared shards, and checkpoints trained on them.
+"""What Etude's suites need: corpora, prepared shards, and checkpoints trained on them.
 
 Everything lies in one folder and is made once: what is there already, made from the same config,
 corpus and version, is kept; what was cut off goes on where it stopped. Two at once take turns.
@@ -15,18 +15,20 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from earmark.bench.suite import Suite
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.etude.building import build
 from earmark.datasets.etude.layouts import LAYOUTS
-from earmark.datasets.etude.manifest import read_corpus
+from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.processors import usable_cores
 from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
@@ -41,6 +43,9 @@ CONFIGS: Mapping[str, str] = {
 """MusCALL, with self-supervision, with loss weighting; the DCASE baseline, with its two losses. The
 longest first, so that none is left to run alone."""
 N_TRACKS, SECONDS, SEED = 1500, 10.0, 0
+FURTHER: Mapping[str, int] = {"etude-1": 1, "etude-2": 2, "etude-3": 3}
+"""Small corpora with ratings, beside the large one, for suites across datasets; each its seed."""
+FURTHER_TRACKS, FURTHER_SECONDS, FURTHER_LAYOUTS = 240, 8.0, ("emomusic",)
 _MADE_FROM = "made_from.json"
 
 Tell = Callable[[str], None]
@@ -85,8 +90,7 @@ def make(
     steps: list[Step] = []
     with _alone(folder, tell):
         started = time.perf_counter()
-        before = _fingerprint(folder / "etude")
-        corpus = build(
+        corpus, made_now = _built(
             folder / "etude",
             n_tracks=n_tracks,
             seconds=seconds,
@@ -95,7 +99,6 @@ def make(
             workers=workers,
             progress=progress,
         )
-        made_now = corpus.fingerprint != before
         _note(steps, "etude: corpus", started, tell, done_now=made_now)
         shards = {}
         for split in ("train", "val"):
@@ -113,6 +116,61 @@ def make(
     return steps
 
 
+def further_of(suites: Iterable[Suite]) -> list[str]:
+    """Return the corpora of :data:`FURTHER` that the datasets of suites lie in."""
+    sources = [source for suite in suites for source in suite.datasets.values()]
+    values = [str(value) for source in sources for value in source.options.values()]
+    places = {value.split("/")[1] for value in values if value.startswith("{data}/")}
+    return [name for name in FURTHER if name in places]
+
+
+def make_further(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    n_tracks: int = FURTHER_TRACKS,
+    seconds: float = FURTHER_SECONDS,
+    workers: int | None = None,
+    progress: Progress = silent,
+    tell: Tell = lambda line: None,
+) -> list[Step]:
+    """Build corpora of :data:`FURTHER` in folders of their names within ``folder``.
+
+    Raises
+    ------
+    DataError
+        As building does.
+    """
+    if not names:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    steps: list[Step] = []
+    with _alone(folder, tell):
+        for name in names:
+            started = time.perf_counter()
+            _, made_now = _built(
+                folder / name,
+                n_tracks=n_tracks,
+                seconds=seconds,
+                seed=FURTHER[name],
+                layouts=FURTHER_LAYOUTS,
+                workers=workers,
+                progress=progress,
+            )
+            _note(steps, f"{name}: corpus", started, tell, done_now=made_now)
+    return steps
+
+
+def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
+    """Build a corpus; return it, and whether there was anything to do."""
+    try:
+        before = read_corpus(place).fingerprint
+    except DataError:
+        before = None  # building says what is wrong with it, if anything is
+    corpus = build(place, **options)
+    return corpus, corpus.fingerprint != before
+
+
 @contextmanager
 def _alone(folder: Path, tell: Tell) -> Iterator[None]:
     """Wait until no other process makes the same folder."""
@@ -128,13 +186,6 @@ def _alone(folder: Path, tell: Tell) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _fingerprint(etude: Path) -> str | None:
-    try:
-        return read_corpus(etude).fingerprint
-    except DataError:
-        return None  # building says what is wrong with it, if anything is
 
 
 def _note(steps: list[Step], name: str, started: float, tell: Tell, *, done_now: bool) -> None:

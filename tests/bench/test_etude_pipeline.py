@@ -3,7 +3,10 @@
 import pytest
 
 from earmark.bench import bench_command, etude_pipeline
-from earmark.bench.etude_pipeline import make
+from earmark.bench.etude_pipeline import further_of, make, make_further
+from earmark.bench.run_command import shipped_suites
+from earmark.bench.suite import read_suite
+from earmark.datasets.av_ratings import load_rated_folder
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 
@@ -71,6 +74,31 @@ def test_a_training_that_fails_is_named_with_its_last_words(made):
         make(made, configs={"odd": config("tiny", batch_size=4000)}, **SIZES)
     with pytest.raises(ModelError, match="Did you mean 'tiny'"):
         make(made, configs={"odd": config("tini")}, **SIZES)
+
+
+def test_suites_say_which_further_corpora_they_need():
+    by_name = {path.stem: read_suite(path) for path in shipped_suites()}
+    assert further_of(by_name.values()) == ["etude-1", "etude-2", "etude-3"]
+    assert further_of([by_name["etude"], by_name["av_real"]]) == []
+    assert further_of([by_name["av_cross_etude"]]) == ["etude-1", "etude-2", "etude-3"]
+
+
+def test_further_corpora_are_made_once_and_differ_in_their_songs(tmp_path):
+    said = []
+    sizes = {"n_tracks": 30, "seconds": 2.0, "workers": 1, "tell": said.append}
+    assert make_further(tmp_path, [], **sizes) == []
+    (first,) = make_further(tmp_path, ["etude-2"], **sizes)
+    assert (first.name, first.done_now) == ("etude-2: corpus", True)
+    both = make_further(tmp_path, ["etude-1", "etude-2"], **sizes)
+    assert [(step.name, step.done_now) for step in both] == [
+        ("etude-1: corpus", True), ("etude-2: corpus", False),
+    ]  # fmt: skip
+    assert said[-1].endswith("was there already")
+    one, two = (
+        load_rated_folder(root=str(tmp_path / n / "emomusic")) for n in ("etude-1", "etude-2")
+    )
+    assert len(one.clips) == len(two.clips) == 30
+    assert (one.ratings != two.ratings).any()
 
 
 def test_the_summary_says_what_was_made_and_that_it_is_synthetic():
