@@ -8,8 +8,7 @@ from pathlib import Path
 
 import typer
 
-from earmark.bench.run_command import shipped_suites
-from earmark.bench.suite import read_suite
+from earmark.bench.suite import read_suite, shipped_suites
 from earmark.datasets.base import DataError, Problem
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json as json_module
-from importlib.resources import files
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from earmark.bench.fetch_command import is_at_hand
 from earmark.bench.runner import render_reports, run_suite
-from earmark.bench.suite import read_suite
+from earmark.bench.suite import read_suite, shipped_suites
 from earmark.bench.terminal import new_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.fetch import fetch as download
@@ -21,6 +21,8 @@ from earmark.reports.record_io import read
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+Gate = Callable[[str, Path | None], Mapping[str, Any] | None]
 
 
 def run_suites(
@@ -32,8 +34,12 @@ def run_suites(
     fetch: bool,
     replicates: int | None,
     json: bool,
-) -> bool:
-    """Run suites (all that come with Earmark where none is given); return whether any task ran.
+    gate: Gate | None = None,
+) -> list[Path]:
+    """Run suites (all that come with Earmark where none is given); return their records' folders.
+
+    ``gate`` gets a suite's name and its record's folder (None where nothing could run), and returns
+    a verdict for the reports, if there is one.
 
     Raises
     ------
@@ -43,11 +49,12 @@ def run_suites(
     from rich.console import Console
 
     console = Console(stderr=json, highlight=False)
-    printed = []
+    printed, records = [], []
     for path in paths or shipped_suites():
         if fetch:
             _fetch_for(path, console)
-        console.print(f"\n[bold]{read_suite(path).suite.title}[/bold]  [dim]{path.name}[/dim]")
+        head = read_suite(path).suite
+        console.print(f"\n[bold]{head.title}[/bold]  [dim]{path.name}[/dim]")
         with progress_bar() as progress:
             folder, not_run = run_suite(
                 path,
@@ -57,11 +64,13 @@ def run_suites(
                 replicates=replicates,
                 progress=progress,
             )
-        reports = [] if folder is None else render_reports(folder, folder)
+        verdict = None if gate is None else gate(head.name, folder)
+        reports = [] if folder is None else render_reports(folder, folder, gate=verdict)
         _print_not_run(console, not_run)
         if folder is None:
             console.print("nothing could run", style="bold red")
         else:
+            records.append(folder)
             _print_record(console, read(folder))
             for place in (folder / "run.json", *reports):
                 console.print(str(place), markup=False, soft_wrap=True)
@@ -75,13 +84,7 @@ def run_suites(
         )
     if json:
         typer.echo(json_module.dumps(printed, indent=2))
-    return any(one["record"] for one in printed)
-
-
-def shipped_suites() -> list[Path]:
-    """Return the suites that come with Earmark, by name."""
-    folder = files("earmark.bench.suites")
-    return sorted(Path(str(one)) for one in folder.iterdir() if one.name.endswith(".toml"))
+    return records
 
 
 def _fetch_for(path: Path, console: Console) -> None:

@@ -35,6 +35,7 @@ import difflib
 import hashlib
 import tomllib
 from collections.abc import Set
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,12 @@ def read_suite(path: Path | str) -> Suite:
         raise SuiteError(f"suite {path}: {_first_errors(error)}") from error
     _check_references(suite, path)
     return suite
+
+
+def shipped_suites() -> list[Path]:
+    """Return the suites that come with Earmark, by name."""
+    folder = files("earmark.bench.suites")
+    return sorted(Path(str(one)) for one in folder.iterdir() if one.name.endswith(".toml"))
 
 
 def _first_errors(error: ValidationError) -> str:
