@@ -191,7 +191,11 @@ def contaminated(record: RunRecord) -> list[Text]:
         dataset = dataset_of(record, task)
         names = [task.dataset] if dataset is None else names_of(dataset)
         seen = [
-            model for model in task.models if model in models and has_seen(models[model], *names)
+            model
+            for model in task.models
+            if model in models
+            and model not in task.out_of_fold
+            and has_seen(models[model], *names)
         ]
         if seen:
             found.append(

@@ -161,7 +161,9 @@ def _cell(cell: Cell, letter: str, *, seen: bool) -> Cell:
 def _has_seen(record: RunRecord, task: TaskResult, model: ModelEntry | None) -> bool:
     dataset = dataset_of(record, task)
     names = [task.dataset] if dataset is None else names_of(dataset)
-    return model is not None and has_seen(model, *names)
+    if model is None or model.id in task.out_of_fold:
+        return False
+    return has_seen(model, *names)
 
 
 def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | None:

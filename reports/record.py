@@ -174,6 +174,9 @@ class TaskResult(Part):
     title: str
     protocol: dict[str, Plain]
     models: list[str]
+    out_of_fold: list[str] = []
+    """Those of which each prediction of a clip is by a fit without it, though they learned from
+    the dataset: to say that they were trained on it would mislead."""
     headline_subset: str | None = None
     """The set that verdicts are drawn on; None: the subset of the first score."""
     headline_metric: str | None = None
@@ -195,6 +198,7 @@ class TaskResult(Part):
         named = {score.model for score in self.scores}
         named |= {model for pair in self.comparisons for model in (pair.model, pair.other)}
         named |= {model for group in self.groups for model in group.models}
+        named |= set(self.out_of_fold)
         if stray := sorted(named - known):
             raise ValueError(
                 f"task {self.id} has results of {', '.join(stray)}, "
@@ -245,6 +249,10 @@ class TrainingLog(Part):
     columns: list[str]
     """``step`` first; then ``loss``, ``learning_rate``, ``temperature``, scores, ..."""
     rows: list[list[float | None]]
+    best_by: str | None = None
+    """The column by which the best step was chosen; the lowest is the best of a loss."""
+    exported_step: int | None = None
+    """The step whose weights were listened with."""
     note: str = ""
 
     @whole(mode="after")

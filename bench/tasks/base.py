@@ -14,6 +14,7 @@ from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.comparisons import PairedComparison, indistinguishable_groups
 from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.base import fingerprint
+from earmark.models.base import ModelCard
 from earmark.reports.record import Comparison, Group, Interval, Score, TaskResult
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Ran:
     seconds: Mapping[str, float]
     heard: Sequence[str] = ()
     """Models that the task listened with and that have no score of their own: embedders."""
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
+    """Of scored models that the suite does not list, such as heads that the task trained."""
     further: Sequence[TaskOutput] = ()
     """Parts of the task that are results of their own, on the datasets that they name."""
 
