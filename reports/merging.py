@@ -71,6 +71,7 @@ def renamed_part(number: int, run: Run, task: TaskResult, names: Mapping[str, st
     changed = task.model_copy(
         update={
             "models": [names[model] for model in task.models],
+            "out_of_fold": [names[model] for model in task.out_of_fold],
             "protocol": protocol,
             "scores": [renamed(score, "model") for score in task.scores],
             "comparisons": [renamed(pair, "model", "other") for pair in task.comparisons],
@@ -141,6 +142,7 @@ def merged_part(parts: Sequence[Part], compare: Compare) -> Part:
     task = first.task.model_copy(
         update={
             "models": models,
+            "out_of_fold": _once([m for part in parts for m in part.task.out_of_fold]),
             "protocol": _union([part.task.protocol for part in parts]),
             "scores": scores,
             "references": _once([r for part in parts for r in part.task.references]),
