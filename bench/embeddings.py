@@ -13,14 +13,17 @@ Conventions
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from earmark.bench.listening_cost import Clock, Meter, kept, supersedes, through_patches
 from earmark.bench.model_outputs import Floats, Item, Output, Progress, Refusal
 from earmark.bench.store import DType, Kind, Store, audio_key, space_of, text_key
 from earmark.datasets.audio import AudioError, Waveform, decode_ahead, file_digest
@@ -33,7 +36,7 @@ from earmark.models.base import (
     PatchHead,
     TextEmbedder,
 )
-from earmark.reports.record import ItemProblem
+from earmark.reports.record import Cost, ItemProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Embeddings:
     share
         Rank and number of the processes that share the work. Each embeds its own items and
         returns no others; when all are done, one with ``(0, 1)`` finds everything in the store.
+    clock
+        Gives seconds, for what listening costs.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Embeddings:
         workers: int = 4,
         dtype: DType = "float32",
         share: tuple[int, int] = (0, 1),
+        clock: Clock = time.perf_counter,
     ) -> None:
         rank, size = share
         if not 0 <= rank < size:
@@ -122,6 +128,9 @@ class Embeddings:
         self._workers = workers
         self._dtype: DType = dtype
         self._share = share
+        self._clock = clock
+        self._meters: dict[str, Meter] = {}
+        """By the identity of the space."""
 
     def audio_vectors(
         self, embedder: AudioEmbedder, clips: Sequence[Clip], *, batch_size: int = 8
@@ -165,6 +174,7 @@ class Embeddings:
             embed=embedder.embed_text,
             names={key: repr(text[:60]) for key, text in by_key.items()},
             progress=self._progress,
+            clock=self._clock,
         )
         return _embedded(output, keys, None)
 
@@ -196,10 +206,11 @@ class Embeddings:
             for key in wanted:
                 yield key, refused[first[key]] if first[key] in refused else found[first[key]]
 
+        card = self._card_on_patches(head)
         output: Output[Floats] = Output(
             card=head.card,
             kind="av",
-            space=self.store.space(self._card_on_patches(head), kind="av", dtype=self._dtype),
+            space=self.store.space(card, kind="av", dtype=self._dtype),
             dtype=self._dtype,
             dimension=2,
             batch_size=1,
@@ -207,6 +218,8 @@ class Embeddings:
             embed=lambda batch: [head.predict_av_from_patches(patches) for patches in batch],
             names=files.names(),
             progress=self._progress,
+            meter=self._meter(head, card, "av"),
+            clock=self._clock,
         )
         embedded = _embedded(output, files.keys, files)
         heard = [patches.seconds for patches in listened if patches.seconds is not None]
@@ -251,6 +264,34 @@ class Embeddings:
         output.fill(list(dict.fromkeys(key for _, key in files.keys)))
         keys = {name: key for name, key in files.keys if key not in output.refused}
         return Patches(output, keys, files.problems(output.refused))
+
+    def cost(self, model: Any) -> Cost | None:
+        """Return what listening with a model costs; None where nobody has measured it.
+
+        Measured in this run, or else by whoever filled the store: then ``measured`` says when. A
+        head on patches is given with the network that makes them. Where a model has several kinds
+        of output, the one that was measured on most clips counts.
+        """
+        if isinstance(model, PatchHead):
+            head = self._cost(self._card_on_patches(model), "av")
+            heard = self._cost(model.embedder.card, "patches")
+            return through_patches(head, heard) if head and heard else None
+        kinds: tuple[Kind, ...] = ("audio_vectors", "patches", "av")
+        found = [cost for kind in kinds if (cost := self._cost(model.card, kind)) is not None]
+        return max(found, key=lambda cost: cost.clips, default=None)
+
+    def _cost(self, card: ModelCard, kind: Kind) -> Cost | None:
+        space = space_of(card, kind=kind, dtype=self._dtype)
+        meter = self._meters.get(space)
+        new = None if meter is None else meter.cost()
+        old = kept(self.store.folder(space))
+        return new if new is not None and supersedes(new, old) else old
+
+    def _meter(self, model: Any, card: ModelCard, kind: Kind) -> Meter:
+        space = space_of(card, kind=kind, dtype=self._dtype)
+        if space not in self._meters:
+            self._meters[space] = Meter(model, clock=self._clock)
+        return self._meters[space]
 
     def _is_mine(self, key: str) -> bool:
         rank, size = self._share
@@ -305,6 +346,8 @@ class Embeddings:
             embed=embed,
             names=files.names(),
             progress=self._progress,
+            meter=self._meter(model, model.card, kind),
+            clock=self._clock,
         )
 
 

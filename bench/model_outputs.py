@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.bench.listening_cost import Clock, Meter
 from earmark.bench.store import DType, Kind, Space, StoreError
 from earmark.datasets.audio import AudioError
 from earmark.datasets.base import first_ten
@@ -51,6 +52,9 @@ class Output(Generic[Item]):
     refused: dict[str, str] = field(default_factory=dict)
     """Why the item of a key could not be had."""
     seconds: float | None = None
+    meter: Meter | None = None
+    """Of a model that listens: what its clips cost."""
+    clock: Clock = time.perf_counter
 
     def fill(self, keys: Sequence[str]) -> None:
         """Embed what the store lacks, and keep it."""
@@ -60,7 +64,8 @@ class Output(Generic[Item]):
         if not missing:
             return
         batch: dict[str, Item] = {}
-        with self.space, closing(self.load(missing)) as loaded:
+        metered = self.meter.listening(self.space) if self.meter else nullcontext()
+        with self.space, metered, closing(self.load(missing)) as loaded:
             for key, item in loaded:
                 if isinstance(item, AudioError | Refusal):
                     self.refused[key] = str(item)
@@ -120,9 +125,9 @@ class Output(Generic[Item]):
 
     def _ask(self, batch: Mapping[str, Item]) -> list[Floats]:
         """Ask the model, and say in its errors what it was asked."""
-        started = time.perf_counter()
+        started = self.clock()
         try:
-            return list(self.embed(list(batch.values())))
+            rows = list(self.embed(list(batch.values())))
         except Exception as error:
             where = f"{self.card.id}: {self.kind} of {self._called(batch)}"
             if isinstance(error, ModelError):
@@ -130,7 +135,11 @@ class Output(Generic[Item]):
             error.add_note(f"while embedding: {where}")
             raise
         finally:
-            self.seconds = (self.seconds or 0.0) + time.perf_counter() - started
+            seconds = self.clock() - started
+            self.seconds = (self.seconds or 0.0) + seconds
+        if self.meter is not None:
+            self.meter.add(clips=len(batch), seconds=seconds)
+        return rows
 
     def _called(self, keys: Iterable[str]) -> str:
         return first_ten([self.names[key] for key in keys])

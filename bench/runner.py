@@ -28,6 +28,7 @@ from earmark.models.base import ModelCard, ModelError
 from earmark.models.registry import MODELS
 from earmark.reports import record as schema
 from earmark.reports import record_io
+from earmark.reports.scores import SENTINEL
 
 Opened = TypeVar("Opened")
 
@@ -42,6 +43,8 @@ class Run:
     datasets: dict[str, Any | NotOpened] = field(default_factory=dict)
     models: dict[str, Any | NotOpened] = field(default_factory=dict)
     outputs: list[TaskOutput] = field(default_factory=list)
+    cards: dict[str, ModelCard] = field(default_factory=dict)
+    """Of models that tasks made themselves."""
     heard: set[str] = field(default_factory=set)
     """Models that were listened with, besides those that have scores."""
     not_run: list[schema.NotRun] = field(default_factory=list)
@@ -168,6 +171,7 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
     result = ran.output.result.model_copy(update={"dataset": task.dataset})
     run.outputs += [replace(ran.output, result=result), *ran.further]
     run.heard |= set(ran.heard)
+    run.cards |= ran.cards
     for name, seconds in ran.seconds.items():
         run.seconds[name] = run.seconds.get(name, 0.0) + seconds
 
@@ -188,9 +192,14 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
         replicates=run.replicates,
         environment=describe_environment(),
         models=[
-            _model_entry(name, model.card, run.seconds.get(name))
+            _model_entry(name, model.card, run.seconds.get(name), _cost(run, name, model))
             for name, model in run.models.items()
             if name in used and not isinstance(model, NotOpened)
+        ]
+        + [
+            _model_entry(name, card, None, None)
+            for name, card in run.cards.items()
+            if name in used and name not in run.models
         ],
         datasets=[
             _dataset_entry(name, dataset)
@@ -204,7 +213,14 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
     )
 
 
-def _model_entry(name: str, card: ModelCard, seconds: float | None) -> schema.ModelEntry:
+def _cost(run: Run, name: str, model: Any) -> schema.Cost | None:
+    """Return what listening cost; the sentinel hears nothing, so that its speed says nothing."""
+    return None if name == SENTINEL else run.embeddings.cost(model)
+
+
+def _model_entry(
+    name: str, card: ModelCard, seconds: float | None, cost: schema.Cost | None
+) -> schema.ModelEntry:
     return schema.ModelEntry(
         id=name,
         version=card.version,
@@ -217,6 +233,7 @@ def _model_entry(name: str, card: ModelCard, seconds: float | None) -> schema.Mo
         notes=list(card.notes),
         av_scale=card.av_scale,
         seconds=None if seconds is None else round(seconds, 3),
+        cost=cost,
     )
 
 

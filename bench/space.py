@@ -210,7 +210,7 @@ class Space:
         if not self._buffer:
             return
         try:
-            with self._locked():
+            with self.locked():
                 self._refresh()
                 new = {k: row for k, row in self._buffer.items() if k not in self._index.where}
                 for part in self._parts(new.items()):
@@ -246,7 +246,7 @@ class Space:
         """
         self.flush()
         try:
-            with self._locked():
+            with self.locked():
                 self._refresh()
                 old = self._small_shards()
                 if not old:
@@ -310,7 +310,7 @@ class Space:
     def _open(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._locked():
+            with self.locked():
                 self._claim()
                 for damage in mend(self.folder, self.digest, self._index):
                     self._report(damage)
@@ -342,7 +342,8 @@ class Space:
             )
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep other writers out; raises `StoreError` if one stays in for too long."""
         try:
             self._lock.acquire()
         except filelock.Timeout as error:

@@ -4,7 +4,8 @@ Conventions
 -----------
 * A *space* holds the rows of one model, one kind of output and one type. Its identity is a JSON
   text of everything that decides the numbers; the sha256 of the text names the folder, and the
-  text lies in it as ``space.json``. Batch sizes, devices and paths are no part of it.
+  text lies in it as ``space.json``. Batch sizes, devices and paths are no part of it, and neither
+  is what listening cost, which lies beside the rows as ``cost.json``.
 * A *row* is one vector, or one a patch, under a key: the sha256 of the audio file's bytes or of
   the text. Nothing needs decoding to find it.
 """
@@ -117,6 +118,10 @@ class Store:
         """
         return self._open(space_of(card, kind=kind, dtype=dtype))
 
+    def folder(self, identity: str) -> Path:
+        """Return where the space of this identity is kept, whether it is there or not."""
+        return self.root / hashlib.sha256(identity.encode()).hexdigest()
+
     def spaces(self) -> Iterator[Space]:
         """Open every space that is kept here, e.g. to verify it.
 
@@ -136,7 +141,7 @@ class Store:
 
     def _open(self, identity: str) -> Space:
         return Space(
-            self.root / hashlib.sha256(identity.encode()).hexdigest(),
+            self.folder(identity),
             identity,
             shard_rows=self._shard_rows,
             shard_bytes=self._shard_bytes,

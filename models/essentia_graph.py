@@ -3,12 +3,14 @@
 A ``.pb`` file is one ``GraphDef`` message of protocol buffers; of each node its name, its operation
 and, for an input, its shape are read. That is enough to tell the generations of Essentia's heads
 and their dimensions apart, and to refuse a file that is cut or something else before TensorFlow is
-loaded. Field numbers are those of tensorflow/core/framework/{graph,node_def,attr_value}.proto.
+loaded. Field numbers are those of tensorflow/core/framework/{graph,node_def,attr_value,tensor,
+types}.proto.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ Shape = tuple[int, ...]
 
 _GRAPH_NODE, _NODE_NAME, _NODE_OP, _NODE_ATTR = 1, 1, 2, 5
 _MAP_KEY, _MAP_VALUE, _ATTR_SHAPE, _SHAPE_DIM, _DIM_SIZE = 1, 2, 7, 2, 1
+_ATTR_TENSOR, _TENSOR_TYPE, _TENSOR_SHAPE, _FLOAT = 8, 1, 2, 1
 _LAST_GRAPH_FIELD = 5
 
 
@@ -28,6 +31,8 @@ class Node:
 
     op: str
     shape: Shape | None
+    size: int = 0
+    """Of a constant array of single-precision numbers: how many; scalars count as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,16 @@ class Graph:
     digest: str
     """sha256 of the file."""
     nodes: Mapping[str, Node]
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in the constant arrays that freezing has made of the weights."""
+        return sum(node.size for node in self.nodes.values())
+
+    @property
+    def dtype(self) -> str:
+        """Type of these numbers."""
+        return "float32"
 
     def has(self, *names: str) -> bool:
         """Return whether nodes of all these names are there; ``node:1`` is an output of a node."""
@@ -51,7 +66,7 @@ class Graph:
         return ", ".join(found) or "none"
 
 
-_PLACEHOLDER = "Placeholder"
+_PLACEHOLDER, _CONSTANT = "Placeholder", "Const"
 
 
 def read_graph(path: Path) -> Graph:
@@ -91,6 +106,7 @@ def _nodes(data: memoryview) -> Iterator[tuple[str, Node]]:
 def _node(data: memoryview) -> tuple[str, Node]:
     name = op = ""
     shape = None
+    size = 0
     for number, value in _fields(data):
         if number == _NODE_NAME:
             name = bytes(_message(value)).decode()
@@ -98,13 +114,24 @@ def _node(data: memoryview) -> tuple[str, Node]:
             op = bytes(_message(value)).decode()
         elif number == _NODE_ATTR:
             entry = dict(_fields(_message(value)))
-            if bytes(_message(entry.get(_MAP_KEY, b""))) == b"shape":
-                shape = _shape(_message(entry.get(_MAP_VALUE, b"")))
-    return name, Node(op, shape if op == _PLACEHOLDER else None)
+            key = bytes(_message(entry.get(_MAP_KEY, b"")))
+            if key == b"shape":
+                shape = _shape(_message(entry.get(_MAP_VALUE, b"")), _ATTR_SHAPE)
+            elif key == b"value":
+                size = _size(_message(entry.get(_MAP_VALUE, b"")))
+    return name, Node(op, shape if op == _PLACEHOLDER else None, size if op == _CONSTANT else 0)
 
 
-def _shape(attribute: memoryview) -> Shape | None:
-    declared = dict(_fields(attribute)).get(_ATTR_SHAPE)
+def _size(attribute: memoryview) -> int:
+    tensor = dict(_fields(attribute)).get(_ATTR_TENSOR)
+    if tensor is None or dict(_fields(_message(tensor))).get(_TENSOR_TYPE) != _FLOAT:
+        return 0
+    shape = _shape(_message(tensor), _TENSOR_SHAPE)
+    return max(0, math.prod(shape)) if shape else 0
+
+
+def _shape(message: memoryview, field: int) -> Shape | None:
+    declared = dict(_fields(message)).get(field)
     if declared is None:
         return None
     sizes = []

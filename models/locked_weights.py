@@ -70,6 +70,11 @@ class Learned:
     facts: Mapping[str, str | int | float | bool]
     """Of the training: fingerprint of the pairs, their number, config, seed."""
 
+    @property
+    def n_parameters(self) -> int:
+        """Numbers of both projections; those of the towers are theirs."""
+        return sum(one.mean.size + 1 + one.matrix.size for one in (self.audio, self.text))
+
 
 def save_learned(learned: Learned, path: Path | str) -> None:
     """Write a weights file; its bytes are decided by what was learned alone.

@@ -46,6 +46,11 @@ class TrainedHead:
     """Of the training: what was chosen, on how many rows, seed, fingerprints."""
 
     @property
+    def n_parameters(self) -> int:
+        """Numbers of the head, those of the standardisation among them."""
+        return sum(array.size for array in self.head.arrays().values())
+
+    @property
     def digest(self) -> str:
         """sha256 of the head's numbers."""
         content = sha256()

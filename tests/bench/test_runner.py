@@ -132,6 +132,12 @@ def test_a_run_leaves_a_record_of_every_task_with_items_and_cards(root):
         "level": {"gain": 1.0},
         "louder": {"gain": 2.0},
     }
+    costs = {model.id: model.cost for model in record.models}
+    # One call warms a model up; "louder" has a part of the store to itself.
+    assert [cost.clips for cost in costs.values()] == [N_CLIPS - 1] * 2
+    assert {(cost.device, cost.parameters, cost.measured) for cost in costs.values()} == {
+        ("cpu", 0, None)
+    }
     assert record.replicates == 200
     assert record.suite.toml == (root / "suite.toml").read_text()
     items = read_items(folder, "av_regression-songs")
@@ -155,6 +161,9 @@ def test_a_second_run_decodes_no_audio_asks_no_model_and_scores_the_same(root):
     assert decoded_files() == decoded
     assert read(second).tasks == read(first).tasks
     assert all(model.seconds is None for model in read(second).models)
+    costs = [[model.cost for model in read(folder).models] for folder in (first, second)]
+    assert all(cost.measured for cost in costs[1])
+    assert [cost.model_copy(update={"measured": None}) for cost in costs[1]] == costs[0]
 
 
 def test_models_of_other_preprocessing_do_not_share_numbers(root):

@@ -275,7 +275,7 @@ def test_a_lock_that_is_never_given_up_is_an_error_that_names_it(twelve_rows, mo
     space = open_space(twelve_rows)
     holder = open_space(twelve_rows)
     space._lock.timeout = 0
-    with holder._locked(), pytest.raises(StoreError, match=r"\.lock: another process has held it"):
+    with holder.locked(), pytest.raises(StoreError, match=r"\.lock: another process has held it"):
         put_missing(space, [*KEYS])
         space.put({text_key("new"): row(0)})
         space.flush()

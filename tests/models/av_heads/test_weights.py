@@ -48,6 +48,14 @@ def test_what_is_written_comes_back(tmp_path, kind):
     assert dict(back.facts) == dict(one.facts)
 
 
+@pytest.mark.parametrize(
+    ("kind", "hidden"), [("ridge", 0), ("mlp", 3 * 5 + 5 + 5 * 2)], ids=["ridge", "mlp"]
+)
+def test_the_numbers_of_a_head_are_counted(kind, hidden):
+    standardisation, linear = 3 + 3, 3 * 2 + 2
+    assert trained(kind).n_parameters == standardisation + linear + hidden
+
+
 def test_a_head_without_scale_comes_back_without_one(tmp_path):
     save_head(replace(trained(), scale=None), tmp_path / "head.safetensors")
     assert load_head(tmp_path / "head.safetensors").scale is None

@@ -24,6 +24,15 @@ def test_a_graph_gives_names_operations_and_shapes_of_inputs(tmp_path):
     assert not graph.has("dense_out", "model/Identity")
 
 
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [(write_first_generation, 200 * 2 + 2), (write_second_generation, 200 * 8 + 8 + 8 * 2 + 2)],
+)
+def test_the_parameters_of_a_graph_are_its_constant_arrays_of_floats(tmp_path, write, expected):
+    graph = read_graph(write(tmp_path / "head.pb"))
+    assert (graph.n_parameters, graph.dtype) == (expected, "float32")
+
+
 @given(st.floats(0, 0.999))
 @settings(max_examples=50, deadline=None)
 def test_a_cut_graph_is_refused_by_name_or_lacks_its_last_node(tmp_path_factory, share):
