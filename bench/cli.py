@@ -242,6 +242,27 @@ def check_model(
         raise ExitError(REGRESSION)
 
 
+@app.command()
+def doctor(
+    out: Annotated[
+        Path, typer.Option(readable=False, help="Folder of the run records.")
+    ] = Path("runs"),
+    store: Annotated[
+        Path,
+        typer.Option(readable=False, help="Folder of kept embeddings.", envvar="EARMARK_STORE"),
+    ] = Path("store"),
+    imports: Annotated[
+        bool, typer.Option("--imports", help="Import each package, too: finds broken ones, slow.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say what is installed, found and missing, and what for; exit 3 if `bench` cannot run."""
+    from earmark.bench.doctor_command import doctor as examine
+
+    if not examine(store=store, out=out, imports=imports, json=json):
+        raise ExitError(INVALID)
+
+
 # Their commands come last in the help.
 from earmark.bench import cli_gate, cli_making  # noqa: E402, F401
 

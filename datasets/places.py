@@ -44,11 +44,11 @@ def resolve(template: str) -> Path:
     DataError
         If none exists; the message lists where it was looked for.
     """
-    candidates = list(dict.fromkeys(_candidates(template)))
-    for candidate in candidates:
+    tried = candidates(template)
+    for candidate in tried:
         if candidate.exists():
             return candidate.resolve()
-    looked = "; ".join(str(candidate) for candidate in candidates)
+    looked = "; ".join(str(candidate) for candidate in tried)
     raise DataError(
         f"{template} not found, looked for {looked}; set EARMARK_DATA to the folder that holds it, "
         f"or see `earmark fetch --help` for what can be downloaded"
@@ -75,7 +75,12 @@ def placed(value: Any) -> Any:
     return value
 
 
-def _candidates(template: str) -> Iterator[Path]:
+def candidates(template: str) -> list[Path]:
+    """Return every path that a template may stand for, each once, in the order they are tried."""
+    return list(dict.fromkeys(_each_candidate(template)))
+
+
+def _each_candidate(template: str) -> Iterator[Path]:
     if "{data}" not in template and "{models}" not in template:
         yield Path(template).expanduser()
         return
