@@ -9,6 +9,7 @@ Layout
     config.json             DCASE: sizes and front end
     vocabulary.json         DCASE: the words of the vectors' rows
     card.json               name, licence, training datasets, and how the weights came to be
+    training.json           the log of the training (:mod:`earmark.models.training_log`)
 """
 
 from __future__ import annotations

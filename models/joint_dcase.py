@@ -29,6 +29,7 @@ from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
 from earmark.models.exported import read_card, with_origin
+from earmark.models.training_log import TrainingLog, read_log
 
 CITATION = """@inproceedings{xie2022language,
   author = {Xie, Huang and Lipping, Samuel and Virtanen, Tuomas},
@@ -42,11 +43,18 @@ class JointDCASE(CroppedAudio):
     """A DCASE baseline with its words: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
 
     def __init__(
-        self, model: DCASE, *, crop: CropPolicy, card: ModelCard, device: torch.device
+        self,
+        model: DCASE,
+        *,
+        crop: CropPolicy,
+        card: ModelCard,
+        device: torch.device,
+        training_log: TrainingLog | None = None,
     ) -> None:
         self.model = model.eval().to(device)
         self.crop = crop
         self.card = card
+        self.training_log = training_log
         self.sample_rate: int | None = model.config.front_end.sample_rate
         self.dimension = model.config.dimension
 
@@ -145,7 +153,13 @@ def dcase(
         licence=licence,
         training_datasets=training_datasets,
     )
-    return JointDCASE(model, crop=policy, card=card, device=pick_device(device))
+    return JointDCASE(
+        model,
+        crop=policy,
+        card=card,
+        device=pick_device(device),
+        training_log=read_log(path) if exported is not None else None,
+    )
 
 
 def _words(word_vectors: str | None, captions: str | None) -> WordVectors:

@@ -28,6 +28,7 @@ from earmark.models.exported import TOKENIZER, WEIGHTS, read_card, with_origin
 from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.config import preset as named_preset
 from earmark.models.tokenizers import CONTEXT_LENGTH, BPETokenizer
+from earmark.models.training_log import TrainingLog, read_log
 
 CITATION = """@inproceedings{manco2022contrastive,
   author = {Manco, Ilaria and Benetos, Emmanouil and Quinton, Elio and Fazekas, Gy{\\"o}rgy},
@@ -54,12 +55,14 @@ class JointMusCALL(CroppedAudio):
         crop: CropPolicy,
         card: ModelCard,
         device: torch.device,
+        training_log: TrainingLog | None = None,
     ) -> None:
         _check_fit(tokenizer, model.config)
         self.model = model.to(device).for_inference()
         self.tokenizer = tokenizer
         self.crop = crop
         self.card = card
+        self.training_log = training_log
         self.sample_rate: int | None = model.config.audio.sample_rate
         self.dimension = model.config.dimension
         self._device = device
@@ -130,6 +133,7 @@ def muscall(
     ModelError
         If weights or tokeniser are not found, damaged, or do not fit each other.
     """
+    log = None
     if weights == "random":
         bpe = open_tokenizer(tokenizer, context_length=None)
         config = named_preset(preset)
@@ -145,6 +149,7 @@ def muscall(
         path = Path(weights).expanduser()
         exported = read_card(path) if path.is_dir() else None
         if exported is not None:
+            log = read_log(path)
             path = path / WEIGHTS
             tokenizer = tokenizer or str(path.parent / TOKENIZER)
         model = MusCALL.load(path)
@@ -162,7 +167,9 @@ def muscall(
         )
     else:
         card = with_origin(card, exported, licence=licence, training_datasets=training_datasets)
-    return JointMusCALL(model, bpe, crop=policy, card=card, device=pick_device(device))
+    return JointMusCALL(
+        model, bpe, crop=policy, card=card, device=pick_device(device), training_log=log
+    )
 
 
 def _untrained(config: MusCALLConfig, seed: int) -> MusCALL:

@@ -56,6 +56,7 @@ from earmark.models.locked_weights import (
     content_digest,
     load_learned,
 )
+from earmark.models.training_log import METRICS, TrainingLog, read_metrics, thinned
 
 CITATION = """@inproceedings{zhai2022lit,
   author = {Zhai, Xiaohua and Wang, Xiao and Mustafa, Basil and Steiner, Andreas and
@@ -84,6 +85,7 @@ class Locked:
         id: str,
         audio_reference: AudioReference | None = None,
         text_reference: TextReference | None = None,
+        training_log: TrainingLog | None = None,
     ) -> None:
         for side, tower, projection in (
             (audio, learned.audio_tower, learned.audio),
@@ -97,6 +99,7 @@ class Locked:
         self.dimension: int = learned.audio.matrix.shape[1]
         self.audio_reference = audio_reference
         self.text_reference = text_reference
+        self.training_log = training_log
         self._heard: dict[bytes, Doubles] = {}
         centres = [
             "the mean of training" if one is None else one.stated
@@ -225,7 +228,8 @@ def locked(
     Parameters
     ----------
     weights
-        The folder that ``earmark train`` wrote into, or the file ``weights.safetensors`` of it.
+        The folder that ``earmark train`` wrote into, with the log of the training, or the file
+        ``weights.safetensors`` of it alone.
     audio, text
         How the towers are opened: ``{loader = "...", ...}`` with the loader's options; by default
         as they were for training.
@@ -245,6 +249,7 @@ def locked(
     path = Path(weights).expanduser()
     file = path / "weights.safetensors" if path.is_dir() else path
     learned = load_learned(file)
+    log = read_metrics(path / METRICS) if path.is_dir() else None
     opened = [
         open_tower(*_opening(given, tower), side=side)
         for side, given, tower in (
@@ -258,6 +263,7 @@ def locked(
         id=f"locked-{path.resolve().stem}",
         audio_reference=None if audio_reference is None else read_audio_reference(audio_reference),
         text_reference=None if text_reference is None else read_text_reference(text_reference),
+        training_log=log and thinned(log),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from earmark.datasets.base import fingerprint
@@ -14,6 +15,7 @@ from earmark.models.training.building import rebuild, write_words
 from earmark.models.training.checkpoints import BEST, Checkpoint, load
 from earmark.models.training.config import RunConfig, parse_plain
 from earmark.models.training.learners import DCASELearner, MusCALLLearner
+from earmark.models.training_log import METRICS, TrainingLog, read_metrics, thinned, write_log
 
 CHECKPOINTS = "checkpoints"
 
@@ -28,6 +30,8 @@ def export(
 ) -> ExportCard:
     """Write a checkpoint's model into a folder (:mod:`earmark.models.exported`).
 
+    The log of the run, if it is where the run wrote it, goes with it, thinned if it is long.
+
     Parameters
     ----------
     checkpoint
@@ -40,7 +44,8 @@ def export(
     Raises
     ------
     ModelError
-        If the checkpoint is missing or damaged, or the folder holds other files.
+        If the checkpoint is missing or damaged, the log is damaged, or the folder holds other
+        files.
     """
     path, folder = Path(checkpoint), Path(out)
     if path.is_dir():
@@ -48,6 +53,7 @@ def export(
     found = load(path)
     config = parse_plain(found.config, of=str(path))
     learner = rebuild(config, found.words, found.model)
+    log = _log(path, found, config)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder} is there and not empty; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,17 @@ def export(
         training=_facts(found, config),
     )
     write_card(card, folder)
+    if log is not None:
+        write_log(thinned(log), folder)
     return card
+
+
+def _log(path: Path, found: Checkpoint, config: RunConfig) -> TrainingLog | None:
+    by = config.training.best_by
+    log = read_metrics(path.parent.parent / METRICS) if path.parent.name == CHECKPOINTS else None
+    return log and replace(
+        log, best_by="valid_loss" if by == "loss" else by, exported_step=found.step
+    )
 
 
 def _facts(found: Checkpoint, config: RunConfig) -> dict[str, Plain]:

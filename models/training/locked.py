@@ -19,9 +19,10 @@ References
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from earmark.models.base import ModelError
 from earmark.models.locked import open_tower
 from earmark.models.locked_weights import Learned, Projection, Tower, save_learned
 from earmark.models.training.locked_config import LockedConfig, ProjectionConfig
+from earmark.models.training_log import METRICS
 
 WEIGHTS = "weights.safetensors"
 MAX_SCALE = 100.0
@@ -46,14 +48,31 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class Epoch:
+    """How the training stood at the end of an epoch."""
+
+    step: int
+    """Steps done."""
+    loss: float
+    """Mean of the epoch."""
+    learning_rate: float
+    """Of its last step."""
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
 class Projections:
     """What was learned, and how the loss fell."""
 
     audio: Projection
     text: Projection
     temperature: float
-    losses: tuple[float, ...]
-    """Mean of each epoch."""
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The mean loss of each epoch."""
+        return tuple(epoch.loss for epoch in self.epochs)
 
 
 def multi_positive_info_nce(logits: Tensor, positives: Tensor) -> Tensor:
@@ -127,9 +146,10 @@ def train_projections(
     batches_each = len(list(_batches(len(both), config.batch_size, None)))
     steps = config.epochs * batches_each
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    losses = []
+    ended = []
     for epoch in range(config.epochs):
-        found = []
+        found = list[float]()
+        rate = 0.0
         for rows in _batches(len(both), config.batch_size, draws):
             optimiser.zero_grad()
             batch = both[rows]
@@ -144,19 +164,21 @@ def train_projections(
                     f"learning_rate (now {config.learning_rate:g}) may help"
                 )
             loss.backward()  # type: ignore[no-untyped-call]
+            rate = optimiser.param_groups[0]["lr"]
             optimiser.step()
             schedule.step()
             with torch.no_grad():
                 log_scale.clamp_(max=math.log(MAX_SCALE))
-        losses.append(sum(found) / len(found))
+        loss_now, temperature = sum(found) / len(found), float((-log_scale.detach()).exp())
+        ended.append(Epoch((epoch + 1) * batches_each, loss_now, rate, temperature))
         if progress is not None:
             progress(epoch + 1, config.epochs, "epochs")
     audio_matrix, text_matrix = (each.detach().double().numpy() for each in weights)
     return Projections(
         audio=Projection(audio_mean.numpy(), scale, audio_matrix),
         text=Projection(text_mean.numpy(), 1.0, text_matrix),
-        temperature=float((-log_scale.detach()).exp()),
-        losses=tuple(losses),
+        temperature=ended[-1].temperature,
+        epochs=tuple(ended),
     )
 
 
@@ -251,7 +273,7 @@ def train_locked(
 ) -> Learned:
     """Train the projections that a config describes; write ``weights.safetensors`` into a folder.
 
-    ``metrics.csv`` beside it holds the loss of each epoch.
+    ``metrics.csv`` beside it says how each epoch ended.
 
     Raises
     ------
@@ -307,12 +329,21 @@ def train_locked(
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        rows_of_log = [f"{epoch},{loss!r}" for epoch, loss in enumerate(found.losses, 1)]
-        (folder / "metrics.csv").write_text("\n".join(["epoch,loss", *rows_of_log]) + "\n")
+        _write_metrics(found.epochs, folder / METRICS)
     except OSError as error:
         raise ModelError(f"{folder} cannot be written: {error}") from error
     save_learned(learned, folder / WEIGHTS)
     return learned
+
+
+def _write_metrics(epochs: Sequence[Epoch], path: Path) -> None:
+    names = [each.name for each in fields(Epoch)]
+    rows = [[number, *astuple(epoch)] for number, epoch in enumerate(epochs, 1)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        # The step first, as in the log of every training.
+        writer.writerow([names[0], "epoch", *names[1:]])
+        writer.writerows([step, number, *rest] for number, step, *rest in rows)
 
 
 def _tower(config: LockedConfig, side: str) -> tuple[Any, Tower]:

@@ -1,6 +1,8 @@
 """Exported weights give the embeddings of the trained model, through the adapters."""
 
+import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -109,6 +111,41 @@ def test_what_cannot_be_exported_is_said(runs, tmp_path):
     (tmp_path / "taken" / "file").write_text("")
     with pytest.raises(ModelError, match="not empty"):
         export(runs[0] / "muscall", tmp_path / "taken")
+
+
+@pytest.mark.parametrize("name", ["muscall", "dcase"])
+def test_the_log_of_the_run_goes_with_the_weights_to_the_adapter(runs, tmp_path, name):
+    export(runs[0] / name, tmp_path / "mine")
+    log = MODELS.create(name, {"weights": str(tmp_path / "mine")}).training_log
+    with (runs[0] / name / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert log.columns == tuple(rows[0]) and len(log.rows) == len(rows)
+    for logged, row in zip(log.rows, rows, strict=True):
+        for value, written in zip(logged, row.values(), strict=True):
+            assert value == (pytest.approx(float(written), rel=1e-6) if written else None)
+    assert log.best_by == {"muscall": "R@10", "dcase": "valid_loss"}[name]
+    assert log.exported_step == 3
+
+
+def test_weights_without_a_log_are_exported_and_load(runs, tmp_path):
+    shutil.copytree(runs[0] / "dcase", tmp_path / "run")
+    (tmp_path / "run" / "metrics.csv").unlink()
+    export(tmp_path / "run", tmp_path / "mine")
+    assert not (tmp_path / "mine" / "training.json").exists()
+    assert MODELS.create("dcase", {"weights": str(tmp_path / "mine")}).training_log is None
+    # A checkpoint that was moved away from its run has no log beside it.
+    alone = shutil.copy(last_step(runs[0] / "dcase"), tmp_path / "alone.pt")
+    export(alone, tmp_path / "other")
+    assert MODELS.create("dcase", {"weights": str(tmp_path / "other")}).training_log is None
+
+
+def test_a_damaged_log_is_named_before_anything_is_written(runs, tmp_path):
+    shutil.copytree(runs[0] / "dcase", tmp_path / "run")
+    metrics = tmp_path / "run" / "metrics.csv"
+    metrics.write_text(metrics.read_text().replace("3,1,", "three,1,"))
+    with pytest.raises(ModelError, match=r"metrics\.csv:\d: .*'three'.*mend the line"):
+        export(tmp_path / "run", tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_damaged_card_is_named(runs, tmp_path):

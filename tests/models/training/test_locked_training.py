@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from earmark.datasets.base import DataError
 from earmark.datasets.stored_pairs import load_pairs, read_item_texts
 from earmark.models.base import ModelError
+from earmark.models.locked import locked
 from earmark.models.locked_weights import load_learned, save_learned
 from earmark.models.muscall.losses import info_nce
 from earmark.models.training.locked import (
@@ -206,7 +207,22 @@ def test_a_config_becomes_a_weights_file_with_its_facts(config_file, tmp_path):
     assert (read.facts["items"], read.facts["pairs"], read.facts["texts"]) == (40, 41, 10)
     assert read.datasets == ("invented",) and read.licence == "CC0"
     assert np.array_equal(read.audio.matrix, learned.audio.matrix)
-    assert (tmp_path / "out" / "metrics.csv").read_text().count("\n") == 3
+
+
+def test_the_log_says_how_each_epoch_ended_and_the_adapter_finds_it(config_file, tmp_path):
+    learned = train_locked(load_locked_config(config_file), tmp_path / "out")
+    lines = (tmp_path / "out" / "metrics.csv").read_text().splitlines()
+    assert lines[0] == "step,epoch,loss,learning_rate,temperature"
+    # 41 pairs in batches of at most 16 are 3 steps an epoch.
+    assert [line.split(",")[:2] for line in lines[1:]] == [["3", "1"], ["6", "2"]]
+    log = locked(weights=str(tmp_path / "out")).training_log
+    assert log.columns == tuple(lines[0].split(",")) and len(log.rows) == 2
+    assert log.rows[-1][-1] == pytest.approx(learned.temperature, rel=1e-6)
+    assert log.rows[0][3] > log.rows[1][3] > 0, "the rate falls by a cosine"
+    assert locked(weights=str(tmp_path / "out" / "weights.safetensors")).training_log is None
+    # As an older version wrote it: no steps, no log.
+    (tmp_path / "out" / "metrics.csv").write_text("epoch,loss\n1,0.5\n")
+    assert locked(weights=str(tmp_path / "out")).training_log is None
 
 
 def test_the_same_config_writes_the_same_bytes_whatever_the_order_of_the_files(
