@@ -31,10 +31,12 @@ from earmark.datasets.etude.layouts import LAYOUTS
 from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.processors import usable_cores
 from earmark.models.base import ModelError
+from earmark.models.training.checkpoints import BEST
 from earmark.models.training.config import load_config
-from earmark.models.training.export import export
+from earmark.models.training.export import CHECKPOINTS, export
 from earmark.models.training.preparation import prepare
 from earmark.models.training.sources import open_source
+from earmark.models.training_log import LOG, METRICS
 
 CONFIGS: Mapping[str, str] = {
     name: f'preset = "{name}"'
@@ -213,6 +215,15 @@ class _Job:
     def run(self) -> Path:
         return self.folder / "work" / "trained" / self.name
 
+    def lacks_its_log(self, made_from: Mapping[str, str]) -> bool:
+        """Return whether it was exported without the log that its run still has."""
+        there = (self.run / METRICS, self.run / CHECKPOINTS / BEST)
+        return (
+            not (self.exported / LOG).is_file()
+            and _read(self.run) == made_from
+            and all(path.is_file() for path in there)
+        )
+
     def write_config(self) -> tuple[Path, dict[str, str]]:
         """Write the training's config; return it, and what the checkpoint is made from."""
         path = self.folder / "work" / f"{self.name}.toml"
@@ -245,6 +256,8 @@ def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step
     started = time.perf_counter()
     config, made_from = job.write_config()
     if _read(job.exported) == made_from:
+        if job.lacks_its_log(made_from):
+            _export(job, made_from)
         step = Step(f"train: {job.name}", False, time.perf_counter() - started)
         tell(f"{step.name}: was there already")
         return step
@@ -271,14 +284,19 @@ def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step
         tell(f"{job.name}: {line.rstrip()}")
     if code := child.wait():
         raise ModelError(f"training {job.name} ended with exit code {code}: {last}")
+    _export(job, made_from)
+    step = Step(f"train: {job.name}", True, time.perf_counter() - started)
+    tell(f"{step.name}: {step.seconds:.0f} s")
+    return step
+
+
+def _export(job: _Job, made_from: Mapping[str, str]) -> None:
     half = job.exported.with_name(f"{job.name}.half")
     shutil.rmtree(half, ignore_errors=True)
     export(job.run, half, name=f"etude-{job.name}", licence="Apache-2.0")
     (half / _MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
+    shutil.rmtree(job.exported, ignore_errors=True)
     half.rename(job.exported)
-    step = Step(f"train: {job.name}", True, time.perf_counter() - started)
-    tell(f"{step.name}: {step.seconds:.0f} s")
-    return step
 
 
 def _read(folder: Path) -> dict[str, str] | None:

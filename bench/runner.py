@@ -7,7 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from earmark.datasets.places import placed
 from earmark.datasets.registry import DATASETS, check_options
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.registry import MODELS
+from earmark.models.training_log import TrainingLog
 from earmark.reports import record as schema
 from earmark.reports import record_io
 from earmark.reports.scores import SENTINEL
@@ -192,7 +193,9 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
         replicates=run.replicates,
         environment=describe_environment(),
         models=[
-            _model_entry(name, model.card, run.seconds.get(name), _cost(run, name, model))
+            _model_entry(
+                name, model.card, run.seconds.get(name), _cost(run, name, model), _training(model)
+            )
             for name, model in run.models.items()
             if name in used and not isinstance(model, NotOpened)
         ]
@@ -218,8 +221,17 @@ def _cost(run: Run, name: str, model: Any) -> schema.Cost | None:
     return None if name == SENTINEL else run.embeddings.cost(model)
 
 
+def _training(model: Any) -> schema.TrainingLog | None:
+    log: TrainingLog | None = getattr(model, "training_log", None)
+    return None if log is None else schema.TrainingLog.model_validate(asdict(log))
+
+
 def _model_entry(
-    name: str, card: ModelCard, seconds: float | None, cost: schema.Cost | None
+    name: str,
+    card: ModelCard,
+    seconds: float | None,
+    cost: schema.Cost | None,
+    training: schema.TrainingLog | None = None,
 ) -> schema.ModelEntry:
     return schema.ModelEntry(
         id=name,
@@ -234,6 +246,7 @@ def _model_entry(
         av_scale=card.av_scale,
         seconds=None if seconds is None else round(seconds, 3),
         cost=cost,
+        training=training,
     )
 
 

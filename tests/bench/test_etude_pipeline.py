@@ -1,5 +1,7 @@
 """What `earmark bench` makes is made once, again where something changed, and after a stop."""
 
+import shutil
+
 import pytest
 
 from earmark.bench import bench_command, etude_pipeline
@@ -48,6 +50,26 @@ def test_what_is_there_is_kept_and_what_changed_is_made_again(made):
     changed = same | {"two": config("tiny-dcase", batch_size=30)}
     assert trained_now(make(made, configs=changed, **SIZES)) == ["train: two"]
     assert weights.read_bytes() == before
+
+
+def test_an_export_without_the_log_of_its_training_is_made_again_and_not_trained_again(made):
+    exported, run = made / "models" / "etude" / "two", made / "work" / "trained" / "two"
+    same = {"two": config("tiny-dcase", batch_size=30)}
+    make(made, configs=same, **SIZES)
+    log, weights = exported / "training.json", (exported / "model.safetensors").read_bytes()
+    logged = log.read_text()
+    assert "valid_loss" in logged
+    checkpoint = run / "checkpoints" / "best.pt"
+    before = checkpoint.stat().st_mtime_ns
+    log.unlink()
+    assert not trained_now(make(made, configs=same, **SIZES))
+    assert log.read_text() == logged and checkpoint.stat().st_mtime_ns == before
+    assert (exported / "model.safetensors").read_bytes() == weights
+    # Where the run is gone, the export stays as it is.
+    log.unlink()
+    shutil.rmtree(run)
+    assert not trained_now(make(made, configs=same, **SIZES))
+    assert not log.exists() and (exported / "model.safetensors").read_bytes() == weights
 
 
 def test_a_run_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(made):

@@ -153,6 +153,31 @@ def test_a_run_leaves_a_record_of_every_task_with_items_and_cards(root):
     assert r == pytest.approx(np.corrcoef(arousal.predicted, arousal.rated)[0, 1], abs=1e-9)
 
 
+def test_a_model_that_brings_the_log_of_its_training_leaves_it_in_the_record(root):
+    model = (
+        MODEL
+        + """
+from earmark.models.training_log import TrainingLog
+
+class Learned(Level):
+    training_log = TrainingLog(("step", "loss", "R@10"), ((10, 1.5, None), (12, None, 0.5)),
+                               best_by="R@10", exported_step=12, note="Thinned.")
+"""
+    )
+    (root / "model.py").write_text(model)
+    write_suite(root, change=("model.py:Level", "model.py:Learned"))
+    logs = {model.id: model.training for model in read(run(root)[0]).models}
+    assert logs["level"].model_dump() == {
+        "columns": ["step", "loss", "R@10"],
+        "rows": [[10, 1.5, None], [12, None, 0.5]],
+        "best_by": "R@10",
+        "exported_step": 12,
+        "note": "Thinned.",
+    }
+    write_suite(root)
+    assert {model.training for model in read(run(root)[0]).models} == {None}
+
+
 def test_a_second_run_decodes_no_audio_asks_no_model_and_scores_the_same(root):
     first, _ = run(root)
     decoded = decoded_files()
