@@ -207,7 +207,9 @@ class AVEnsemble:
         self.moments = moments
         self.weights = shares_of(weights, len(models))
         self.sample_rate = rates[0]
-        self.card = _card([model.card for model in models], moments, self.weights)
+        self.card = ensemble_card(
+            [model.card for model in models], moments, weights=self.weights.tolist()
+        )
 
     def predict_av(self, clips: Sequence[Waveform]) -> Floats:
         """Return arousal, valence of each clip, shape ``(n_clips, 2)``; raises as the models."""
@@ -303,16 +305,26 @@ def av_ensemble(
     return join(made, load_moments(moments), weights=weights)
 
 
-def _card(cards: Sequence[ModelCard], moments: Moments, weights: Doubles) -> ModelCard:
+def ensemble_card(
+    cards: Sequence[ModelCard], moments: Moments, *, weights: Sequence[float] | None = None
+) -> ModelCard:
+    """Return the card of the ensemble of models with these cards, in the order of the moments.
+
+    Raises
+    ------
+    ModelError
+        As :func:`shares_of`.
+    """
+    shares = shares_of(weights, len(cards))
     unique = dict.fromkeys
     stated: dict[str, Plain] = {}
-    for number, (card, weight) in enumerate(zip(cards, weights, strict=True), 1):
+    for number, (card, weight) in enumerate(zip(cards, shares, strict=True), 1):
         own: dict[str, Plain] = {"id": card.id, "version": card.version, "weight": float(weight)}
         own |= {"crop_policy": card.crop_policy, **card.preprocessing}
         stated |= {f"{number}_{name}": value for name, value in own.items()}
     numbers = [f"{value!r}" for one in (moments.mean, moments.deviation) for value in one.ravel()]
     parts = [
-        f"{weight!r} {card.weights_digest}" for weight, card in zip(weights, cards, strict=True)
+        f"{weight!r} {card.weights_digest}" for weight, card in zip(shares, cards, strict=True)
     ]
     return ModelCard(
         id="av-ensemble-" + "+".join(card.id for card in cards),

@@ -8,7 +8,7 @@ by one id, and files that are the same byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,9 +72,14 @@ class Cell:
     overlap_known: bool
     """Whether the sets have ids in common use; if not, only equal files are found."""
     scale: tuple[float, float] | None
-    facts: Mapping[str, Plain] = field(default_factory=dict)
-    """What was chosen in the first fit of the first run."""
+    fits: Sequence[Mapping[str, Plain]] = ()
+    """What each fit of the first run chose."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Mapping[str, Plain]:
+        """What the first fit chose."""
+        return self.fits[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +276,6 @@ def _cell(
         left_out=left_out,
         overlap_known=overlap_known,
         scale=scale,
-        facts=dict(fitted[0].facts),
+        fits=[dict(one.facts) for one in fitted[: len(fitted) // len(predictions)]],
         warnings=tuple(dict.fromkeys(text for one in fitted for text in one.warnings)),
     )

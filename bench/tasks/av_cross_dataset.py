@@ -20,6 +20,7 @@ import numpy as np
 
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.tasks import musav
+from earmark.bench.tasks.av_cross_cards import cards_of
 from earmark.bench.tasks.av_cross_cells import (
     PAIRWISE_HEADS,
     RATED_HEADS,
@@ -39,7 +40,14 @@ from earmark.bench.tasks.av_cross_vectors import (
     clips_of,
     hear,
 )
-from earmark.bench.tasks.av_cross_work import Ensemble, Rater, Work, common
+from earmark.bench.tasks.av_cross_work import (
+    LOUDNESS,
+    LOUDNESS_MODEL,
+    Ensemble,
+    Rater,
+    Work,
+    common,
+)
 from earmark.bench.tasks.base import Context, NotOpened, Ran
 from earmark.bench.tasks.musav_sources import predict_musav
 from earmark.bench.tasks.sources import predict_from_audio
@@ -92,7 +100,7 @@ def run(
     folds, runs
         Of the cross-validation; every run divides and fits anew, and the first is scored.
     gains
-        In dB; the tested rated sets with audio are heard again with each.
+        In dB; the first tested set is heard again with each.
     stored
         Dataset to model to npz of mean embeddings, for sets without audio.
     predictions
@@ -102,7 +110,8 @@ def run(
     prompts
         ``arousal`` and ``valence``: high and low, for joint models.
     baselines, allow_missing
-        As :func:`earmark.bench.tasks.musav.evaluate`.
+        As :func:`earmark.bench.tasks.musav.evaluate`; the baseline ``loudness`` is heard on rated
+        sets with audio, too.
 
     Raises
     ------
@@ -112,7 +121,8 @@ def run(
         If a model neither embeds audio nor predicts arousal and valence.
     """
     _check_options(heads, folds, runs, gains)
-    wanted = [_ensemble(one) for one in ensembles]
+    for one in ensembles:
+        _ensemble(one)  # a fault in them is told before hours of listening
     work = _open(context, dataset, models, train, test, prompts or {})
     _hear_all(work, stored or {})
     plan = Plan(folds=folds, runs=runs, seed=context.seed)
@@ -120,11 +130,20 @@ def run(
     for name, tested in work.tested.items():
         work.values[name] = {c.model: c.predictions[0] for c in work.cells if c.test == name}
         _rate(work, name, tested, stored or {}, (predictions or {}).get(name, ()))
-    for one in wanted:
+        if "loudness" in baselines and isinstance(tested, RatedClips):
+            _add_loudness(work, name, tested)
+    work.ensembles = [_ensemble(one) for one in ensembles]
+    for one in work.ensembles:
         _join(work, one)
-    further = [gain_table(work, wanted, gains)] if gains else []
+    further = [gain_table(work, gains)] if gains else []
     outputs = results(work, plan, further, baselines=baselines, allow_missing=allow_missing)
-    return Ran(outputs[0], work.seconds, heard=list(work.embedders), further=outputs[1:])
+    return Ran(
+        outputs[0],
+        work.seconds,
+        heard=list(work.embedders),
+        cards=cards_of(work, plan),
+        further=outputs[1:],
+    )
 
 
 def embed(
@@ -136,6 +155,7 @@ def embed(
     train: Sequence[str],
     test: Sequence[str] = (),
     gains: Sequence[float] = (),
+    baselines: Sequence[str] = musav.BASELINES,
     **_: Any,
 ) -> set[str]:
     """Embed all that :func:`run` listens to; return the ids of the clips that were heard."""
@@ -146,7 +166,10 @@ def embed(
         clips = [] if isinstance(one, NotOpened) else [c for c in clips_of(one) if c.path]
         if not clips:
             continue
-        levels = gains if isinstance(one, RatedClips) and any(one is t for t in tested) else ()
+        levels = gains if one is dataset else ()
+        as_test = isinstance(one, RatedClips) and any(one is each for each in tested)
+        if "loudness" in baselines and as_test:
+            heard |= set(hear(LOUDNESS_MODEL, clips, embeddings, stored=None).vectors)
         for model in models.values():
             for each in (model, *(gained(model, gain) for gain in levels)):
                 if _embeds(each):
@@ -311,6 +334,15 @@ def _rate(
     work.not_run += found.not_run
     for model, seconds in found.seconds.items():
         work.seconds[model] = work.seconds.get(model, 0.0) + seconds
+
+
+def _add_loudness(work: Work, name: str, tested: RatedClips) -> None:
+    """Add what ``musav`` scores as a baseline: the louder clip has more of both."""
+    if not work.values[name] or not any(clip.path for clip in tested.clips):
+        return
+    heard = hear(LOUDNESS_MODEL, tested.clips, work.context.embeddings, stored=None)
+    values = {clip: float(row[0]) for clip, row in heard.vectors.items()}
+    work.values[name][LOUDNESS] = {clip: (value, value) for clip, value in values.items()}
 
 
 def _means(work: Work, own: Mapping[str, Any], stored: Mapping[str, str]) -> dict[str, str]:

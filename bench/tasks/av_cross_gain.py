@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics import regression
 from earmark.bench.metrics.regression import PEARSON_R
+from earmark.bench.metrics.statistics import percentile_interval, resample_sums, unit_sums
 from earmark.bench.tasks.av_cross_vectors import Heard, hear
-from earmark.bench.tasks.av_cross_work import ByClip, Ensemble, Work, common
+from earmark.bench.tasks.av_cross_work import ByClip, Work, common
 from earmark.bench.tasks.av_regression import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips
 from earmark.models.base import PatchHead
@@ -25,28 +26,27 @@ from earmark.reports.record import Plain, Table
 TITLE = "Sensitivity to gain"
 
 
-def gain_table(work: Work, ensembles: Sequence[Ensemble], gains: Sequence[float]) -> Table:
-    """Return how predictions and r change with the gain, of every model and rated set."""
+def gain_table(work: Work, gains: Sequence[float]) -> Table:
+    """Return how predictions and r of every model change with the gain on the first tested set."""
+    name, tested = next(iter(work.tested.items()))
     rows: list[list[Plain]] = []
-    for name, tested in work.tested.items():
-        if not isinstance(tested, RatedClips) or not any(clip.path for clip in tested.clips):
-            continue
+    if isinstance(tested, RatedClips) and any(clip.path for clip in tested.clips):
         for gain in sorted(gains):
-            changed = _gained(work, ensembles, name, tested, gain)
+            changed = _gained(work, name, tested, gain)
             for model, values in changed.items():
                 rows += _rows(work, name, tested, model, values, gain)
     return Table(
         title=TITLE,
         columns=[
-            "model", "tested on", "dimension", "gain (dB)", "change", "change per dB",
-            "per dB (deviations)", "r", "change of r", "low", "high", "p",
+            "model", "dimension", "gain (dB)", "shift", "shift (deviations)", "shift low",
+            "shift high", "r", "change of r", "low", "high", "p",
         ],
         rows=rows,
-        note="The same heads on the same clips, whose samples are multiplied by the gain in "
-        "floating point. Change: the mean of predictions with the gain less without it, in the "
-        "units of the ratings where the model has a scale, else in its own. Deviations: of the "
-        "model's predictions without gain. Change of r with its 95 % interval and a paired test, "
-        "not corrected.",
+        note=f"The same heads on the same clips of {name}, whose samples are multiplied by the "
+        f"gain in floating point. Shift: the mean of predictions with the gain less without it, in "
+        f"the units of the ratings where the model has a scale, else in its own; and in deviations "
+        f"of the model's predictions without gain, with its 95 % interval. Change of r with its "
+        f"interval and a paired test, not corrected.",
     )  # fmt: skip
 
 
@@ -55,9 +55,7 @@ def gained(model: Any, gain: float) -> Any:
     return with_gain(model.embedder if isinstance(model, PatchHead) else model, gain)
 
 
-def _gained(
-    work: Work, ensembles: Sequence[Ensemble], name: str, tested: RatedClips, gain: float
-) -> dict[str, ByClip]:
+def _gained(work: Work, name: str, tested: RatedClips, gain: float) -> dict[str, ByClip]:
     """Return what each model says of the clips with a gain."""
     kept = work.context.embeddings
     heard: dict[str, Heard] = {
@@ -89,7 +87,7 @@ def _gained(
         else:
             said = kept.av(gained(rater.model, gain), tested.clips)
             found[rater.name] = {c: _pair(r) for c, r in zip(said.ids, said.rows, strict=True)}
-    for one in ensembles:
+    for one in work.ensembles:
         if one.id in work.values[name] and all(model in found for model in one.models):
             ids, values = common(found, one.models)
             mean = work.moments[one.id, name].average(values)
@@ -115,21 +113,38 @@ def _rows(
             on_scale(np.array([values[c.id][column] for c in clips]), scale, tested.scale)
             for values in (before, changed)
         )
-        change, spread = float((louder - plain).mean()), float(plain.std())
-        row: list[Plain] = [model, name, dimension, float(gain), change, change / gain]
-        row.append(change / gain / spread if spread else None)
-        if not spread or not louder.std():
-            yield [*row, *[None] * 5]
+        row: list[Plain] = [model, dimension, float(gain), float((louder - plain).mean())]
+        if not plain.std() or not louder.std():
+            yield [*row, *[None] * 8]
             continue
+        seen = {"units": units, "replicates": work.context.replicates, "seed": work.context.seed}
+        row += _in_deviations(plain, louder, **seen)
         pair = [(v - v.mean()) / v.std() for v in (louder, plain)]
         (found,) = regression.compare(
             rated,
             pair,
             metric=PEARSON_R,
-            units=units,
-            replicates=work.context.replicates,
-            seed=work.context.seed,
+            **seen,
         )
         r = regression.pearson_r(rated, louder)
         low, high = found.interval.low, found.interval.high
         yield [*row, r, found.difference, low, high, found.p_value]
+
+
+def _in_deviations(
+    plain: NDArray[np.float64], louder: NDArray[np.float64], *, units: Sequence[str], **drawn: int
+) -> list[Plain]:
+    """Return the mean shift over the deviation without gain, and its interval over units."""
+    about = plain - plain.mean()
+    columns = np.stack([np.ones_like(about), louder - plain, about, about**2], axis=1)
+    sums = unit_sums(columns, units)
+
+    def shift(total: NDArray[np.float64]) -> NDArray[np.float64]:
+        n, moved, first, second = np.moveaxis(total, -1, 0)
+        variance = second / n - (first / n) ** 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(variance > 0, moved / n / np.sqrt(variance), np.nan))
+
+    interval = percentile_interval(shift(resample_sums(sums, **drawn)))
+    ends = [end if np.isfinite(end) else None for end in (interval.low, interval.high)]
+    return [float(shift(sums.sum(axis=0))), *ends]

@@ -11,8 +11,9 @@ import numpy as np
 from earmark.bench.metrics import pairwise, regression
 from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.tasks import av_regression, musav
+from earmark.bench.tasks.av_cross_cards import out_of_fold
 from earmark.bench.tasks.av_cross_cells import Cell, Plan
-from earmark.bench.tasks.av_cross_work import Work
+from earmark.bench.tasks.av_cross_work import LOUDNESS, Work
 from earmark.bench.tasks.av_regression import DIMENSIONS
 from earmark.bench.tasks.base import TaskOutput
 from earmark.bench.tasks.musav_truth import read_truth
@@ -20,12 +21,15 @@ from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.musav import MusAV
 from earmark.models.base import PatchEmbedder
 from earmark.models.text_axis_av import TextAxisAV
-from earmark.reports.record import ItemProblem, Plain, Reference, Score, Table
+from earmark.reports.record import ItemProblem, Plain, Reference, Score, Table, TaskResult
+from earmark.reports.scores import CALIBRATION
 
 KIND = "av_cross_dataset"
 MATRIX = "Trained on, tested on"
 HEADS = "Trained heads"
 CEILING = "one annotator with the mean rating"
+FEWEST_CALIBRATED = 50
+"""Pairs in a tenth of MusAV's, below which its accuracy says nothing."""
 _SUBSETS = {"pearson_r": "all", "pairwise_accuracy": "gt"}
 
 
@@ -85,9 +89,10 @@ def results(
             reasons = "; ".join(f"{one.what}: {one.reason}" for one in work.not_run)
             raise DataError(f"{work.context.task_id}: nothing predicts {name}. {reasons}")
         protocol = added.get("protocol", output.result.protocol) | _protocol(work, plan)
-        kept = [] if added else output.result.tables
+        kept = [] if added else _readable(output.result)
         added |= {
             "dataset": name,
+            "out_of_fold": out_of_fold(work, name),
             "protocol": protocol,
             "tables": [_heads_table(own), *_spread(work, plan, name), *kept],
             "warnings": [*output.result.warnings, *_warnings(work, name)],
@@ -98,6 +103,12 @@ def results(
     matrix = [matrix_table(work, scores), *tables]
     update = {"tables": [*matrix, *first.tables], "not_run": [*first.not_run, *work.not_run]}
     return [replace(outputs[0], result=first.model_copy(update=update)), *outputs[1:]]
+
+
+def _readable(result: TaskResult) -> list[Table]:
+    """Return the tables of MusAV without that of tenths of the pairs, where a tenth is too few."""
+    n = max(score.n for score in result.scores if score.subset == _SUBSETS.get(score.metric))
+    return [t for t in result.tables if t.title != CALIBRATION or n >= 10 * FEWEST_CALIBRATED]
 
 
 def ceiling(rated: RatedClips) -> list[Reference]:
@@ -173,24 +184,17 @@ def matrix_table(work: Work, scores: Mapping[str, Sequence[Score]]) -> Table:
 def _heads_table(cells: Sequence[Cell]) -> Table:
     rows: list[list[Plain]] = []
     for cell in cells:
-        chosen = ", ".join(
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in cell.facts.items()
-            if name != "head"
-        )
         known = (
             "in folds" if cell.in_folds else "by id and file" if cell.overlap_known else "by file"
         )
-        rows.append(
-            [cell.model, cell.n_train, cell.left_out, known, chosen, "; ".join(cell.warnings)]
-        )
+        rows.append([cell.model, cell.n_train, cell.left_out, known])
     return Table(
         title=HEADS,
-        columns=["model", "learned from", "left out", "told apart", "chosen", "remarks"],
+        columns=["model", "learned from", "left out", "told apart"],
         rows=rows,
         note="Learned from: clips of the training set, in folds of all of them. Left out: clips of "
         "the training set that are tested on, told by ids that both sets use and by files that are "
-        "the same byte for byte. Chosen: in the first fit.",
+        "the same byte for byte. What each fit chose is in the notes of the model’s card.",
     )
 
 
@@ -244,6 +248,8 @@ def _sources(work: Work, name: str) -> dict[str, str]:
     for rater in work.raters.values():
         if rater.embedder is not None and rater.name in work.values[name]:
             found[rater.name] = f"prompts, {work.heard[rater.embedder, name].source}"
+    if LOUDNESS in work.values[name]:
+        found[LOUDNESS] = "integrated loudness as both arousal and valence, audio"
     return found
 
 

@@ -13,9 +13,14 @@ from earmark.bench.tasks.av_cross_cells import Cell
 from earmark.bench.tasks.av_cross_vectors import Heard, LearnedFrom, TestedOn
 from earmark.bench.tasks.base import Context
 from earmark.models.av_ensemble import Moments
+from earmark.models.signal_descriptors import SignalDescriptors
 from earmark.reports.record import NotRun
 
 ByClip = Mapping[str, tuple[float, float]]
+
+LOUDNESS = "loudness (baseline)"
+"""As ``musav`` calls it: the louder clip has the higher arousal, and the higher valence."""
+LOUDNESS_MODEL = SignalDescriptors(["loudness"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Work:
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     moments: dict[tuple[str, str], Moments] = field(default_factory=dict)
     """By ensemble and test set."""
+    ensembles: Sequence[Ensemble] = ()
     not_run: list[NotRun] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
