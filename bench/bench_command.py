@@ -23,7 +23,7 @@ from earmark.bench.etude_pipeline import (
 )
 from earmark.bench.gate.kept import shipped_baselines
 from earmark.bench.gate_command import print_verdict
-from earmark.bench.run_command import run_suites, shipped_suites
+from earmark.bench.run_command import run_suites
 from earmark.bench.suite import read_suite, shipped_suites
 from earmark.bench.suite_gates import SuiteGates
 from earmark.bench.terminal import progress_bar
@@ -79,9 +79,12 @@ def bench_all(
 
     started = time.perf_counter()
     paths = suites or shipped_suites()
-    further = further_of(read_suite(path) for path in paths)
+    named = [read_suite(path) for path in paths]
+    further = further_of(named)
     why_not = _why_no_gate(gate=gate, baselines=baselines, tracks=tracks, seconds=seconds)
     gates = None if why_not else SuiteGates(baselines or shipped_baselines())
+    if gates is not None:
+        gates.prepare(suite.suite.name for suite in named)
     with progress_bar() as progress:
         steps = make(
             cache_folder(),
@@ -93,7 +96,7 @@ def bench_all(
         )
         steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
     measured = []
-    for path in paths:
+    for path, suite in zip(paths, named, strict=True):
         begun = time.perf_counter()
         records = run_suites(
             [path],
@@ -106,8 +109,7 @@ def bench_all(
             gate=None if gates is None else partial(gates.judge, out=out),
         )
         record = records[0] if records else None
-        name = read_suite(path).suite.name
-        measured.append(Measured(name, record, time.perf_counter() - begun))
+        measured.append(Measured(suite.suite.name, record, time.perf_counter() - begun))
     if gates is not None:
         _print_verdicts(gates, Console(highlight=False))
     all_in_all = time.perf_counter() - started
@@ -121,9 +123,7 @@ def bench_all(
     return _exit_code(measured, gates, asked_for=baselines is not None)
 
 
-def _why_no_gate(
-    *, gate: bool, baselines: Path | None, tracks: int, seconds: float
-) -> str | None:
+def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: float) -> str | None:
     """Return why no suite is gated, or None where each with a baseline is."""
     if not gate:
         return "as asked (--no-gate)"
@@ -205,9 +205,7 @@ def _last_line(gates: SuiteGates | None, why_not: str | None, *, asked_for: bool
     return f"{verdicts.TITLES[gates.outcome]}. {found}{without}"
 
 
-def _exit_code(
-    measured: Sequence[Measured], gates: SuiteGates | None, *, asked_for: bool
-) -> int:
+def _exit_code(measured: Sequence[Measured], gates: SuiteGates | None, *, asked_for: bool) -> int:
     """Return the worst verdict's code; whoever names baselines wants something to be gated."""
     if not any(one.record for one in measured):
         return INVALID

@@ -93,11 +93,21 @@ def bench_all(
     replicates: Annotated[
         int | None, typer.Option(min=100, help="Bootstrap replicates, instead of the suite's.")
     ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Hold suites against their baselines.")
+    ] = True,
+    baselines: Annotated[
+        Path | None,
+        typer.Option(help="Folder of <suite>/ and <suite>.toml, instead of Earmark's own."),
+    ] = None,
 ) -> None:
-    """Build Etude, train tiny models on it, and run every suite whose data is found."""
+    """Build Etude, train tiny models on it, run every suite whose data is found, and gate.
+
+    Exit codes are those of the worst verdict: 0 pass, 1 regression, 2 inconclusive, 3 invalid.
+    """
     from earmark.bench import bench_command
 
-    done = bench_command.bench_all(
+    code = bench_command.bench_all(
         suites,
         out=out,
         store=store,
@@ -105,9 +115,11 @@ def bench_all(
         tracks=tracks,
         seconds=seconds,
         replicates=replicates,
+        gate=gate,
+        baselines=baselines,
     )
-    if not done:
-        raise ExitError(INVALID)
+    if code:
+        raise ExitError(code)
 
 
 @app.command()
@@ -244,9 +256,7 @@ def check_model(
 
 @app.command()
 def doctor(
-    out: Annotated[
-        Path, typer.Option(readable=False, help="Folder of the run records.")
-    ] = Path("runs"),
+    out: Annotated[Path, typer.Option(readable=False, help="Folder of records.")] = Path("runs"),
     store: Annotated[
         Path,
         typer.Option(readable=False, help="Folder of kept embeddings.", envvar="EARMARK_STORE"),

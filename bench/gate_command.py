@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from earmark.bench.gate.checks import Hole
 from earmark.bench.gate.evidence import Evidence, read_evidence
 from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import Verdict, judge, unreadable
@@ -21,9 +24,12 @@ from earmark.reports.summary import render_comment, render_step_summary
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _STYLES = {"pass": "green", "regression": "bold red", "inconclusive": "yellow", "invalid": "red"}
 _MOST_CAUSES = 40
+_SHORT = {"baseline": "before", "candidate": "now", "difference": "change", "detectable": "detects"}
+"""Heads of the terminal's narrow columns."""
 
 
 def gate_run(
@@ -55,35 +61,43 @@ def gate_run(
 
     if report and out is None:
         raise RecordError("a report needs a place: give --out FOLDER beside --report")
-    rules = read_policy(policy)
-    verdict = _judged(run, baseline, rules)
+    verdict = judge_files(run, baseline, read_policy(policy))
     plain = verdict.as_plain()
-    written = _write(plain, out)
+    written = [] if out is None else write_verdict(plain, out)
     if report and out is not None and verdict.candidate is not None:
         written += render_reports(run, out, gate=plain)
-    _step_summary(plain)
+    append_step_summary(plain)
     if json:
         typer.echo(json_module.dumps(plain, indent=1, allow_nan=False))
     else:
-        _print(plain, Console(highlight=False))
+        print_verdict(plain, Console(highlight=False))
         for path in written:
             typer.echo(path)
     return verdict.exit_code
 
 
-def _judged(run: Path, baseline: Path, policy: Policy) -> Verdict:
+def judge_files(run: Path, baseline: Path, policy: Policy) -> Verdict:
+    """Return the verdict on a record; one that cannot be read is invalid, never an error."""
     read: dict[str, Evidence] = {}
+    holes = []
     for side, path in (("candidate", run), ("baseline", baseline)):
         try:
             read[side] = read_evidence(path)
         except RecordError as error:
-            return unreadable(policy, side, str(error))
+            holes.append(Hole(side, str(error)))
+    if holes:
+        return unreadable(policy, holes, read.get("candidate"), read.get("baseline"))
     return judge(read["candidate"], read["baseline"], policy)
 
 
-def _write(plain: dict[str, Any], out: Path | None) -> list[Path]:
-    if out is None:
-        return []
+def write_verdict(plain: Mapping[str, Any], out: Path) -> list[Path]:
+    """Write ``verdict.json``, ``junit.xml``, ``summary.md`` and ``comment.md``; return the paths.
+
+    Raises
+    ------
+    RecordError
+        If the disk refuses.
+    """
     contents = {
         "verdict.json": json_module.dumps(plain, indent=1, allow_nan=False) + "\n",
         "junit.xml": render_junit(plain),
@@ -102,7 +116,7 @@ def _write(plain: dict[str, Any], out: Path | None) -> list[Path]:
     return [out / name for name in contents]
 
 
-def _step_summary(plain: dict[str, Any]) -> None:
+def append_step_summary(plain: Mapping[str, Any]) -> None:
     """Append to the summary of a step of GitHub Actions, which names the file; else nothing."""
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if not place:
@@ -117,16 +131,12 @@ def _step_summary(plain: dict[str, Any]) -> None:
         ) from error
 
 
-def _print(plain: dict[str, Any], console: Console) -> None:
+def print_verdict(plain: Mapping[str, Any], console: Console) -> None:
+    """Print the gated scores, those that did not pass first, the causes, and the verdict last."""
     found = verdicts.causes(plain)
     if plain["metrics"]:
-        table = new_table("Gated scores, those that did not pass first")
-        for head in verdicts.HEADS:
-            numeric = head in verdicts.HEADS[4:]
-            table.add_column(head, justify="right" if numeric else "left", overflow="fold")
-        for row in plain["metrics"]:
-            style = "" if row["status"] == "pass" else "bold"
-            table.add_row(*(_plain(cell) for cell in verdicts.cells(row)), style=style)
+        console.print("Gated scores, those that did not pass first", style="bold")
+    for table in _tables(plain["metrics"]):
         console.print(table)
     for where, why in found[:_MOST_CAUSES]:
         console.print(f"{where}: {why}", style="red", markup=False, soft_wrap=True)
@@ -142,6 +152,22 @@ def _print(plain: dict[str, Any], console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """Yield a table for the scores in a row that are of one task and metric: 80 columns do."""
+    status, _, _, model, *numbers = verdicts.HEADS
+    for title, group in groupby(map(verdicts.cells, rows), key=lambda cells: tuple(cells[1:3])):
+        table = new_table(_plain(f"{title[0]}\n{title[1]}"))
+        for head in (status, model):
+            table.add_column(head, overflow="fold")
+        for head in numbers:
+            short = _SHORT.get(head, head)
+            table.add_column(short, justify="right", overflow="fold", no_wrap=head != "n")
+        for cells in group:
+            shown = [_plain(cell) for cell in (cells[0], *cells[3:])]
+            table.add_row(*shown, style="" if cells[0].startswith("pass") else "bold")
+        yield table
 
 
 def _plain(words: str) -> str:

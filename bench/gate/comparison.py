@@ -192,9 +192,13 @@ class Comparison:
 
     def _is_replay(self) -> bool:
         ours, theirs = (entry_of(run, self.score.model) for run in (self.candidate, self.baseline))
-        if self.policy.statistics.replay != "exact" or ours is None:
+        if ours is None or not same_space(ours, theirs):
             return False
-        return same_space(ours, theirs)
+        how = self.policy.statistics.replay
+        return how == "exact" or (how == "same-machine" and not self._elsewhere())
+
+    def _elsewhere(self) -> list[str]:
+        return machine_changes(self.candidate, self.baseline)
 
     def _replayed(self, pair: Pair) -> Gated:
         entry = entry_of(self.candidate, self.score.model)
@@ -220,14 +224,13 @@ class Comparison:
 
     def _packages(self) -> str:
         new, old = (run.record.environment for run in (self.candidate, self.baseline))
-        packages = [
-            f"{name} {old.packages.get(name)} to {new.packages.get(name)}"
-            for name in sorted(new.packages.keys() | old.packages.keys())
-            if new.packages.get(name) != old.packages.get(name)
-        ]
-        for word in ("python", "processor", "gpu"):
-            if getattr(new, word) != getattr(old, word):
-                packages.append(f"{word} {getattr(old, word)} to {getattr(new, word)}")
+        packages = self._elsewhere()
+        for name in ("python", "earmark"):
+            versions = [
+                env.python if name == "python" else env.packages.get(name) for env in (old, new)
+            ]
+            if versions[0] != versions[1]:
+                packages.append(f"{name} {versions[0]} to {versions[1]}")
         return f" ({'; '.join(packages[:5])})" if packages else " (no package differs)"
 
     def _floor(self, pair: Pair) -> Iterator[str]:
@@ -288,6 +291,22 @@ class Comparison:
             p_not_worse=made.p_not_worse,
             p_worse=made.p_worse,
         )
+
+
+def machine_changes(candidate: Evidence, baseline: Evidence) -> list[str]:
+    """Return in what the machines differ that may move the last digits: processor, packages."""
+    new, old = (run.record.environment for run in (candidate, baseline))
+    changes = [
+        f"{name} {old.packages.get(name)} to {new.packages.get(name)}"
+        for name in sorted((new.packages.keys() | old.packages.keys()) - {"earmark"})
+        if new.packages.get(name) != old.packages.get(name)
+    ]
+    changes += [
+        f"{word} {getattr(old, word)} to {getattr(new, word)}"
+        for word in ("processor", "gpu")
+        if getattr(new, word) != getattr(old, word)
+    ]
+    return changes
 
 
 def entry_of(run: Evidence, model: str) -> ModelEntry | None:

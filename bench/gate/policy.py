@@ -92,9 +92,10 @@ class Statistics(_Part):
     power: float = Field(0.8, gt=0.5, lt=1)
     replicates: int = Field(10_000, ge=500)
     seed: int = 2022
-    replay: Literal["exact", "statistical"] = "exact"
+    replay: Literal["exact", "same-machine", "statistical"] = "exact"
     """What is done where model and data are the same as the baseline's: ``statistical`` treats them
-    as if they had changed, for records from machines whose arithmetic differs."""
+    as if they had changed, for records from machines whose arithmetic differs; ``same-machine``
+    does so where processor, GPU or packages are not the baseline's."""
     tolerance: float | None = Field(None, ge=0)
     """Of an exact replay, in the metric's unit; None: by the dtype that the model's card states."""
 

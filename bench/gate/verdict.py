@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from earmark.bench.gate import checks
 from earmark.bench.gate.baseline import completed
 from earmark.bench.gate.checks import Hole, name_of, references
-from earmark.bench.gate.comparison import Comparison, Gated, decided
+from earmark.bench.gate.comparison import Comparison, Gated, decided, machine_changes
 from earmark.bench.gate.decision import Measure
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, settled
@@ -78,9 +78,15 @@ class Verdict:
         return asdict(self) | {"exit_code": self.exit_code}
 
 
-def unreadable(policy: Policy, where: str, cause: str) -> Verdict:
-    """Return the verdict on a run that could not even be read."""
-    return _verdict(policy, None, None, [Hole(where, cause)], [], [])
+def unreadable(
+    policy: Policy,
+    holes: list[Hole],
+    candidate: Evidence | None = None,
+    baseline: Evidence | None = None,
+) -> Verdict:
+    """Return the verdict where a record could not even be read; the other may have been."""
+    ours, theirs = (None if one is None else _run(one) for one in (candidate, baseline))
+    return _verdict(policy, ours, theirs, holes, [], [])
 
 
 def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
@@ -109,7 +115,12 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
         _run(baseline),
         _distinct(holes),
         gated,
-        [*_warnings(candidate, baseline), *_toothless(gated), *_too_few(gated)],
+        [
+            *_warnings(candidate, baseline),
+            *_elsewhere(candidate, baseline, policy),
+            *_toothless(gated),
+            *_too_few(gated),
+        ],
     )
 
 
@@ -229,6 +240,16 @@ def _meant(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."
     return f"{name!r}. {hint}"
+
+
+def _elsewhere(candidate: Evidence, baseline: Evidence, policy: Policy) -> Iterator[str]:
+    changes = machine_changes(candidate, baseline)
+    if policy.statistics.replay != "same-machine" or not changes:
+        return
+    yield (
+        f"not the baseline's machine, so that equal weights are judged by statistics as well, and "
+        f"small changes pass: {'; '.join(changes)}"
+    )
 
 
 def _toothless(gated: list[Gated]) -> Iterator[str]:

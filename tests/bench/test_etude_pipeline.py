@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from earmark.bench import bench_command, etude_pipeline
 from earmark.bench.etude_pipeline import further_of, make, make_further
 from earmark.bench.run_command import shipped_suites
 from earmark.bench.suite import read_suite
@@ -121,13 +120,3 @@ def test_further_corpora_are_made_once_and_differ_in_their_songs(tmp_path):
     )
     assert len(one.clips) == len(two.clips) == 30
     assert (one.ratings != two.ratings).any()
-
-
-def test_the_summary_says_what_was_made_and_that_it_is_synthetic():
-    steps = [
-        etude_pipeline.Step("etude: corpus", True, 5.0),
-        etude_pipeline.Step("train: tiny", False, 0.1),
-    ]
-    said = bench_command._sentence(steps, measuring=7.0, all_in_all=12.0)
-    assert said.startswith("made in 5 s, measured and reported in 7 s, 12 s in all; was there")
-    assert "train: tiny. Etude and the models trained on it are synthetic" in said

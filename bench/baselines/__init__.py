@@ -1,0 +1,1 @@
+"""What runs are held against: for each suite a baseline ``<suite>/`` and its policy."""
