@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from earmark.reports import findings_joint, formats
+from earmark.reports import findings_av, findings_joint, formats
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord, Score, TaskResult
 from earmark.reports.scores import (
@@ -57,6 +57,7 @@ def findings(task: TaskResult) -> list[Text]:
         *found,
         *people,
         *findings_joint.beside(task, metric, subset),
+        *findings_av.under_gain(task),
         *_at_chance(task, metric, subset),
         *findings_joint.sound_sentinel(task, metric, subset),
     ]
@@ -185,19 +186,9 @@ def _at_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
 
 def contaminated(record: RunRecord) -> list[Text]:
     """Return which models were trained on a dataset that this record scores them on."""
-    models = {model.id: model for model in record.models}
     found: list[Text] = []
     for task in record.tasks:
-        dataset = dataset_of(record, task)
-        names = [task.dataset] if dataset is None else names_of(dataset)
-        seen = [
-            model
-            for model in task.models
-            if model in models
-            and model not in task.out_of_fold
-            and has_seen(models[model], *names)
-        ]
-        if seen:
+        if seen := [model for model in task.models if is_contaminated(record, task, model)]:
             found.append(
                 (
                     *named_models(seen),
@@ -209,6 +200,15 @@ def contaminated(record: RunRecord) -> list[Text]:
                 )
             )
     return found
+
+
+def is_contaminated(record: RunRecord, task: TaskResult, model: str) -> bool:
+    """Return whether a model's card names the task's dataset, by any of its names."""
+    card = next((entry for entry in record.models if entry.id == model), None)
+    if card is None or model in task.out_of_fold:
+        return False
+    dataset = dataset_of(record, task)
+    return has_seen(card, *([task.dataset] if dataset is None else names_of(dataset)))
 
 
 def names_of(dataset: DatasetEntry) -> list[str]:

@@ -1,4 +1,4 @@
-"""The figures of trained arousal/valence heads: the matrix of what was trained and tested on."""
+"""The figures of trained arousal/valence heads: who learned from what, and what level does."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 from functools import partial
 from typing import Any
 
-from earmark.reports import figures_av_matrix, formats
-from earmark.reports.content import Plot
+from earmark.reports import figures_av_gain, figures_av_matrix, formats
+from earmark.reports.content import Plot, plain
+from earmark.reports.findings_av import GAIN, shifts, under_gain
 from earmark.reports.layout import TALLEST, even_parts, part_of
-from earmark.reports.record import TaskResult
+from earmark.reports.record import Plain, TaskResult
 from earmark.reports.scores import table
 
 TITLE = "Trained on, tested on"
@@ -17,7 +18,14 @@ TITLE = "Trained on, tested on"
 
 
 def plots_of(task: TaskResult) -> list[Plot]:
-    """Return the matrix on as many figures as its models need; none where a task has no matrix."""
+    """Return the matrix on as many figures as its models need, and what level does.
+
+    None where a task has neither table.
+    """
+    return [*_matrices(task), *_gains(task)]
+
+
+def _matrices(task: TaskResult) -> list[Plot]:
     names = ("model", "tested on", "dimension", "metric", "value", "how")
     rows = table(task, TITLE, *names)
     if not any(row["value"] is not None for row in rows):
@@ -50,3 +58,36 @@ def plots_of(task: TaskResult) -> list[Plot]:
             )
         )
     return plots
+
+
+def _gains(task: TaskResult) -> list[Plot]:
+    rows = [row for row in shifts(task) if row["shift (deviations)"] is not None]
+    if not rows:
+        return []
+    columns: dict[str, Any] = {
+        "model": [str(row["model"]) for row in rows],
+        "dimension": [str(row["dimension"]) for row in rows],
+        "gain_db": [row["gain (dB)"] for row in rows],
+        "shift": [row["shift (deviations)"] for row in rows],
+        "low": [_or_nan(row["shift low"]) for row in rows],
+        "high": [_or_nan(row["shift high"]) for row in rows],
+    }
+    n_models = len(set(columns["model"]))
+    told = " ".join(plain(said) for said in under_gain(task))
+    return [
+        Plot(
+            title=GAIN,
+            caption="How far predictions move when the same clips are made louder or softer, in "
+            "deviations of the model’s predictions without gain, "
+            "with 95 % intervals. A model that does not hear level stays at 0.",
+            description=f"Lines of {formats.plural(n_models, 'model')} against gain in decibels, a "
+            f"panel a dimension, through 0 at 0 dB. {told} The table of the same title has "
+            f"all values.",
+            draw=partial(figures_av_gain.gain, **columns),
+            data=columns,
+        )
+    ]
+
+
+def _or_nan(value: Plain) -> float:
+    return math.nan if value is None else float(value)

@@ -1,13 +1,16 @@
-"""The matrix of trained heads by tested sets, and when a task has one."""
+"""The matrix of trained heads by tested sets, and what level does to them."""
 
 import math
 
 import numpy as np
 import pytest
 
+from earmark.reports.content import plain
 from earmark.reports.figure_style import SERIES
 from earmark.reports.figures import FigureError
+from earmark.reports.figures_av_gain import gain
 from earmark.reports.figures_av_matrix import matrix
+from earmark.reports.findings_av import GAIN, under_gain
 from earmark.reports.plots_av_matrix import TITLE, plots_of
 from earmark.reports.record import Table, TaskResult
 
@@ -59,3 +62,69 @@ def test_the_matrix_of_many_models_is_on_several_figures_and_none_is_drawn_of_no
     assert sum(len(plot.data["model"]) for plot in plots) == 70
     assert all(plot.draw(width="full").axes for plot in plots)
     assert plots_of(task(3, value=None)) == []
+
+
+SHIFTS = {
+    "model": ["a", "a", "b", "b"],
+    "dimension": ["arousal"] * 4,
+    "gain_db": [-6.0, 6.0, -6.0, 6.0],
+    "shift": [-1.0, 1.2, 0.0, 0.1],
+    "low": [-1.1, 1.1, math.nan, 0.0],
+    "high": [-0.9, 1.3, math.nan, 0.2],
+}
+
+
+def test_lines_of_a_gain_pass_through_zero_and_intervals_stand_at_their_marks():
+    (axes,) = gain(**SHIFTS).axes
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert [line.get_ydata().tolist() for line in lines] == [[-1.0, 0.0, 1.2], [0.0, 0.0, 0.1]]
+    assert all(line.get_xdata()[1] == 0 for line in lines)
+    bars = [segment for part in axes.collections for segment in part.get_segments()]
+    np.testing.assert_allclose(
+        [ends[:, 1] for ends in bars if ends.size and np.isfinite(ends).all()],
+        [[-1.1, -0.9], [1.1, 1.3], [0.0, 0.2]],
+    )
+    marks = [
+        line for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata())
+    ]
+    assert all(abs(abs(x) - 6) < 1.5 for mark in marks for x in mark.get_xdata())
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["−6", "0", "+6"]
+    with pytest.raises(FigureError):
+        gain(**{**SHIFTS, "shift": [math.nan] * 4})
+
+
+def gained(*rows):
+    names = ["model", "dimension", "gain (dB)", "shift (deviations)", "shift low", "shift high"]
+    return task(1).model_copy(
+        update={"tables": [Table(title=GAIN, columns=names, rows=[list(row) for row in rows])]}
+    )
+
+
+def test_what_follows_level_is_said_where_all_of_the_interval_is_beyond_half_a_deviation():
+    of = gained(
+        ("up", "arousal", 12.0, 1.25, 1.0, 1.5),
+        ("down", "valence", 12.0, -2.0, -2.2, -1.8),
+        ("unsure", "arousal", 12.0, 0.7, 0.4, 1.0),
+        ("constant", "arousal", 12.0, None, None, None),
+        ("up", "arousal", -12.0, -9.0, -9.5, -8.5),
+    )
+    (said,) = under_gain(of)
+    assert plain(said) == (
+        "12 dB louder, the same clips shift predictions, in deviations of those without gain: "
+        "valence of down by −2.0, arousal of up by +1.2."
+    )
+    (plot,) = plots_of(of)
+    assert plot.title == GAIN
+    assert plain(said) in plot.description
+    assert plot.draw(width="column").axes
+    assert "constant" not in plot.data["model"]
+
+
+def test_many_shifts_are_counted_and_none_is_said_too():
+    many = gained(*((f"m{i}", "arousal", -6.0, -1.0, -1.1, -0.9) for i in range(6)))
+    (said,) = under_gain(many)
+    assert plain(said).startswith("6 dB softer")
+    assert plain(said).endswith("arousal of m3 by −1.0, and 2 more by over 0.5.")
+    (said,) = under_gain(gained(("m", "arousal", 6.0, 0.1, 0.0, 0.2)))
+    assert "shift no predictions by 0.5 deviations" in plain(said)
+    assert under_gain(task(3)) == []
