@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from earmark.reports import formats, tables, tables_beside
+from earmark.reports import formats, page_training, tables, tables_beside
 from earmark.reports.content import (
     Block,
     Bullets,
@@ -74,6 +74,7 @@ def build(
             *([gate] if gate else []),
             leaderboard(record),
             *tasks(record, items, arrays),
+            *page_training.sections(record),
             datasets(record),
             models(record),
             bibtex(record),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from earmark.reports import formats, page
+from earmark.reports import formats, page, page_training
 from earmark.reports.content import (
     Block,
     Bullets,
@@ -44,6 +44,7 @@ def build(side: SideBySide) -> Page:
         sections=[
             Section(board.title, board.anchor, [*opening, *board.blocks], board.sections),
             *page.tasks(record, side.items, side.arrays),
+            *page_training.sections(record),
             datasets(record),
             models(record),
             bibtex(record),

@@ -261,6 +261,8 @@ class TrainingLog(Part):
             raise ValueError(f"a training log's first column is step, got {self.columns[:1]}")
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"each row of a training log has {len(self.columns)} values")
+        if any(row[0] is None for row in self.rows):
+            raise ValueError("each row of a training log has a step")
         return self
 
 

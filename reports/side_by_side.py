@@ -123,7 +123,8 @@ def _names(runs: Sequence[Run]) -> tuple[list[dict[str, str]], list[str]]:
 
 def _card(record: RunRecord, model: str) -> ModelEntry | None:
     card = next((entry for entry in record.models if entry.id == model), None)
-    return card.model_copy(update={"seconds": None}) if card else None
+    aside = {"seconds": None, "cost": None, "training": None}
+    return card.model_copy(update=aside) if card else None
 
 
 def _same_scores(runs: Sequence[Run], here: Sequence[int], model: str) -> bool:
@@ -221,7 +222,9 @@ def _one_record(
     for number, (run, of_run) in enumerate(zip(runs, names, strict=True), start=1):
         for card in run.record.models:
             name = of_run.get(card.id, card.id)
-            models.setdefault(name, card.model_copy(update={"id": name}))
+            kept = models.setdefault(name, card.model_copy(update={"id": name}))
+            if kept.training is None and card.training is not None:
+                models[name] = kept.model_copy(update={"training": card.training})
         for dataset in run.record.datasets:
             there = datasets.setdefault(dataset.id, dataset)
             if there.fingerprint != dataset.fingerprint:
