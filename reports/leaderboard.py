@@ -20,13 +20,12 @@ from earmark.reports.content import (
     TableBlock,
     text,
 )
-from earmark.reports.findings import has_seen, names_of
+from earmark.reports.findings import is_contaminated
 from earmark.reports.layout import part_of
-from earmark.reports.record import ModelEntry, RunRecord, Score, TaskResult
+from earmark.reports.record import RunRecord, Score, TaskResult
 from earmark.reports.scores import (
     Dimension,
     best_first,
-    dataset_of,
     dimensions,
     groups_of,
     headline,
@@ -97,7 +96,6 @@ def _order(heads: Sequence[Head]) -> list[str]:
 
 def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: str) -> TableBlock:
     notes = Notes()
-    cards = {model.id: model for model in record.models}
     cells: list[dict[str, Cell]] = []
     seen_any, unpaired = False, False
     for head in heads:
@@ -106,7 +104,7 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
         unpaired |= bool(task.comparisons) and task.comparisons[0].interval is None
         column = {}
         for score in _scores(head):
-            seen = _has_seen(record, task, cards.get(score.model))
+            seen = is_contaminated(record, task, score.model)
             seen_any |= seen
             column[score.model] = _cell(notes.cell(score), marks.get(score.model, ""), seen=seen)
         cells.append(column)
@@ -156,14 +154,6 @@ def _cell(cell: Cell, letter: str, *, seen: bool) -> Cell:
     sub = " ".join(part for part in (cell.sub, letter) if part)
     text_ = f"{cell.text}†" if seen and cell.sort is not None else cell.text
     return Cell(text_, sub=sub, sort=cell.sort, mark=cell.mark, tone=cell.tone)
-
-
-def _has_seen(record: RunRecord, task: TaskResult, model: ModelEntry | None) -> bool:
-    dataset = dataset_of(record, task)
-    names = [task.dataset] if dataset is None else names_of(dataset)
-    if model is None or model.id in task.out_of_fold:
-        return False
-    return has_seen(model, *names)
 
 
 def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from earmark.reports import formats, page_training, tables, tables_beside
+from earmark.reports import findings_whole, formats, page_training, tables, tables_beside
 from earmark.reports.content import (
     Block,
     Bullets,
@@ -27,7 +28,7 @@ from earmark.reports.layout import Arrays
 from earmark.reports.leaderboard import leaderboard
 from earmark.reports.page_sources import bibtex, datasets, models, reproducibility
 from earmark.reports.plots import plots_of
-from earmark.reports.record import RecordError, RunRecord, TaskResult
+from earmark.reports.record import NotRun, RecordError, RunRecord, TaskResult
 from earmark.reports.scores import (
     FAILURES,
     best_first,
@@ -69,10 +70,10 @@ def build(
         title=record.suite.title,
         subtitle=f"{formats.moment(record.created)} · run {record.id} · "
         f"suite {record.suite.name} · Earmark {record.earmark_version}",
-        verdict=verdict(record, items),
+        verdict=verdict(record, gate),
         sections=[
             *([gate] if gate else []),
-            leaderboard(record),
+            with_opening(leaderboard(record), scope(record, items)),
             *tasks(record, items, arrays),
             *page_training.sections(record),
             datasets(record),
@@ -87,6 +88,11 @@ def build(
     )
 
 
+def with_opening(section: Section, blocks: Sequence[Block]) -> Section:
+    """Return the section with these blocks first."""
+    return dataclasses.replace(section, blocks=[*blocks, *section.blocks])
+
+
 def tasks(
     record: RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
 ) -> list[Section]:
@@ -94,22 +100,24 @@ def tasks(
     return [_task(task, items[task.id], arrays.get(task.id, {}), record) for task in record.tasks]
 
 
-def verdict(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
-    """Return what came out, what did not run, and what a reader must beware of."""
-    blocks: list[Block] = [Paragraph(_what_was_run(record, items), "lead")]
-    if warning := _synthetic(record):
-        blocks.append(Paragraph(warning, "warning"))
-    found: list[Text] = []
-    for task in record.tasks:
-        many = len(record.tasks) > 1
-        for number, finding in enumerate(findings(task)):
-            name = (Span(f"{task.title}. ", "strong"),) if many and number == 0 else ()
-            found.append((*name, *finding))
-    blocks.append(Bullets(found) if found else Paragraph(text("Nothing was scored.")))
-    if failed := _not_run(record):
-        blocks.append(Bullets(failed, "warning"))
-    if warnings := _warnings(record):
-        blocks.append(Bullets(warnings, "warning"))
+def verdict(record: RunRecord, gate: Section | None = None) -> list[Block]:
+    """Return a line on what came out, a gate's where there is one, and at most three sentences."""
+    line = findings_whole.verdict(record)
+    judged = gate.blocks[0] if gate and gate.blocks else None
+    blocks: list[Block] = []
+    if isinstance(judged, Paragraph):
+        blocks.append(judged)
+    blocks.append(Paragraph(line, "plain" if blocks else "lead"))
+    if said := findings_whole.sentences(record):
+        blocks.append(Bullets(said))
+    return blocks
+
+
+def scope(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
+    """Return what was scored, and of the suite what could not run."""
+    blocks: list[Block] = [Paragraph(_what_was_run(record, items))]
+    if record.not_run:
+        blocks.append(Bullets(_not_run(record.not_run), "warning"))
     return blocks
 
 
@@ -144,51 +152,25 @@ def _dataset_title(record: RunRecord, task: TaskResult) -> str:
     return dataset.title if dataset else task.dataset
 
 
-def _synthetic(record: RunRecord) -> Text:
-    titles = (dataset.title for dataset in record.datasets if dataset.synthetic)
-    names = list(dict.fromkeys(titles))
-    if not names:
-        return ()
-    verb = "is" if len(names) == 1 else "are"
-    return text(
-        Span("Synthetic data. ", "strong"),
-        f"{formats.listed(names)} {verb} made by a program, not by people and their music: scores "
-        f"there show that the measuring works, and say nothing of how good a model is.",
-    )
-
-
-def _not_run(record: RunRecord) -> list[Text]:
-    parts = [
-        *(("", part) for part in record.not_run),
-        *((f"{task.id}: ", part) for task in record.tasks for part in task.not_run),
-    ]
+def _not_run(parts: Sequence[NotRun]) -> list[Text]:
     return [
-        text(Span("Could not run. ", "strong"), f"{where}{part.what}: {part.reason}")
-        for where, part in parts
+        text(Span("Could not run. ", "strong"), f"{part.what}: {part.reason}") for part in parts
     ]
 
 
-def _warnings(record: RunRecord) -> list[Text]:
-    found = [
-        text(Span("Contamination. ", "strong"), *sentence) for sentence in contaminated(record)
-    ]
-    if record.environment.git_dirty:
-        found.append(
-            text(
-                Span("Uncommitted changes. ", "strong"),
-                "The code that ran is not the commit that the record names.",
-            )
-        )
-    for task in record.tasks:
-        found += [text(Span(f"{task.id}. ", "strong"), warning) for warning in task.warnings]
-    return found
+def _found(task: TaskResult, record: RunRecord) -> list[Block]:
+    """Return what the task found, and what a reader of it must beware of."""
+    blocks: list[Block] = [Bullets(findings(task))]
+    seen = contaminated(record.model_copy(update={"tasks": [task]}))
+    warnings = [text(Span("Contamination. ", "strong"), *sentence) for sentence in seen]
+    warnings += [text(Span("Warning. ", "strong"), warning) for warning in task.warnings]
+    warnings += _not_run(task.not_run)
+    return [*blocks, Bullets(warnings, "warning")] if warnings else blocks
 
 
 def _task(task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord) -> Section:
     chosen = headline(task)
-    blocks: list[Block] = []
-    if chosen is None:
-        blocks.append(Paragraph(text("This task left no score."), "warning"))
+    blocks = _found(task, record)
     parts: list[tuple[str, str, list[Block]]] = [
         ("Scores", "scores", _scores(task, *chosen) if chosen else []),
         ("Figures", "figures", _figures(task, items, arrays, record)),

@@ -24,7 +24,7 @@ def build(side: SideBySide) -> Page:
     """Return the report of several records."""
     record, runs = side.record, [run.record for run in side.runs]
     board = leaderboard(record, side.origin)
-    opening: list[Block] = [_runs(side)]
+    opening: list[Block] = [*page.scope(record, side.items), _runs(side)]
     if side.apart:
         opening.append(
             Bullets(
@@ -40,9 +40,9 @@ def build(side: SideBySide) -> Page:
         title=record.suite.title,
         subtitle=f"{formats.plural(len(runs), 'run')} side by side · latest of "
         f"{formats.moment(record.created)} · Earmark {record.earmark_version}",
-        verdict=page.verdict(record, side.items),
+        verdict=page.verdict(record),
         sections=[
-            Section(board.title, board.anchor, [*opening, *board.blocks], board.sections),
+            page.with_opening(board, opening),
             *page.tasks(record, side.items, side.arrays),
             *page_training.sections(record),
             datasets(record),

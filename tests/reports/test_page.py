@@ -5,6 +5,7 @@ from scipy.stats import binomtest
 
 from earmark.reports import page, plots, tables
 from earmark.reports.content import Plots, Section, TableBlock, plain
+from earmark.reports.findings import findings
 from earmark.reports.html import render_html
 from earmark.reports.pdf import render_pdf
 from earmark.reports.record import ItemProblem, RecordError, TaskResult
@@ -108,27 +109,36 @@ def test_the_tasks_own_tables_are_shown_as_they_are(report, sample):
         assert table.title in captions
 
 
-def test_what_did_not_run_and_every_warning_stand_in_the_verdict(report, sample):
-    said = "\n".join(
-        plain(text) for block in report.verdict if block.kind == "bullets" for text in block.items
+def bullets(found):
+    return "\n".join(
+        plain(text) for block in found if block.kind == "bullets" for text in block.items
     )
-    for part in [*sample.record.not_run, *sample.record.tasks[0].not_run]:
-        assert part.what in said and part.reason in said
-    assert sample.record.tasks[0].warnings[0] in said
-    assert "Contamination." in said and "Uncommitted changes." in said
+
+
+def test_what_did_not_run_stands_before_the_leaderboard_and_warnings_with_their_task(
+    report, sample
+):
+    board, musav, rated = report.sections[:3]
+    for part in sample.record.not_run:
+        assert f"Could not run. {part.what}: {part.reason}" in bullets(board.blocks)
+    task = sample.record.tasks[0]
+    for part in task.not_run:
+        assert f"Could not run. {part.what}: {part.reason}" in bullets(musav.blocks)
+    assert f"Warning. {task.warnings[0]}" in bullets(musav.blocks)
+    assert "Contamination. deam-msd-musicnn-2 was trained on" in bullets(rated.blocks)
+    assert "uncommitted changes" in bullets(report.verdict)
+
+
+def test_the_findings_of_a_task_stand_on_its_page(report, sample):
+    for section, task in zip(report.sections[1:3], sample.record.tasks, strict=True):
+        assert section.blocks[0].items == findings(task)
 
 
 def test_synthetic_data_are_flagged_in_plain_words(report, small):
-    said = [plain(block.text) for block in report.verdict if block.kind == "paragraph"]
-    assert any(
-        text.startswith("Synthetic data. MusAV (pairs made from noise) is made") for text in said
-    )
+    assert "ynthetic data: MusAV (pairs made from noise)" in bullets(report.verdict)
     real = [d.model_copy(update={"synthetic": False}) for d in small.record.datasets]
     record = small.record.model_copy(update={"datasets": real})
-    verdict = page.build(record, small.items, small.arrays).verdict
-    assert not any(
-        "Synthetic" in plain(block.text) for block in verdict if block.kind == "paragraph"
-    )
+    assert "ynthetic" not in bullets(page.build(record, small.items, small.arrays).verdict)
 
 
 def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
@@ -149,7 +159,7 @@ def test_a_task_that_left_nothing_is_still_a_section(sample):
     nothing = {"scores": [], "comparisons": [], "groups": [], "references": [], "tables": []}
     record = replaced(sample, **nothing, models=[])
     part = page.build(record, sample.items, sample.arrays).sections[1]
-    assert plain(part.blocks[0].text) == "This task left no score."
+    assert bullets(part.blocks).startswith("No score was computed.")
 
 
 def test_a_record_without_tasks_says_so(sample):
@@ -248,7 +258,7 @@ def test_sets_of_audio_text_tasks_are_named_in_words(joint_page):
     heads = {column.label for table in blocks(report, TableBlock) for column in table.columns}
     assert {"R@10 (%)", "mAP@10", "MRR", "Median rank (items, lower is better)"} <= heads
     assert {"audio to text", "“A {label} track”"} <= heads
-    assert "720\N{NO-BREAK SPACE}queries of captions" in plain(report.verdict[0].text)
+    assert "720\N{NO-BREAK SPACE}queries of captions" in plain(report.sections[0].blocks[0].text)
 
 
 def test_failures_of_the_best_model_stay_open_and_ranks_are_counts(joint_page):
