@@ -165,22 +165,32 @@ def read_suite(path: Path | str) -> Suite:
         If the file is absent, is no TOML, has unknown or missing keys, or a task names a dataset
         or a model that the suite does not list.
     """
-    path = Path(path)
     try:
-        content = path.read_bytes()
-        raw = tomllib.loads(content.decode())
+        return parse_suite(Path(path).read_bytes(), of=path)
     except OSError as error:
         raise SuiteError(f"suite {path}: {error.strerror or error}") from error
+
+
+def parse_suite(content: bytes, *, of: Path | str) -> Suite:
+    """Check a suite's TOML; errors call it ``of``.
+
+    Raises
+    ------
+    SuiteError
+        As :func:`read_suite`.
+    """
+    try:
+        raw = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"suite {path} is not TOML: {error}") from error
+        raise SuiteError(f"suite {of} is not TOML: {error}") from error
     for reserved in ("text", "digest"):
         if reserved in raw:
-            raise SuiteError(f"suite {path}: unknown key {reserved!r}")
+            raise SuiteError(f"suite {of}: unknown key {reserved!r}")
     try:
         suite = Suite(**raw, text=content.decode(), digest=hashlib.sha256(content).hexdigest())
     except ValidationError as error:
-        raise SuiteError(f"suite {path}: {_first_errors(error)}") from error
-    _check_references(suite, path)
+        raise SuiteError(f"suite {of}: {_first_errors(error)}") from error
+    _check_references(suite, of)
     return suite
 
 
@@ -206,7 +216,7 @@ def _first_errors(error: ValidationError) -> str:
 _TOP = ["suite", "datasets", "models", "tasks"]
 
 
-def _check_references(suite: Suite, path: Path) -> None:
+def _check_references(suite: Suite, path: Path | str) -> None:
     ids: set[str] = set()
     for task in suite.tasks:
         for dataset in task.datasets:
@@ -222,7 +232,7 @@ def _check_references(suite: Suite, path: Path) -> None:
         ids.add(suite.id_of(task))
 
 
-def _unknown(path: Path, kind: str, name: str, known: list[str]) -> str:
+def _unknown(path: Path | str, kind: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Listed: {', '.join(known) or 'none'}."
     return f"suite {path}: a task names the {kind} {name!r}, which the suite does not list. {hint}"
