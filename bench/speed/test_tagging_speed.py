@@ -1,57 +1,33 @@
 """How fast intervals are: of ranking metrics over tags, and of many metrics of paired models.
 
-Run it by name (it is no part of the tests): ``pytest bench/speed/test_tagging_speed.py -s``.
-
-Both sides run in turns in one process, and the ratio of their best runs is asserted. The loop over
-scikit-learn is timed on a few replicates and scaled to 1,000, for each costs the same. Results are
-compared before anything is timed: tag scores of the same replicates at 1e-12; intervals of means,
-for which the two sides draw other numbers, within their Monte Carlo error.
+The loop over scikit-learn is timed on a few replicates and scaled to 1,000, for each costs the
+same. Tag scores of the same replicates are equal at 1e-12; intervals of means, for which the two
+sides draw other numbers, within their Monte Carlo error.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import scipy.stats
-from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.presorted import draw_weights
 from earmark.bench.metrics.statistics import Interval, percentile_interval, resample_sums
 from earmark.bench.metrics.tagging import resample_scores
+from earmark.reports.speed import Ratio
 
-ROUNDS = 3
-TAGGING_TARGET, PAIRED_TARGET = 30, 8
 # MagnaTagATune's test clips and tags; MusicCaps' clips.
 N_CLIPS, N_TAGS, TAGGING_REPLICATES, LOOP_REPLICATES = 4_332, 50, 1_000, 8
 N_ITEMS, N_METRICS, PAIRED_REPLICATES = 4_283, 12, 10_000
 
 
-def best_of_turns(*runs: Callable[[], object]) -> list[float]:
-    """Return the least wall-clock seconds of each run, which take turns."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for _ in range(ROUNDS):
-        for run, taken in zip(runs, seconds, strict=True):
-            start = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - start)
-    return [min(taken) for taken in seconds]
-
-
-def report(benchmark: BenchmarkFixture, ours: float, theirs: float, name: str) -> float:
-    ratio = theirs / ours
-    benchmark.extra_info.update({"seconds": ours, f"{name}_seconds": theirs, "ratio": ratio})
-    print(f"\n{ours:.2f} s, {name} {theirs:.2f} s: {ratio:.1f} times faster")
-    return ratio
-
-
-@pytest.mark.parametrize("decimals", [2, 12], ids=["ties", "no ties"])
+@pytest.mark.parametrize(("decimals", "kind"), [(2, "tied scores"), (12, "no ties")])
 def test_tagging_intervals_against_scikit_learn_in_a_loop(
-    benchmark: BenchmarkFixture, decimals: int
+    ratio: Callable[..., Ratio], decimals: int, kind: str
 ) -> None:
     rng = np.random.default_rng(0)
     labels = (rng.random((N_CLIPS, N_TAGS)) < np.geomspace(0.01, 0.25, N_TAGS)).astype(int)
@@ -74,15 +50,22 @@ def test_tagging_intervals_against_scikit_learn_in_a_loop(
         by_metric: Floats = np.stack(found, axis=1)
         return by_metric
 
-    np.testing.assert_allclose(ours()[:, :LOOP_REPLICATES], loop(), rtol=0, atol=1e-12)
-    seconds, few = best_of_turns(ours, loop)
-    benchmark.pedantic(ours, rounds=1)  # type: ignore[no-untyped-call]
-    scaled = few * TAGGING_REPLICATES / LOOP_REPLICATES
-    assert report(benchmark, seconds, scaled, "scikit-learn") >= TAGGING_TARGET
+    def same(mine: Floats, theirs: Floats) -> None:
+        np.testing.assert_allclose(mine[:, :LOOP_REPLICATES], theirs, rtol=0, atol=1e-12)
+
+    ratio(
+        f"tagging intervals, {kind}",
+        ours=ours,
+        plain=loop,
+        same=same,
+        rounds=6,
+        processor_time=True,
+        share=LOOP_REPLICATES / TAGGING_REPLICATES,
+    )
 
 
 def test_paired_intervals_of_many_metrics_against_scipy_metric_by_metric(
-    benchmark: BenchmarkFixture,
+    ratio: Callable[..., Ratio],
 ) -> None:
     rng = np.random.default_rng(0)
     skill = rng.normal(size=(N_ITEMS, 1))
@@ -111,9 +94,18 @@ def test_paired_intervals_of_many_metrics_against_scipy_metric_by_metric(
         ]
 
     errors = np.std(paired, axis=0) / np.sqrt(N_ITEMS)
-    # An end's Monte Carlo error is 0.027 standard errors of the mean; five of their difference.
-    for interval, reference, error in zip(ours(), metric_by_metric(), errors, strict=True):
-        assert (interval.low, interval.high) == pytest.approx(tuple(reference), abs=0.19 * error)
-    seconds, reference_seconds = best_of_turns(ours, metric_by_metric)
-    benchmark.pedantic(ours, rounds=1)  # type: ignore[no-untyped-call]
-    assert report(benchmark, seconds, reference_seconds, "scipy") >= PAIRED_TARGET
+
+    def same(mine: list[Interval], theirs: list[tuple[float, float]]) -> None:
+        # An end's Monte Carlo error is 0.027 standard errors of the mean; five of a difference.
+        for interval, reference, error in zip(mine, theirs, errors, strict=True):
+            ends = pytest.approx(tuple(reference), abs=0.19 * error)
+            assert (interval.low, interval.high) == ends
+
+    ratio(
+        "paired intervals of 12 metrics",
+        ours=ours,
+        plain=metric_by_metric,
+        same=same,
+        rounds=6,
+        processor_time=True,
+    )
