@@ -341,6 +341,15 @@ def decided(rows: list[tuple[Gated, Measure | None]], policy: Policy) -> list[Ga
     return found
 
 
+def with_own_words(row: Gated, candidate: Evidence) -> Gated:
+    """Return a row that did not pass with what the run itself said of its model."""
+    task = candidate.task(row.task)
+    if row.status == "pass" or task is None:
+        return row
+    said = [words for words in task.warnings if words.startswith(f"{row.model}: ")]
+    return replace(row, causes=[*row.causes, *(f"the run itself says: {words}" for words in said)])
+
+
 def _why(made: Measure, decision: Decision, n_metrics: int, alpha: float) -> Iterator[str]:
     if decision.status == "fail":
         yield (

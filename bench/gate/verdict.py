@@ -15,7 +15,13 @@ from typing import Any, Final, Literal
 from earmark.bench.gate import checks
 from earmark.bench.gate.baseline import completed
 from earmark.bench.gate.checks import Hole, name_of, references
-from earmark.bench.gate.comparison import Comparison, Gated, decided, machine_changes
+from earmark.bench.gate.comparison import (
+    Comparison,
+    Gated,
+    decided,
+    machine_changes,
+    with_own_words,
+)
 from earmark.bench.gate.decision import Measure
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, settled
@@ -108,7 +114,7 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
     if not plan and not holes:
         holes.append(Hole("policy", "no task: the policy leaves nothing to gate"))
     holes += _unmatched(baseline, policy, plan)
-    gated = decided(rows, policy)
+    gated = [with_own_words(row, candidate) for row in decided(rows, policy)]
     return _verdict(
         policy,
         _run(candidate),
@@ -118,6 +124,7 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
         [
             *_warnings(candidate, baseline),
             *_elsewhere(candidate, baseline, policy),
+            *_from_the_store(candidate, gated),
             *_toothless(gated),
             *_too_few(gated),
         ],
@@ -250,6 +257,16 @@ def _elsewhere(candidate: Evidence, baseline: Evidence, policy: Policy) -> Itera
         f"not the baseline's machine, so that equal weights are judged by statistics as well, and "
         f"small changes pass: {'; '.join(changes)}"
     )
+
+
+def _from_the_store(candidate: Evidence, gated: Iterable[Gated]) -> Iterator[str]:
+    """Yield which models were not listened with: what their code does now is not in the record."""
+    heard = {one.id for one in candidate.record.models if one.seconds is None}
+    if names := sorted(heard & {row.model for row in gated}):
+        yield (
+            f"read from the store or from files, not listened with anew: {', '.join(names)}; a "
+            f"change of decoding or of a model's code shows with a fresh store (--store)"
+        )
 
 
 def _toothless(gated: list[Gated]) -> Iterator[str]:
