@@ -78,7 +78,7 @@ def _of_head(work: Work, cells: Sequence[Cell], plan: Plan) -> ModelCard:
     # A head that learned from a whole set says more of the model than that of a fold.
     first = next((one for one in cells if not one.in_folds), cells[0])
     embedder, learned = work.embedders[first.embedder], work.learned[first.train]
-    heads = {id(head): head for cell in (first, *cells) for head in cell.head_of.values()}
+    heads = list({id(h): h for cell in (first, *cells) for h in cell.head_of.values()}.values())
 
     def trained(head: Head) -> TrainedHead:
         return TrainedHead(
@@ -92,15 +92,15 @@ def _of_head(work: Work, cells: Sequence[Cell], plan: Plan) -> ModelCard:
             facts={**first.facts, "seed": plan.seed},
         )
 
-    digests = [trained(head).digest for head in heads.values()]
-    card = put_on(trained(next(iter(heads.values()))), embedder).card
-    stated: dict[str, Plain] = {**card.preprocessing, "heads": len(heads)}
+    digests = list(dict.fromkeys(trained(head).digest for head in heads))
+    card = put_on(trained(heads[0]), embedder).card
+    stated: dict[str, Plain] = {**card.preprocessing, "heads": len(digests)}
     alike: dict[str, list[str]] = {}
     for cell in cells:
         alike.setdefault(_how(cell, plan), []).append(cell.test)
     said = (f"On {', '.join(tests)}: {how}" for how, tests in alike.items())
     notes = (*card.notes, *said)
-    if len(heads) == 1:
+    if len(digests) == 1:
         return replace(card, preprocessing=stated, notes=notes)
     del stated["head_sha256"]  # that of one of them alone
     return replace(

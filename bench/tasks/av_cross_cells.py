@@ -107,8 +107,14 @@ def heads_for(learned: LearnedFrom, wanted: Sequence[str]) -> list[str]:
     return [name for name in wanted if name in known]
 
 
-def make_cell(corner: Corner, plan: Plan, recordings: Recordings) -> Cell:
+FittedOn = dict[tuple[str, str, str, tuple[str, ...]], list[Fitted]]
+"""Fits by head, embedder, training set and clips: most test sets leave the same ones."""
+
+
+def make_cell(corner: Corner, plan: Plan, recordings: Recordings, known: FittedOn) -> Cell:
     """Fit one head and predict one test set.
+
+    Fits to whole sets are kept in ``known``, and taken from there.
 
     Raises
     ------
@@ -119,7 +125,7 @@ def make_cell(corner: Corner, plan: Plan, recordings: Recordings) -> Cell:
     """
     if corner.train == corner.test:
         return _in_folds(corner, plan)
-    return _across(corner, plan, recordings)
+    return _across(corner, plan, recordings, known)
 
 
 def _in_folds(corner: Corner, plan: Plan) -> Cell:
@@ -179,9 +185,9 @@ def _judged_in_folds(corner: Corner, judged: PairwiseJudgements, plan: Plan) -> 
     return _cell(corner, runs, head_of, recorded, n_train=len(kept), scale=None)
 
 
-def _across(corner: Corner, plan: Plan, recordings: Recordings) -> Cell:
+def _across(corner: Corner, plan: Plan, recordings: Recordings, known: FittedOn) -> Cell:
     learned = corner.learned
-    gone, known = tested_ids(learned, corner.tested, recordings)
+    gone, told_by_id = tested_ids(learned, corner.tested, recordings)
     clips = [
         (i, clip)
         for i, clip in enumerate(learned.clips)
@@ -193,17 +199,10 @@ def _across(corner: Corner, plan: Plan, recordings: Recordings) -> Cell:
             f"{len(gone)} are tested on in {corner.test}"
         )
     ids = [clip.id for _, clip in clips]
-    features = corner.heard_train.rows(ids)
-    fitted = []
-    for run in range(plan.runs):
-        if isinstance(learned, PairwiseJudgements):
-            compared = collect(learned, ids).compared
-            fitted.append(PAIRWISE_HEADS[corner.head](features, compared, seed=plan.seed + run))
-        else:
-            groups = [clip.unit or clip.id for _, clip in clips]
-            ratings = learned.ratings[[i for i, _ in clips]]
-            fit = RATED_HEADS[corner.head]
-            fitted.append(fit(features, ratings, groups=groups, seed=plan.seed + run))
+    key = corner.head, corner.embedder, corner.train, tuple(ids)
+    if key not in known:
+        known[key] = _fitted(corner, [i for i, _ in clips], plan)
+    fitted = known[key]
     tested = [clip.id for clip in clips_of(corner.tested) if clip.id in corner.heard_test.vectors]
     rows = corner.heard_test.rows(tested)
     return _cell(
@@ -214,8 +213,22 @@ def _across(corner: Corner, plan: Plan, recordings: Recordings) -> Cell:
         n_train=len(ids),
         scale=_scale(learned),
         left_out=len(gone & set(corner.heard_train.vectors)),
-        overlap_known=known,
+        overlap_known=told_by_id,
     )
+
+
+def _fitted(corner: Corner, places: Sequence[int], plan: Plan) -> list[Fitted]:
+    """Fit a head to the clips at some places of the training set, once a run."""
+    learned, clips = corner.learned, [corner.learned.clips[i] for i in places]
+    ids = [clip.id for clip in clips]
+    features = corner.heard_train.rows(ids)
+    seeds = [plan.seed + run for run in range(plan.runs)]
+    if isinstance(learned, PairwiseJudgements):
+        compared = collect(learned, ids).compared
+        return [PAIRWISE_HEADS[corner.head](features, compared, seed=seed) for seed in seeds]
+    groups = [clip.unit or clip.id for clip in clips]
+    fit = RATED_HEADS[corner.head]
+    return [fit(features, learned.ratings[places], groups=groups, seed=seed) for seed in seeds]
 
 
 def tested_ids(

@@ -26,6 +26,7 @@ from earmark.bench.tasks.av_cross_cells import (
     RATED_HEADS,
     Cell,
     Corner,
+    FittedOn,
     Plan,
     heads_for,
     make_cell,
@@ -281,6 +282,7 @@ def _hear_all(work: Work, stored: Mapping[str, Mapping[str, str]]) -> None:
 
 def _cells(work: Work, heads: Sequence[str], plan: Plan) -> Iterator[Cell]:
     recordings = Recordings()
+    known: FittedOn = {}
     for test, tested in work.tested.items():
         for train, learned in work.learned.items():
             for embedder in work.embedders:
@@ -292,7 +294,7 @@ def _cells(work: Work, heads: Sequence[str], plan: Plan) -> Iterator[Cell]:
                         head, embedder, train, test, learned, tested, sides[0], sides[1]
                     )
                     try:
-                        yield make_cell(corner, plan, recordings)
+                        yield make_cell(corner, plan, recordings, known)
                     except (DataError, ModelError) as error:
                         what = f"{corner.model} on {test}"
                         work.not_run.append(NotRun(what=what, reason=str(error)))
@@ -314,6 +316,9 @@ def _rate(
             rows = rater.model.predict_av_from_vectors(heard.rows(list(heard.vectors))).tolist()
             pairs = zip(heard.vectors, rows, strict=True)
             values[rater.name] = {i: (row[0], row[1]) for i, row in pairs}
+        elif rater.embedder is not None:
+            reason = f"{rater.embedder} has not heard its clips"
+            work.not_run.append(NotRun(what=f"{rater.name} on {name}", reason=reason))
     own = {r.name: r.model for r in work.raters.values() if r.embedder is None}
     if isinstance(tested, MusAV):
         means = _means(work, own, stored.get(name, {}))

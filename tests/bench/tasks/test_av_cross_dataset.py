@@ -192,6 +192,14 @@ def test_in_folds_no_clip_is_predicted_by_a_head_that_saw_its_unit(world, seen):
             assert own <= fit or not own & fit
 
 
+def test_a_head_is_fitted_once_for_all_sets_that_it_is_tested_on(world, seen):
+    sets = {name: rated(name, names(name, 20 + 4 * i), seed=i) for i, name in enumerate("abc")}
+    world(sets, "b", train=["a"], test=["c"])
+    (fit,) = seen
+    assert fit == rows_of(names("a", 20))
+    assert world.ran.cards["ridge(a)@e"].preprocessing["heads"] == 1
+
+
 def test_songs_that_both_sets_know_by_one_id_are_never_learned_from(world, seen):
     shared, own, other = names("s", 10), names("a", 30), names("b", 12)
     a = rated("a", own + shared, namespace="mediaeval")
