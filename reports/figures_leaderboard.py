@@ -1,4 +1,4 @@
-"""The figure of a leaderboard: every model's score with its interval, best first."""
+"""Figures of a leaderboard: every model's score with its interval, and scores against speed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from earmark.reports import formats
 from earmark.reports.figure_style import (
@@ -16,6 +18,8 @@ from earmark.reports.figure_style import (
     SERIES,
     Width,
     new_figure,
+    quiet_grid,
+    series_style,
     style,
 )
 from earmark.reports.figures import check_any, check_lengths, fitting, rule_sets, unique
@@ -106,3 +110,59 @@ def _name_chance(axes: Axes, chances: np.ndarray) -> None:
         fontsize=6.5,
         color=MUTED.light,
     )
+
+
+def score_against_speed(
+    *,
+    model: Sequence[str],
+    clips_per_second: Sequence[float],
+    value: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    metric: str,
+    width: Width = "column",
+) -> Figure:
+    """Draw a point a model with its interval, its name in the margin, speed on a log axis.
+
+    Raises
+    ------
+    FigureError
+        If there is no finite value, a speed is not positive, or columns differ in length.
+    """
+    columns = [np.asarray(c, float) for c in (clips_per_second, value, low, high)]
+    check_lengths(model, *columns)
+    speeds = columns[0]
+    check_any(np.where(speeds > 0, columns[1], np.nan), metric)
+    how = formats.metric(metric)
+    values, lows, highs = (how.factor * column for column in columns[1:])
+    with style():
+        figure = new_figure(width, max(2.1, 0.5 + ROW * len(model)))
+        (axes,) = figure.subplots(1, 1, squeeze=False).ravel()
+        axes.set_xscale("log")
+        quiet_grid(axes, "both")
+        for row in range(len(model)):
+            marks = series_style(row)
+            if math.isfinite(lows[row]) and math.isfinite(highs[row]):
+                axes.vlines(speeds[row], lows[row], highs[row], color=marks["color"], linewidth=1)
+            axes.plot([speeds[row]], [values[row]], markersize=4.5, linestyle="none", **marks)
+        _spread(axes, speeds)
+        axes.set_xlabel("Clips per second")
+        axes.set_ylabel(how.head)
+        room = 72 * INCHES[width] * (_NAMES - 0.06)
+        handles = [
+            Line2D([], [], linestyle="none", markersize=4.5, **series_style(row))
+            for row in range(len(model))
+        ]
+        names = [fitting(name, room) for name in model]
+        axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=1)
+    return figure
+
+
+def _spread(axes: Axes, speeds: np.ndarray) -> None:
+    """Give a log axis of speeds round ticks and at least half a decade."""
+    low, high = float(speeds.min()), float(speeds.max())
+    pad = max(1.25, math.sqrt(10**0.5 / (high / low))) if high / low < 10**0.5 else 1.25
+    axes.set_xlim(low / pad, high * pad)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from earmark.reports import figures_leaderboard, formats
+from earmark.reports import costs, figures_leaderboard, formats
+from earmark.reports.boards import boards_of
 from earmark.reports.cells import Notes, about_intervals, plain_value
 from earmark.reports.content import (
     Block,
@@ -70,7 +71,10 @@ def leaderboard(record: RunRecord, origin: Mapping[str, Sequence[int]] | None = 
     ]
     if plots:
         blocks.append(Plots(plots))
-    return Section("Leaderboard", "leaderboard", [*blocks, _cost(record, order, origin)])
+    blocks.append(costs.table(record, order, origin))
+    if (speeds := costs.plot(record, boards_of(record))) is not None:
+        blocks.append(Plots([speeds]))
+    return Section("Leaderboard", "leaderboard", blocks)
 
 
 Head = tuple[TaskResult, str, str, Dimension]
@@ -200,41 +204,4 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
         draw=partial(figures_leaderboard.leaderboard, **columns, metric=metric),
         data=columns,
         small=small or (len(sides) == 1 and len(drawn) <= FEW),
-    )
-
-
-def _cost(
-    record: RunRecord, order: Sequence[str], origin: Mapping[str, Sequence[int]] | None
-) -> TableBlock:
-    """Return what the record knows of cost, and in a note what it does not."""
-    cards = {model.id: model for model in record.models}
-    rows = []
-    for model in order:
-        card = cards.get(model)
-        seconds = card.seconds if card else None
-        rows.append(
-            [
-                Cell(model),
-                *([Cell(", ".join(map(str, origin.get(model, ()))))] if origin else []),
-                Cell(
-                    formats.duration(seconds) if seconds is not None else "from the store",
-                    sort=seconds,
-                ),
-                Cell((", ".join(card.training_datasets) if card else "") or "none stated"),
-            ]
-        )
-    return TableBlock(
-        caption="Cost and training data",
-        columns=[
-            Column("Model"),
-            *([Column("Run")] if origin else []),
-            Column("Time in the model", numeric=True),
-            Column("Trained on"),
-        ],
-        rows=rows,
-        notes=[
-            "Wall time in the model during its run, on that run’s machine; vectors that were in "
-            "the store cost nothing. Not in the record, so not shown: clips a second (how many "
-            "clips were not in the store), parameters, peak memory."
-        ],
     )

@@ -212,6 +212,28 @@ def _told_apart(
     return task.model_copy(update={"id": name, "title": title})
 
 
+def _dated(card: ModelEntry, record: RunRecord) -> ModelEntry:
+    """Return the card with the moment of its run on what was measured in it."""
+    if card.cost is None or card.cost.measured is not None:
+        return card
+    return card.model_copy(
+        update={"cost": card.cost.model_copy(update={"measured": record.created})}
+    )
+
+
+def _one_card(there: ModelEntry | None, card: ModelEntry, name: str) -> ModelEntry:
+    """Return one card for a model of several runs: the first, with the cost of most clips."""
+    if there is None:
+        return card.model_copy(update={"id": name})
+    costs = [cost for cost in (there.cost, card.cost) if cost is not None]
+    return there.model_copy(
+        update={
+            "cost": max(costs, key=lambda cost: cost.clips, default=None),
+            "training": there.training or card.training,
+        }
+    )
+
+
 def _one_record(
     runs: Sequence[Run], tasks: list[TaskResult], names: Sequence[Mapping[str, str]]
 ) -> RunRecord:
@@ -222,9 +244,7 @@ def _one_record(
     for number, (run, of_run) in enumerate(zip(runs, names, strict=True), start=1):
         for card in run.record.models:
             name = of_run.get(card.id, card.id)
-            kept = models.setdefault(name, card.model_copy(update={"id": name}))
-            if kept.training is None and card.training is not None:
-                models[name] = kept.model_copy(update={"training": card.training})
+            models[name] = _one_card(models.get(name), _dated(card, run.record), name)
         for dataset in run.record.datasets:
             there = datasets.setdefault(dataset.id, dataset)
             if there.fingerprint != dataset.fingerprint:

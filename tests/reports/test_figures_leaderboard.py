@@ -1,4 +1,4 @@
-"""The leaderboard's figure: every model's mark, chance, names that stay inside."""
+"""The leaderboard's figures: every model's mark, chance, names that stay inside."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from figure_checks import WIDTHS, assert_inside, written
 
 from earmark.reports.figures import FigureError
-from earmark.reports.figures_leaderboard import leaderboard
+from earmark.reports.figures_leaderboard import leaderboard, score_against_speed
 
 
 def columns(n=3, sides=("arousal", "valence")):
@@ -56,3 +56,27 @@ def test_what_is_not_known_is_not_drawn_and_nothing_at_all_is_refused():
         leaderboard(**given | {"value": [math.nan] * 2})
     with pytest.raises(FigureError, match="need one length"):
         leaderboard(**given | {"low": [0.1]})
+
+
+def timed(n=3, **changes):
+    given = columns(n, ("all",))
+    kept = {name: given[name] for name in ("model", "value", "low", "high", "metric")}
+    return kept | {"clips_per_second": [3.0 * 2**i for i in range(n)]} | changes
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("n", [1, 3, 12])
+def test_names_beside_scores_against_speed_are_inside(width, n):
+    assert_inside(score_against_speed(**timed(n), width=width))
+
+
+def test_points_stand_at_their_speed_and_value():
+    (axes,) = score_against_speed(**timed(2, low=[math.nan, 0.8])).axes
+    assert [line.get_xydata()[0].tolist() for line in axes.lines] == [[3.0, 90.0], [6.0, 88.0]]
+    assert [c.get_segments()[0][:, 1].tolist() for c in axes.collections] == [[80.0, 92.0]]
+    assert axes.get_xscale() == "log"
+
+
+def test_a_model_that_takes_no_time_is_refused():
+    with pytest.raises(FigureError, match="no pairwise_accuracy to draw"):
+        score_against_speed(**timed(2, clips_per_second=[0.0, 0.0]))

@@ -13,7 +13,6 @@ OUTLINE = """\
 Leaderboard
   [Models by task] Model | Pearson r, arousal, all | Pearson r, valence, all (2 + 1)
   (Rated arousal and valence (GTZAN excerpts): Pearson r, all)
-  [Cost and training data] Model | Time in the model | Trained on (2 + 0)
 Rated arousal and valence (GTZAN excerpts)
   Scores
     [Arousal, set all] Model | Pearson r | 95 % interval | n | Coverage | Relative to chance (2 + 1)

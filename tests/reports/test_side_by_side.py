@@ -9,7 +9,7 @@ from earmark.reports.html import page_html
 from earmark.reports.markdown import page_markdown
 from earmark.reports.merging import Compared, Run
 from earmark.reports.pdf import write_pdf
-from earmark.reports.record import RecordError
+from earmark.reports.record import Cost, RecordError
 from earmark.reports.side_by_side import side_by_side
 
 NOT_COMPARED = Compared(how=["Not compared."])
@@ -207,7 +207,7 @@ def test_one_record_or_the_same_twice_is_refused(halves):
 
 def test_the_leaderboard_has_intervals_chance_letters_daggers_and_cost(sample):
     section = leaderboard.leaderboard(sample.record)
-    board, cost = (block for block in section.blocks if isinstance(block, TableBlock))
+    (board,) = (block for block in section.blocks if isinstance(block, TableBlock))
     heads = [(column.group, column.label) for column in board.columns[1:]]
     pairs = "Pairwise agreement with listeners on MusAV"
     assert heads[:2] == [(pairs, "Accuracy (%), arousal, gt"), (pairs, "Accuracy (%), valence, gt")]
@@ -217,16 +217,62 @@ def test_the_leaderboard_has_intervals_chance_letters_daggers_and_cost(sample):
     assert trained[1].sub.startswith("[") and trained[1].sub.split("] ")[1] in "abcdefg a b"
     assert [cell.text for cell in board.foot[0]] == ["chance", "50.0", "50.0", "0.000", "0.000"]
     assert any(note.startswith("†: trained on this dataset") for note in board.notes)
-    times = {row[0].text: row[1].text for row in cost.rows}
-    assert times["loudness"] == "from the store" and times["muscall-text-axis"] == "2 min 0 s"
-    assert "parameters, peak memory" in cost.notes[0]
+    assert plain(section.blocks[-1].text).startswith("What listening cost is not known")
+
+
+def test_daggers_stand_on_a_board_of_several_runs_by_either_name_of_the_dataset(halves):
+    side = side_by_side(halves, lambda *_: NOT_COMPARED)
+    known = [
+        entry.model_copy(update={"known_as": "GTZAN-excerpts", "title": "Mine"})
+        if entry.id == "gtzan_excerpts"
+        else entry
+        for entry in side.record.datasets
+    ]
+    for datasets in (side.record.datasets, known):
+        record = side.record.model_copy(update={"datasets": datasets})
+        board = leaderboard.leaderboard(record, side.origin).blocks[0]
+        seen = {row[0].text: [cell.text[-1] == "†" for cell in row[1:]] for row in board.rows}
+        assert seen.pop("deam-msd-musicnn-2") == [False, False, True, True]
+        assert not any(any(daggers) for daggers in seen.values())
+        assert any(note.startswith("†: trained on this dataset") for note in board.notes)
+
+
+def costing(run, model, clips, **changes):
+    cost = Cost(clips=clips, seconds=10, device="cpu", dtype="float32", **changes)
+    models = [
+        one.model_copy(update={"cost": cost}) if one.id == model else one
+        for one in run.record.models
+    ]
+    return Run(run.record.model_copy(update={"models": models}), run.items, run.arrays)
+
+
+def test_what_runs_measured_makes_no_two_models_and_is_dated(halves):
+    one, two = halves
+    name = one.record.models[2].id
+    older = "2025-01-02T00:00:00+00:00"
+    runs = [costing(one, name, 50, measured=older), costing(two, name, 40)]
+    side = side_by_side(runs, lambda *_: NOT_COMPARED)
+    assert side.notes == [f"{name} is in the runs 1 and 2, with the same weights and scores."]
+    (cost,) = [m.cost for m in side.record.models if m.cost is not None]
+    assert (cost.clips, cost.measured) == (50, older)
+    side = side_by_side([one, runs[1]], lambda *_: NOT_COMPARED)
+    (cost,) = [m.cost for m in side.record.models if m.cost is not None]
+    assert (cost.clips, cost.measured) == (40, two.record.created)
+    table = next(
+        block
+        for block in leaderboard.leaderboard(side.record, side.origin).blocks
+        if isinstance(block, TableBlock) and block.caption == "Cost of listening"
+    )
+    row = next(row for row in table.rows if row[0].text == name)
+    assert [cell.text for cell in row[1:4]] == ["1, 2", "4.00", "40"]
+    assert row[-1].text == "on 4 May 2026"
 
 
 def test_a_leaderboard_is_a_page_a_paper_and_markdown(halves, tmp_path):
     report = page_side_by_side.build(side_by_side(halves, lambda *_: NOT_COMPARED))
     html, text = page_html(report), page_markdown(report)
     assert "Run 2: two" in html and "Leaderboard" in html
-    assert "| Model | Run | Time in the model | Trained on |" in text
+    assert "What listening cost is not known" in text
     assert "**Models by task**" in text
     write_pdf(report, tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
