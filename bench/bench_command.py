@@ -29,6 +29,7 @@ from earmark.bench.suite_gates import SuiteGates
 from earmark.bench.terminal import progress_bar
 from earmark.datasets.places import cache_folder
 from earmark.reports import record_io, verdicts
+from earmark.reports.speed import read_benchmarks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +56,7 @@ def bench_all(
     replicates: int | None,
     gate: bool = True,
     baselines: Path | None = None,
+    speed: Sequence[Path] = (),
 ) -> int:
     """Make Etude and its checkpoints, run the suites, hold them against their baselines.
 
@@ -67,6 +69,8 @@ def bench_all(
     baselines
         Folder of ``<suite>/`` and ``<suite>.toml``; None: those that come with Earmark, which were
         made of the corpus in its usual size and say nothing of another.
+    speed
+        Files of pytest-benchmark, whose ratios the reports show.
 
     Raises
     ------
@@ -78,6 +82,8 @@ def bench_all(
     from rich.console import Console
 
     started = time.perf_counter()
+    for path in speed:  # a wrong one is refused now, not after the work
+        read_benchmarks(path)
     paths = suites or shipped_suites()
     named = [read_suite(path) for path in paths]
     further = further_of(named)
@@ -107,6 +113,7 @@ def bench_all(
             replicates=replicates,
             json=False,
             gate=None if gates is None else partial(gates.judge, out=out),
+            speed=speed,
         )
         record = records[0] if records else None
         measured.append(Measured(suite.suite.name, record, time.perf_counter() - begun))

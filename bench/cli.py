@@ -15,6 +15,14 @@ import typer
 
 from earmark.bench.cli_base import INTERNAL, INVALID, REGRESSION, USAGE, ExitError, Json, app, fail
 
+Speed = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="F.json",
+        help="Show the ratios that `pytest bench/speed --benchmark-json F.json` saved.",
+    ),
+]
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -100,6 +108,7 @@ def bench_all(
         Path | None,
         typer.Option(help="Folder of <suite>/ and <suite>.toml, instead of Earmark's own."),
     ] = None,
+    speed: Speed = None,
 ) -> None:
     """Build Etude, train tiny models on it, run every suite whose data is found, and gate.
 
@@ -117,6 +126,7 @@ def bench_all(
         replicates=replicates,
         gate=gate,
         baselines=baselines,
+        speed=speed or (),
     )
     if code:
         raise ExitError(code)
@@ -183,11 +193,13 @@ def report(
         bool,
         typer.Option("--figures", help="Export each figure: SVG, PDF, PNG, and its data as CSV."),
     ] = False,
+    speed: Speed = None,
 ) -> None:
     """Render a record, or a leaderboard of several, as one HTML file, a PDF, Markdown."""
     from earmark.bench.report_command import report as render
 
-    for path in render(runs, out=out, formats=[formats], figures=figures):
+    paths = render(runs, out=out, formats=[formats], figures=figures, speed=speed or ())
+    for path in paths:
         typer.echo(path)
 
 

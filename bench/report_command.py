@@ -53,16 +53,18 @@ def report(
     out: Path | str | None,
     formats: Sequence[str] = ("html", "pdf"),
     figures: bool = False,
+    speed: Sequence[Path] = (),
 ) -> list[Path]:
     """Render records into ``out/report.<format>``; return what was written.
 
     ``out`` is the record's own folder where it is None and there is one record. With ``figures``
     every figure is exported too, to ``out/figures/``, as SVG, PDF and PNG with its data as CSV.
+    ``speed`` are files of pytest-benchmark whose ratios are shown (:mod:`earmark.reports.speed`).
 
     Raises
     ------
     RecordError
-        If there is no readable record, or one is given twice.
+        If there is no readable record, one is given twice, or a file of ``speed`` is none.
     ReportError
         If a format is unknown, or several records are given and no ``out``.
     """
@@ -74,12 +76,15 @@ def report(
     from earmark.reports.markdown import page_markdown
     from earmark.reports.pdf import write_pdf
     from earmark.reports.side_by_side import side_by_side
+    from earmark.reports.speed import read_benchmarks, with_speed
 
+    timed = [read_benchmarks(path) for path in speed]
     loaded = [load(run) for run in runs]
     if len(loaded) == 1:
         built = page.build(loaded[0].record, loaded[0].items, loaded[0].arrays)
     else:
         built = page_side_by_side.build(side_by_side(loaded, compare_models))
+    built = with_speed(built, timed)
     folder = Path(runs[0] if out is None else out)
     folder = folder.parent if folder.name == record_io.RUN_FILE else folder
     written = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +35,12 @@ def run_suites(
     replicates: int | None,
     json: bool,
     gate: Gate | None = None,
+    speed: Sequence[Path] = (),
 ) -> list[Path]:
     """Run suites (all that come with Earmark where none is given); return their records' folders.
 
     ``gate`` gets a suite's name and its record's folder (None where nothing could run), and returns
-    a verdict for the reports, if there is one.
+    a verdict for the reports, if there is one. ``speed`` are files of pytest-benchmark for them.
 
     Raises
     ------
@@ -65,7 +66,9 @@ def run_suites(
                 progress=progress,
             )
         verdict = None if gate is None else gate(head.name, folder)
-        reports = [] if folder is None else render_reports(folder, folder, gate=verdict)
+        reports = (
+            [] if folder is None else render_reports(folder, folder, gate=verdict, speed=speed)
+        )
         _print_not_run(console, not_run)
         if folder is None:
             console.print("nothing could run", style="bold red")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import secrets
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,11 +25,13 @@ from earmark.bench.terminal import Progress
 from earmark.datasets.base import DataError, DatasetCard
 from earmark.datasets.places import placed
 from earmark.datasets.registry import DATASETS, check_options
+from earmark.datasets.whole_files import room_left, write_whole
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.registry import MODELS
 from earmark.models.training_log import TrainingLog
 from earmark.reports import record as schema
 from earmark.reports import record_io
+from earmark.reports.record import RecordError
 from earmark.reports.scores import SENTINEL
 
 Opened = TypeVar("Opened")
@@ -91,12 +94,17 @@ def run_suite(
     record = _record(run, time.perf_counter() - started)
     import pandas as pd
 
-    folder = record_io.write(
-        record,
-        items={one.result.id: pd.DataFrame(dict(one.items)) for one in run.outputs},
-        arrays={one.result.id: dict(one.arrays) for one in run.outputs if one.arrays},
-        runs_folder=out,
-    )
+    try:
+        folder = record_io.write(
+            record,
+            items={one.result.id: pd.DataFrame(dict(one.items)) for one in run.outputs},
+            arrays={one.result.id: dict(one.arrays) for one in run.outputs if one.arrays},
+            runs_folder=out,
+        )
+    except RecordError as error:
+        if isinstance(error.__cause__, OSError) and (room := room_left(error.__cause__, out)):
+            raise RecordError(f"{error}{room}") from error
+        raise
     return folder, run.not_run
 
 
@@ -271,29 +279,46 @@ def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
 
 
 def render_reports(
-    run: Path | str, out: Path | str, *, gate: Mapping[str, Any] | None = None
+    run: Path | str,
+    out: Path | str,
+    *,
+    gate: Mapping[str, Any] | None = None,
+    speed: Sequence[Path] = (),
 ) -> list[Path]:
     """Render a record into ``out/report.html`` and ``out/report.pdf``.
 
-    ``gate`` is a gate's verdict on the run as plain data, to be shown with it.
+    ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
+    of pytest-benchmark (:mod:`earmark.reports.speed`).
 
     Raises
     ------
     RecordError
-        If there is no readable record.
+        If there is no readable record, a file of ``speed`` is none, or the reports cannot be
+        written; the record is not touched.
     """
     from earmark.bench.report_command import load
     from earmark.reports.html import page_html
     from earmark.reports.page import build
     from earmark.reports.pdf import write_pdf
+    from earmark.reports.speed import read_benchmarks, with_speed
     from earmark.reports.verdicts import section
 
+    timed = [read_benchmarks(path) for path in speed]
     found = load(run)
     part = None if gate is None else section(gate)
-    page = build(found.record, found.items, found.arrays, gate=part)
+    page = with_speed(build(found.record, found.items, found.arrays, gate=part), timed)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     html, pdf = out / "report.html", out / "report.pdf"
-    html.write_text(page_html(page), encoding="utf-8")
-    write_pdf(page, pdf)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(html, page_html(page).encode())
+        with tempfile.TemporaryDirectory() as drawn:
+            write_pdf(page, Path(drawn) / "report.pdf")
+            write_whole(pdf, (Path(drawn) / "report.pdf").read_bytes())
+    except OSError as error:
+        raise RecordError(
+            f"the reports could not be written to {out}: {error.strerror or error}"
+            f"{room_left(error, out)}; the record {found.record.id} is whole, and `earmark report` "
+            f"renders it again"
+        ) from error
     return [html, pdf]

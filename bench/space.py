@@ -36,7 +36,7 @@ from earmark.bench.shards import (
     read_rows,
     write_shard,
 )
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.whole_files import room_left, write_whole
 
 IDENTITY = "space.json"
 LOCK = ".lock"
@@ -369,6 +369,7 @@ class Space:
 
     def _error(self, what: str, error: OSError, name: str = "") -> StoreError:
         return StoreError(
-            f"cannot {what} {self.folder / name}: {error.strerror or error}; what was kept before "
-            f"is intact. Make room, see to the permissions, or give another folder for the store"
+            f"cannot {what} {self.folder / name}: {error.strerror or error}"
+            f"{room_left(error, self.folder)}; what was kept before is intact. Make room, "
+            f"see to the permissions, or give another folder for the store"
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,3 +58,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def room_left(error: OSError, folder: Path) -> str:
+    """Return how much room there is where a write failed for want of it; nothing for other errors.
+
+    The folder, or the nearest one above it, need not be the one that is full, but says which disk.
+    """
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        usage = shutil.disk_usage(place)
+    except OSError:
+        return ""
+    return f" ({usage.free / 2**20:,.1f} of {usage.total / 2**20:,.0f} MiB free at {place})"

@@ -7,6 +7,7 @@ known better than either time, and says as much on another machine.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,16 @@ from pydantic import Field, ValidationError
 from pydantic import model_validator as whole
 
 from earmark.reports import formats
-from earmark.reports.content import Block, Cell, Column, Paragraph, Section, TableBlock, text
+from earmark.reports.content import (
+    Block,
+    Cell,
+    Column,
+    Page,
+    Paragraph,
+    Section,
+    TableBlock,
+    text,
+)
 from earmark.reports.record import Part, RecordError
 
 KEY: Final = "ratio"
@@ -144,6 +154,18 @@ def _commit(info: Mapping[str, Any]) -> str:
     if not commit:
         return ""
     return f"{str(commit)[:12]}{', with uncommitted changes' if info.get('dirty') else ''}"
+
+
+def with_speed(page: Page, found: Sequence[Benchmarks]) -> Page:
+    """Return a report with the section on speed before its datasets; as it is if there are none."""
+    if not found:
+        return page
+    place = next(
+        (place for place, one in enumerate(page.sections) if one.anchor == "datasets"),
+        len(page.sections),
+    )
+    sections = [*page.sections[:place], section(found), *page.sections[place:]]
+    return dataclasses.replace(page, sections=sections)
 
 
 def section(found: Sequence[Benchmarks]) -> Section:
