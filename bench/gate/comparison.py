@@ -151,6 +151,7 @@ class Comparison:
             scales=Scales(
                 entry.av_scale if entry else None, dataset.rating_scale if dataset else None
             ),
+            prompts=run.prompts(self.task.id, score),
         )
 
     def _side_causes(self, side: str, run: Evidence, score: Score, one: Any) -> Iterator[str]:

@@ -194,6 +194,7 @@ def _measured(run: Evidence, task: TaskResult, score: Score) -> Sums | Rankings:
         run.arrays[task.id],
         headline_subset=task.headline_subset or task.scores[0].subset,
         scales=Scales(entry.av_scale if entry else None, dataset.rating_scale if dataset else None),
+        prompts=run.prompts(task.id, score),
     )
     if not isinstance(found, Sums | Rankings):
         raise NotGateableError(

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.bench.tasks.musav_truth import BREAKDOWNS
+from earmark.bench.tasks.prompts import ENSEMBLE, MEAN
 from earmark.reports import record_io
 from earmark.reports.record import RecordError, RunRecord, Score, TaskResult
 
@@ -79,6 +81,18 @@ class Evidence:
     def task(self, name: str) -> TaskResult | None:
         return next((task for task in self.record.tasks if task.id == name), None)
 
+    def prompts(self, task: str, score: Score) -> list[pd.DataFrame]:
+        """Return the items of each prompt, where a score is the mean of a metric over prompts."""
+        found = self.task(task)
+        if found is None or score.subset != MEAN:
+            return []
+        subsets = dict.fromkeys(one.subset for one in found.scores if one.model == score.model)
+        return [
+            self.rows(task, score.model_copy(update={"subset": name}))
+            for name in subsets
+            if name not in (MEAN, ENSEMBLE)
+        ]
+
     def rows(self, task: str, score: Score) -> pd.DataFrame:
         """Return the items that a score rests on, in the order of their ids."""
         key = (task, score.model, score.subset, score.dimension)
@@ -98,6 +112,10 @@ def rows_of(items: pd.DataFrame, score: Score) -> pd.DataFrame:
         mask = mask & (items["subset"] == score.subset).to_numpy()
     elif score.subset in items.columns and items[score.subset].dtype == bool:
         mask = mask & items[score.subset].to_numpy()
+    elif score.subset in BREAKDOWNS and {"gt", "triplet_type"} <= set(items.columns):
+        of_any = (items["triplet_type"] == "global_triplet").to_numpy()
+        wanted = of_any if score.subset == BREAKDOWNS[1] else ~of_any
+        mask = mask & wanted & items["gt"].to_numpy(bool)
     elif score.subset != "all":
         mask = np.zeros_like(mask)
     return items[mask].sort_values("item", kind="stable").reset_index(drop=True)

@@ -135,8 +135,11 @@ def measured(
     *,
     headline_subset: str | None,
     scales: Scales,
+    prompts: Sequence[pd.DataFrame] = (),
 ) -> Measured:
     """Return what a score is the value of, from the items it rests on.
+
+    ``prompts`` are the items of each prompt, where it is the mean of a metric over prompts.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def measured(
     if name in _REGRESSION and {"rated", "predicted"} <= set(rows.columns):
         return _regression(_REGRESSION[name], rows, scales)
     if name in ("balanced_accuracy", "macro_f1") and {"label", "predicted"} <= set(rows.columns):
-        return _classes(name, rows, arrays)
+        return _mean_of_classes(name, prompts, arrays) if prompts else _classes(name, rows, arrays)
     if name in ("roc_auc", "average_precision"):
         return _rankings(score, rows, arrays, headline_subset)
     raise NotGateableError(
@@ -225,6 +228,21 @@ def _classes(name: str, rows: pd.DataFrame, arrays: Mapping[str, NDArray[Any]]) 
     metric = next(one for one in classification.METRICS if one.name == name)
     columns = classification.counts(truth, assigned)
     return Sums(columns, lambda sums: classification.from_sums(sums, metric))
+
+
+def _mean_of_classes(
+    name: str, prompts: Sequence[pd.DataFrame], arrays: Mapping[str, NDArray[Any]]
+) -> Sums:
+    parts = [_classes(name, rows, arrays) for rows in prompts]
+    width = parts[0].columns.shape[1]
+
+    def mean(sums: Floats) -> Floats:
+        values = [
+            part.statistic(sums[..., k * width : (k + 1) * width]) for k, part in enumerate(parts)
+        ]
+        return np.asarray(np.mean(values, axis=0))
+
+    return Sums(np.hstack([part.columns for part in parts]), mean)
 
 
 def _named(text: str, classes: Sequence[str]) -> list[int]:

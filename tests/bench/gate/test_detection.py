@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from gated_runs import recording
 
+from earmark.bench.gate.baseline import write_baseline
+from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, Statistics
 from earmark.bench.gate.verdict import judge
 from earmark.bench.tasks.base import item_digest
@@ -559,3 +561,23 @@ def test_the_bootstraps_seed_and_replicates_are_no_change_of_protocol(first, aga
     for task in candidate.record["tasks"]:
         task["protocol"] |= {"seed": 7, "replicates": 9999}
     assert gated(candidate, first, policy).exit_code == 0
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_breakdowns_and_means_over_prompts_are_gated_as_well(first, again, tmp_path, kept):
+    rules = [
+        Rule(task="musav", metric="pairwise_accuracy_half_credit", subset=subset, min_items=10)
+        for subset in ("gt, genre triplets", "gt, global triplets")
+    ] + [
+        Rule(task="genres", metric=metric, subset="mean of prompts")
+        for metric in ("macro_f1", "balanced_accuracy")
+    ]
+    baseline = first.evidence()
+    if kept:
+        write_baseline(baseline, tmp_path / "base", reason="first")
+        baseline = read_evidence(tmp_path / "base")
+    verdict = judge(again.evidence(), baseline, with_rules(*rules, margin=0.3))
+    judged = {(row.subset, row.metric, row.method) for row in verdict.metrics if row.task != "tags"}
+    assert {("gt, genre triplets", "pairwise_accuracy_half_credit", "paired bootstrap")} < judged
+    assert {("mean of prompts", "macro_f1", "paired bootstrap")} < judged
+    assert verdict.exit_code == 0, causes(verdict)
