@@ -129,7 +129,7 @@ def accuracy(
 
 def band_height(n_models: int) -> float:
     """Return the inches that a set takes in :func:`accuracy`."""
-    return 0.16 + 0.095 * n_models
+    return 0.12 + 0.075 * n_models
 
 
 def agreement(

@@ -137,10 +137,10 @@ def ratings(
 ) -> Figure:
     """Draw predicted against rated values of one model: a panel a dimension, a point a clip.
 
-    Values are in the units of their scales, which the axes name. Where both scales are known and
-    equal the identity is drawn, else the least-squares line, for then a point's distance from
-    the identity means nothing. ``notes`` says a few words (*r*, CCC) above the panel of a
-    dimension.
+    Values are in the units of their scales, which the axes name. Where both scales are known the
+    identity is drawn (of unlike scales: low on low and high on high), and beside it the
+    least-squares line; where one is not known that line alone. ``notes`` says a few words
+    (*r*, CCC) above the panel of a dimension.
 
     Raises
     ------
@@ -218,6 +218,8 @@ def _line_of_agreement(
     predicted_scale: Scale | None,
 ) -> None:
     ink: dict[str, Any] = {"color": MUTED.light, "linewidth": 1.0, "scalex": False, "scaley": False}
+    dashed = (0, (4, 2))
+    drawn = []
     if rated_scale is not None and rated_scale == predicted_scale:
         low = min(rated_scale[0], truth.min(), guess.min())
         high = max(rated_scale[1], truth.max(), guess.max())
@@ -225,19 +227,84 @@ def _line_of_agreement(
         axes.set_xlim(low - air, high + air)
         axes.set_ylim(low - air, high + air)
         axes.set_box_aspect(1)
-        axes.plot([low, high], [low, high], linestyle=(0, (4, 2)), **ink)
-        _name_line(axes, "identity")
-    elif np.ptp(truth) > 0:
+        axes.plot([low, high], [low, high], linestyle=dashed, **ink)
+        drawn.append("dashed: identity")
+    elif rated_scale is not None and predicted_scale is not None:
+        axes.plot(rated_scale, predicted_scale, linestyle=dashed, **ink)
+        drawn.append("dashed: identity, scales mapped")
+    if np.ptp(truth) > 0:
         slope, height = np.polyfit(truth, guess, 1)
         ends = np.array([truth.min(), truth.max()])
         axes.plot(ends, slope * ends + height, linestyle="-", **ink)
-        _name_line(axes, "least squares")
+        drawn.append("line: least squares")
+    if drawn:
+        _name_line(axes, "; ".join(drawn))
+
+
+def residuals(
+    *,
+    model: Sequence[str],
+    dimension: Sequence[str],
+    rated: Sequence[float],
+    residual: Sequence[float],
+    scale: Scale | None = None,
+    width: Width = "full",
+) -> Figure:
+    """Draw predicted minus rated against rated: a panel a model and dimension, a point a clip.
+
+    Both are in units of the rating's ``scale``. The line joins the mean residuals of tenths of
+    the clips: one that falls says that a model keeps to the middle of the scale.
+
+    Raises
+    ------
+    FigureError
+        If no clip has both values, or columns differ in length.
+    """
+    truth, rest = np.asarray(rated, float), np.asarray(residual, float)
+    check_lengths(model, dimension, truth, rest)
+    check_any(truth + rest, "residual")
+    models, dimensions = unique(model), unique(dimension)
+    across = len(dimensions) * (1 if width == "column" else max(1, 4 // len(dimensions)))
+    panels = [(name, side) for name in models for side in dimensions]
+    names, sides = np.asarray(model), np.asarray(dimension)
+    with style():
+        rows = math.ceil(len(panels) / across)
+        figure = new_figure(width, 0.45 + 1.45 * rows, headroom=0.14)
+        grid = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False).ravel()
+        for position, (axes, (name, side)) in enumerate(zip(grid, panels, strict=False)):
+            if side == dimensions[0]:
+                _name_model(axes, name)
+            here = (names == name) & (sides == side) & np.isfinite(truth) & np.isfinite(rest)
+            axes.axhline(0, color=MUTED.light, linewidth=0.8, linestyle=(0, (1, 2)))
+            _points(axes, truth[here], rest[here], names[here], [])
+            axes.plot(
+                *_means_of_tenths(truth[here], rest[here]), color=SERIES[1].light, linewidth=1.3
+            )
+            quiet_grid(axes, "both")
+            axes.set_title(sentence(side), fontsize=7, fontweight="normal", pad=3)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            if position % across == 0:
+                axes.set_ylabel("Predicted − rated")
+            axes.tick_params(labelbottom=position + across >= len(panels))
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        figure.supxlabel(f"Rated{_units(scale)}", fontsize=7.5)
+    return figure
+
+
+def _means_of_tenths(
+    truth: NDArray[np.float64], rest: NDArray[np.float64]
+) -> tuple[list[float], list[float]]:
+    """Return mean rating and mean residual of each tenth of the clips by their rating."""
+    order = np.argsort(truth, kind="stable")
+    parts = [part for part in np.array_split(order, 10) if part.size]
+    return [float(truth[p].mean()) for p in parts], [float(rest[p].mean()) for p in parts]
 
 
 def _name_line(axes: Axes, name: str) -> None:
-    """Say in the corner, where points of a positive relation are fewest, what the line is."""
+    """Say in the corner, where points of a positive relation are fewest, what the lines are."""
     axes.annotate(
-        f"line: {name}",
+        name,
         (1, 0),
         xycoords="axes fraction",
         xytext=(-3, 4),

@@ -34,6 +34,7 @@ from earmark.reports.figures import (
     check_lengths,
     legend_columns,
     legend_names,
+    legend_of_models,
     name_panel,
     offset,
     rule_sets,
@@ -47,6 +48,8 @@ DARKEST = 0.62
 """Opacity of a cell that holds all of its row: dark type on it keeps a contrast of 4.5."""
 MOST_COUNTED = 24
 """Classes whose cells are large enough for a number."""
+SMALLEST_NUMBER = 3.5
+"""Points of the smallest type that is drawn in a cell."""
 
 
 def prompts(
@@ -145,13 +148,20 @@ def confusion(
     layout = matrix_layout(names, len(models), width)
     rows = math.ceil(len(models) / layout.across)
     with style():
-        figure = new_figure(width, layout.height * rows)
+        figure = new_figure(width, layout.height * rows + layout.foot)
         grid = figure.subplots(rows, layout.across, squeeze=False).ravel()
-        for axes, of_model in zip(grid, models, strict=False):
+        for position, (axes, of_model) in enumerate(zip(grid, models, strict=False)):
             matrix = np.zeros((len(names), len(names)))
             for row in (r for r, name in enumerate(model) if name == of_model):
                 matrix[place[truth[row]], place[predicted[row]]] += np.nan_to_num(counts[row])
-            _matrix(axes, matrix, layout.labels, cell=72 * layout.side / len(names))
+            _matrix(
+                axes,
+                matrix,
+                layout.labels,
+                cell=72 * layout.side / len(names),
+                left=position % layout.across == 0,
+                below=position + layout.across >= len(models),
+            )
             note = (notes or {}).get(of_model, "")
             name_panel(axes, of_model, note, room=72 * layout.side)
         for axes in grid[len(models) :]:
@@ -166,25 +176,32 @@ class MatrixLayout:
     across: int
     side: float
     height: float
-    """Of a matrix with its labels and its model's name."""
+    """Of a matrix with its model's name."""
+    foot: float
+    """Of the labels below the last row."""
     labels: tuple[str, ...]
 
 
 def matrix_layout(classes: Sequence[str], n_models: int, width: Width) -> MatrixLayout:
     """Return how the matrices of so many models stand on a figure of this width."""
     few = len(classes) <= 16
-    across = 2 if width == "full" and few and n_models > 1 else 1
-    labels = tuple(short(name, 24 if across == 1 and width == "full" else 14) for name in classes)
+    across = 1
+    if width == "full" and few:
+        across = min(n_models, 3 if len(classes) <= 12 else 2)
+    whole = across == 1 and width == "full"
+    labels = tuple(short(name, 24 if whole else 14) for name in classes)
     longest = max((text_width(name, 7) for name in labels), default=0) / 72
-    widest = 3.2 if few else 5.2
-    side = min(INCHES[width] / across - longest - text_width(" (00,000)", 7) / 72 - 0.4, widest)
-    return MatrixLayout(across, side, side + longest + 0.86, labels)
+    # Only the first matrix of a row has its classes named.
+    beside = longest + text_width(" (00,000)", 7) / 72 + 0.4
+    side = min((INCHES[width] - beside) / across - 0.12, 3.2 if few else 5.2)
+    return MatrixLayout(across, side, side + 0.46, longest + 0.4, labels)
 
 
 def tags(
     *,
     tag: Sequence[str],
     clips: Sequence[int],
+    model: Sequence[str],
     roc_auc: Sequence[float],
     roc_auc_low: Sequence[float],
     roc_auc_high: Sequence[float],
@@ -194,10 +211,11 @@ def tags(
     pr_auc_chance: Sequence[float],
     width: Width = "full",
 ) -> Figure:
-    """Draw ROC-AUC and PR-AUC of each tag with their intervals, in the order given.
+    """Draw ROC-AUC and PR-AUC of each tag: a row a tag, a mark a model, in the order given.
 
-    ``clips`` is a tag's support. Chance is 0.5 in ROC-AUC, and in PR-AUC each tag's own share of
-    the clips; what is not known is NaN.
+    The first model's marks are larger and have their intervals. ``clips`` is a tag's support.
+    Chance is 0.5 in ROC-AUC, and in PR-AUC each tag's own share of the clips; what is not known
+    is NaN.
 
     Raises
     ------
@@ -207,39 +225,50 @@ def tags(
     roc = np.array([roc_auc, roc_auc_low, roc_auc_high], float)
     pr = np.array([pr_auc, pr_auc_low, pr_auc_high], float)
     levels = np.asarray(pr_auc_chance, float)
-    check_lengths(tag, clips, *roc, *pr, levels)
+    check_lengths(tag, clips, model, *roc, *pr, levels)
     check_any(np.concatenate([roc[0], pr[0]]), "score of a tag")
+    rows, models = unique(tag), unique(model)
+    y = np.array([rows.index(name) for name in tag])
+    of = np.asarray(model)
     with style():
-        figure = new_figure(width, 0.62 + 0.134 * len(tag))
+        names = legend_names(models, width)
+        legend = 0.15 * math.ceil(len(names) / legend_columns(names, width))
+        figure = new_figure(width, 0.62 + legend + 0.13 * len(rows))
         left, right = figure.subplots(1, 2, sharey=True)
-        names = [short(name, 15 if width == "column" else 28) for name in tag]
-        for axes, (value, low, high), head, series in (
-            (left, roc, "ROC-AUC", 0),
-            (right, pr, "PR-AUC", 1),
-        ):
-            y = np.arange(len(tag))
-            look = series_style(series)
-            axes.hlines(y, low, high, color=look["color"], linewidth=1.1)
-            axes.plot(value, y, linestyle="none", markersize=3.2, **look)
+        for axes, values, head in ((left, roc, "ROC-AUC"), (right, pr, "PR-AUC")):
+            # The first model's marks lie above those of the others.
+            for number, name in reversed(list(enumerate(models))):
+                _tag_marks(axes, y[of == name], values[:, of == name], number)
             axes.set_xlabel(head)
             n_ticks = 4 if width == "column" else 6
             axes.xaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
             axes.grid(True, axis="x")
             axes.tick_params(axis="y", length=0, labelsize=6.5)
             axes.spines["left"].set_visible(False)
-            for line in range(5, len(tag), 5):
+            for line in range(5, len(rows), 5):
                 axes.axhline(line - 0.5, color=GRID.light, linewidth=0.6)
-        left.set_yticks(range(len(tag)), names)
-        left.set_ylim(len(tag) - 0.4, -0.6)
+        left.set_yticks(range(len(rows)), [short(n, 15 if width == "column" else 28) for n in rows])
+        left.set_ylim(len(rows) - 0.4, -0.6)
         _chance_line(left, 0.5)
         right.vlines(levels, y - 0.36, y + 0.36, color=MUTED.light, linewidth=1.1)
+        support = dict(zip(tag, clips, strict=True))
         edge = right.get_xlim()[1]
         aside = 2 + max(text_width(f"{max(clips):,}", 6.5), text_width("clips", 6.5))
         _support(right, "clips", -1, aside)
-        for row, number in enumerate(clips):
-            _support(right, f"{number:,}", row, aside)
+        for row, name in enumerate(rows):
+            _support(right, f"{support[name]:,}", row, aside)
         right.set_xlim(right=edge)
+        legend_of_models(figure, left, names, width)
     return figure
+
+
+def _tag_marks(axes: Axes, y: NDArray[Any], values: NDArray[Any], number: int) -> None:
+    """Draw the scores of one model; ``values`` are rows of value, low and high."""
+    look = series_style(number)
+    if number == 0:
+        axes.hlines(y, values[1], values[2], color=look["color"], linewidth=1.1)
+    size = 3.6 if number == 0 else 2.6
+    axes.plot(values[0], y, linestyle="none", markersize=size, markeredgewidth=0.6, **look)
 
 
 def _support(axes: Axes, words: str, row: float, aside: float) -> None:
@@ -306,13 +335,29 @@ def _chance_line(axes: Axes, level: float) -> None:
     )
 
 
-def _matrix(axes: Axes, matrix: NDArray[np.float64], labels: Sequence[str], cell: float) -> None:
-    """Draw one matrix; ``cell`` is the points of a cell's side."""
+def _matrix(
+    axes: Axes,
+    matrix: NDArray[np.float64],
+    labels: Sequence[str],
+    *,
+    cell: float,
+    left: bool,
+    below: bool,
+) -> None:
+    """Draw one matrix, its classes named at the ``left`` and ``below``; a cell has ``cell`` points.
+
+    The numbers of clips beside the classes are those of this matrix.
+    """
     n = len(labels)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.where(totals > 0, totals, 1)
-    size = min(6.5, 0.42 * cell)
-    for row, column in zip(*np.nonzero(matrix), strict=True):
+    written = {
+        (row, column): f"{matrix[row, column]:.0f}" if matrix[row, column] >= 0.5 else "<1"
+        for row, column in zip(*np.nonzero(matrix), strict=True)
+    }
+    widest = max((text_width(words, 1) for words in written.values()), default=1.0)
+    size = min(6.5, 0.6 * cell, 0.92 * cell / widest)
+    for (row, column), words in written.items():
         axes.add_patch(
             Rectangle(
                 (column - 0.5, row - 0.5),
@@ -323,11 +368,13 @@ def _matrix(axes: Axes, matrix: NDArray[np.float64], labels: Sequence[str], cell
                 linewidth=0,
             )
         )
-        written = f"{matrix[row, column]:.0f}" if matrix[row, column] >= 0.5 else "<1"
-        if n <= MOST_COUNTED and text_width(written, size) <= cell:
-            number = axes.text(column, row, written, ha="center", va="center", fontsize=size)
+        if n <= MOST_COUNTED and size >= SMALLEST_NUMBER:
+            number = axes.text(column, row, words, ha="center", va="center", fontsize=size)
             # It is inside its panel, and measuring hundreds of numbers takes long.
             number.set_in_layout(False)
+    for edge in range(n + 1):
+        axes.axhline(edge - 0.5, color=GRID.light, linewidth=0.4)
+        axes.axvline(edge - 0.5, color=GRID.light, linewidth=0.4)
     for place in range(n):
         axes.add_patch(
             Rectangle(
@@ -337,22 +384,20 @@ def _matrix(axes: Axes, matrix: NDArray[np.float64], labels: Sequence[str], cell
                 facecolor="none",
                 edgecolor=MUTED.light,
                 linewidth=0.7,
+                zorder=3,
+                clip_on=False,
             )
         )
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
     axes.set_aspect("equal", anchor="NW")
     small = min(7.0, max(3.5, 0.75 * cell))
-    axes.set_xticks(range(n), labels, rotation=90, fontsize=small)
-    axes.set_yticks(
-        range(n),
-        [f"{name} ({total:,.0f})" for name, total in zip(labels, totals[:, 0], strict=True)],
-        fontsize=small,
-    )
+    axes.set_xticks(range(n), labels if below else [""] * n, rotation=90, fontsize=small)
+    named = [f"{name} ({total:,.0f})" for name, total in zip(labels, totals[:, 0], strict=True)]
+    axes.set_yticks(range(n), named if left else [""] * n, fontsize=small)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    for edge in range(n + 1):
-        axes.axhline(edge - 0.5, color=GRID.light, linewidth=0.4)
-        axes.axvline(edge - 0.5, color=GRID.light, linewidth=0.4)
-    axes.set_xlabel("Predicted class", fontsize=7)
-    axes.set_ylabel("True class (clips)", fontsize=7)
+    if below:
+        axes.set_xlabel("Predicted class", fontsize=7)
+    if left:
+        axes.set_ylabel("True class (clips)", fontsize=7)

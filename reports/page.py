@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from earmark.reports import findings_whole, formats, page_training, tables, tables_beside
+from earmark.reports import (
+    findings_whole,
+    formats,
+    musav_pairs,
+    page_training,
+    tables,
+    tables_beside,
+)
 from earmark.reports.content import (
     Block,
     Bullets,
@@ -21,6 +28,7 @@ from earmark.reports.content import (
     Span,
     TableBlock,
     Text,
+    named_models,
     text,
 )
 from earmark.reports.findings import NOUNS, contaminated, findings
@@ -175,7 +183,7 @@ def _task(task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunReco
         ("Scores", "scores", _scores(task, *chosen) if chosen else []),
         ("Figures", "figures", _figures(task, items, arrays, record)),
         ("Comparisons", "comparisons", _comparisons(task)),
-        ("Breakdowns", "tables", _breakdowns(task, chosen)),
+        ("Breakdowns", "tables", [*_breakdowns(task, chosen), *musav_pairs.tables(task, items)]),
         ("Protocol", "protocol", _protocol(task)),
         ("Items that could not be used", "problems", _problems(task)),
     ]
@@ -274,14 +282,30 @@ def _comparisons(task: TaskResult) -> list[Block]:
         )
     if rest:
         caption = f"{kind}, the other sets" if first else kind
-        blocks.append(tables_beside.comparisons(rest, caption=caption))
+        blocks.append(tables_beside.comparisons(rest, caption=caption, folded=bool(first)))
     if task.groups:
         blocks.append(tables_beside.group_table(task))
     return blocks
 
 
 def _protocol(task: TaskResult) -> list[Block]:
-    rows = [(name, text(formats.cell(value))) for name, value in task.protocol.items()]
+    """Return what was done; what holds for several models alike is said once."""
+    said: dict[tuple[str, str, bool], list[str]] = {}
+    for name, value in task.protocol.items():
+        what, of, model = name.partition(" of ")
+        shown = str(value) if name == "seed" else formats.cell(value)
+        if of and model in task.models:
+            said.setdefault((what, shown, True), []).append(model)
+        else:
+            said[name, shown, False] = []
+    rows = []
+    for (what, shown, by_model), ids in said.items():
+        if not by_model:
+            rows.append((what, text(shown)))
+        elif set(ids) == set(task.models):
+            rows.append((f"{what}, every model", text(shown)))
+        else:
+            rows.append((what, (*named_models(ids), Span(f": {shown}"))))
     return [
         Facts([("dataset", text(task.dataset)), ("task", text(f"{task.id} ({task.kind})")), *rows])
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 
 from earmark.reports import formats
@@ -26,8 +27,13 @@ from earmark.reports.record import DatasetEntry, ModelEntry, RunRecord
 
 def datasets(record: RunRecord) -> Section:
     """Return what was listened to."""
+    titles = Counter(dataset.title for dataset in record.datasets)
     parts = [
-        Section(dataset.title, f"dataset-{place}", _dataset(dataset))
+        Section(
+            f"{dataset.title}, {dataset.id}" if titles[dataset.title] > 1 else dataset.title,
+            f"dataset-{place}",
+            _dataset(dataset),
+        )
         for place, dataset in enumerate(record.datasets)
     ]
     return Section("Datasets", "datasets", [], parts)
@@ -45,14 +51,10 @@ def _dataset(dataset: DatasetEntry) -> list[Block]:
         ("fingerprint", (Span(dataset.fingerprint, "code"),)),
         *_notes(dataset.notes),
     ]
-    blocks: list[Block] = []
     if dataset.synthetic:
-        blocks.append(
-            Paragraph(
-                text("Synthetic: made by a program, for tests and demonstrations."), "warning"
-            )
-        )
-    return [*blocks, Facts(rows)]
+        said = "Synthetic: made by a program, for tests and demonstrations."
+        rows.insert(0, ("nature", (Span(said, "strong"),)))
+    return [Facts(rows)]
 
 
 def models(record: RunRecord) -> Section:
@@ -187,6 +189,8 @@ def _settings(record: RunRecord) -> TableBlock:
     for model in record.models:
         said = model.preprocessing
         device, dtype = said.get("device"), said.get("dtype", said.get("precision"))
+        if model.cost is not None:
+            device, dtype = model.cost.device, model.cost.dtype
         rows.append(
             [
                 Cell(model.id),
@@ -233,28 +237,28 @@ def _times(record: RunRecord) -> str:
 
 
 def _item_lists(record: RunRecord) -> TableBlock | None:
-    """Return the digest of every list of items that a score rests on."""
-    lists = dict.fromkeys(
-        (task.id, score.subset, score.dimension or "", score.n_items, score.item_digest)
-        for task in record.tasks
-        for score in task.scores
-    )
+    """Return the digest of every list of items that a score rests on, once a task."""
+    lists: dict[tuple[str, int, str], dict[str, None]] = {}
+    for task in record.tasks:
+        for score in task.scores:
+            name = formats.subset(score.subset)
+            shown = f"{name} ({score.dimension})" if score.dimension else name
+            lists.setdefault((task.id, score.n_items, score.item_digest), {})[shown] = None
     if not lists:
         return None
     return TableBlock(
         caption="Lists of items",
         columns=[
             Column("Task"),
-            Column("Set"),
-            Column("Dimension"),
+            Column("Sets"),
             Column("Items", numeric=True),
             Column("sha256 of the sorted ids", code=True),
         ],
         rows=[
-            [Cell(task), Cell(subset), Cell(side), Cell(formats.count(n), sort=n), Cell(digest)]
-            for task, subset, side, n, digest in lists
+            [Cell(task), Cell(", ".join(sets)), Cell(formats.count(n), sort=n), Cell(digest)]
+            for (task, n, digest), sets in lists.items()
         ],
-        folded=True,
+        folded=len(lists) > LONG,
     )
 
 

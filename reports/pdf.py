@@ -30,6 +30,7 @@ from earmark.reports.content import (
     Section,
     TableBlock,
     as_plain,
+    plain,
     text,
 )
 from earmark.reports.dates import timestamp
@@ -43,6 +44,12 @@ TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 FACE = "Libertinus Serif"
 MOST_ROWS = 300
 """Rows of a table on paper; a web page has all."""
+HALVED = 6
+"""Facts that stand in two columns from this number on."""
+TALLEST_OF_PAIR = 4.0
+"""Inches of the tallest figure that stands beside another."""
+LONGEST_TEXT = 160
+"""Letters of the longest text that is printed whole in a cell."""
 
 
 def render_pdf(
@@ -127,54 +134,60 @@ def _compiled(source: Path, timestamp: int) -> bytes:
 def _laid_out(report: Page, folder: Path) -> dict[str, Any]:
     """Return the page as JSON's own types, with its figures drawn into the folder."""
     numbers = itertools.count(1)
-    sections, long = [], []
-    for section in report.sections:
-        kept, moved = _without_long_tables(section)
-        sections.append(kept)
-        if moved:
-            long.append(Section(section.title, f"{section.anchor}-long", list(moved)))
-    if long:
-        sections.append(Section("Appendix: long tables", "appendix", [], long))
+    sections = [_printed(section) for section in report.sections]
     return {
         "title": report.title,
         "subtitle": report.subtitle,
         "colophon": report.colophon,
+        "unprinted": sections != report.sections,
         "verdict": [_block(block, folder, numbers) for block in report.verdict],
         "sections": [_section(section, folder, numbers) for section in sections],
     }
 
 
-def _without_long_tables(section: Section) -> tuple[Section, list[TableBlock]]:
-    """Return the section with a pointer to the tables that a web page would fold away."""
-    moved: list[TableBlock] = []
+def _printed(section: Section) -> Section:
+    """Return the section with a pointer in place of tables that a web page folds away."""
     blocks: list[Block] = []
     pointers: list[str] = []
     for block in section.blocks:
         if isinstance(block, TableBlock) and block.folded:
-            moved.append(_cut(block))
             pointers.append(f"{block.caption} ({formats.plural(len(block.rows), 'row')})")
             continue
         if pointers:
-            blocks.append(_in_appendix(pointers))
+            blocks.append(_in_html(pointers))
             pointers = []
-        blocks.append(block)
+        blocks.append(_cut(block) if isinstance(block, TableBlock) else block)
     if pointers:
-        blocks.append(_in_appendix(pointers))
-    inner = [_without_long_tables(part) for part in section.sections]
-    moved += [table for _, tables in inner for table in tables]
-    return replace(section, blocks=blocks, sections=[part for part, _ in inner]), moved
+        blocks.append(_in_html(pointers))
+    sections = [_printed(part) for part in section.sections]
+    return replace(section, blocks=blocks, sections=sections)
 
 
-def _in_appendix(captions: list[str]) -> Paragraph:
-    return Paragraph(text(f"In the appendix: {'; '.join(captions)}."), "muted")
+def _in_html(captions: list[str]) -> Paragraph:
+    return Paragraph(text(f"In the HTML report: {'; '.join(captions)}."), "muted")
 
 
 def _cut(table: TableBlock) -> TableBlock:
-    """Return the table with no more rows than paper should hold, and a note of what is left."""
-    if len(table.rows) <= MOST_ROWS:
+    """Return the table as paper holds it, with a note of what is left out."""
+    left = []
+    rows = table.rows[:MOST_ROWS]
+    if len(rows) < len(table.rows):
+        left.append(f"The first {MOST_ROWS} of {len(table.rows):,} rows.")
+    shown = [[replace(cell, text=_shortened(cell.text)) for cell in row] for row in rows]
+    if shown != rows:
+        left.append("Longer texts are cut (…).")
+    if not left:
         return table
-    left = f"The first {MOST_ROWS} of {len(table.rows):,} rows; the HTML report has all of them."
-    return replace(table, rows=table.rows[:MOST_ROWS], notes=[left, *table.notes])
+    left.append("The HTML report has all.")
+    return replace(table, rows=shown, notes=[" ".join(left), *table.notes])
+
+
+def _shortened(words: str) -> str:
+    """Return the text, cut at a space where it is too long for a cell."""
+    if len(words) <= LONGEST_TEXT:
+        return words
+    kept = words[: LONGEST_TEXT - 2]
+    return f"{kept.rsplit(' ', 1)[0] if ' ' in kept else kept} …"
 
 
 def _section(
@@ -197,19 +210,30 @@ def _block(block: Block, folder: Path, numbers: itertools.count[int]) -> dict[st
     if block.kind == "table":
         runs = itertools.groupby(block.columns, key=lambda column: column.group)
         content["groups"] = [{"label": name, "width": len(list(run))} for name, run in runs]
+    if block.kind == "facts":
+        content["halves"] = _halves(content["rows"], [plain(said) for _, said in block.rows])
     breakable: dict[str, Any] = _breakable(content)
     return breakable
 
 
+def _halves(rows: list[Any], said: list[str]) -> list[list[Any]]:
+    """Return facts as they stand beside each other: two columns of about one length."""
+    if len(rows) < HALVED:
+        return [rows]
+    # About 38 letters fit on a line of half a page's values.
+    lines = list(itertools.accumulate(1 + len(words) // 38 for words in said))
+    middle = min(range(1, len(rows)), key=lambda n: max(lines[n - 1], lines[-1] - lines[n - 1]))
+    return [rows[:middle], rows[middle:]]
+
+
 def _plot(plot: Plot, folder: Path, number: int) -> dict[str, Any]:
     name = f"figure-{number}.svg"
-    drawn = svg(
-        plot.draw(width="full"),
-        name=f"fig{number}",
-        title=plot.title,
-        text=plot.description,
-        face=FACE,
-    )
+    figure = plot.draw(width="column" if plot.small else "full")
+    # A tall one of a series would leave half of a page empty: it stands across the page instead.
+    small = plot.small and bool(figure.get_figheight() <= TALLEST_OF_PAIR)
+    if plot.small and not small:
+        figure = plot.draw(width="full")
+    drawn = svg(figure, name=f"fig{number}", title=plot.title, text=plot.description, face=FACE)
     (folder / name).write_text(drawn, encoding="utf-8")
     return {
         "number": number,
@@ -217,6 +241,7 @@ def _plot(plot: Plot, folder: Path, number: int) -> dict[str, Any]:
         "title": plot.title,
         "caption": plot.caption,
         "description": plot.description,
+        "small": small,
     }
 
 

@@ -63,9 +63,12 @@ def plots_of(
         models = {model.id: model for model in record.models}
         dataset = dataset_of(record, task)
         return [
-            plot
-            for model in task.models
-            for plot in _ratings(task, items, model, models.get(model), dataset)
+            *(
+                plot
+                for model in task.models
+                for plot in _ratings(task, items, model, models.get(model), dataset)
+            ),
+            *_residuals(task, items, models, dataset),
         ]
     return []
 
@@ -239,13 +242,18 @@ def _ratings(
     notes = {side: _statistics(task, model, side) for side in set(columns["dimension"])}
     rated_scale = dataset.rating_scale if dataset else None
     predicted_scale = entry.av_scale if entry else None
-    same = rated_scale is not None and rated_scale == predicted_scale
-    line = (
-        "Dashed: the identity."
-        if same
-        else "Line: least squares; the scales differ or are not both known, so the identity "
-        "means nothing here."
-    )
+    if rated_scale is None or predicted_scale is None:
+        line = (
+            "Line: least squares; the scales are not both known, so the identity means nothing "
+            "here."
+        )
+    elif rated_scale == predicted_scale:
+        line = "Dashed: the identity; line: least squares."
+    else:
+        line = (
+            f"Dashed: the identity, {_range(predicted_scale)} mapped on {_range(rated_scale)}; "
+            "line: least squares."
+        )
     described = "; ".join(f"{side}: {notes[side]}" for side in sorted(notes) if notes[side])
     return [
         Plot(
@@ -263,6 +271,79 @@ def _ratings(
             ),
         )
     ]
+
+
+def _range(scale: tuple[float, float]) -> str:
+    return f"{scale[0]:g} to {scale[1]:g}".replace("-", "−")
+
+
+def _residuals(
+    task: TaskResult,
+    items: pd.DataFrame,
+    models: Mapping[str, ModelEntry],
+    dataset: DatasetEntry | None,
+) -> list[Plot | Gap]:
+    """Return the residuals of the models whose predictions can be put on the ratings' scale."""
+    if missing := {"model", "dimension", "rated", "predicted"} - set(items.columns):
+        said = formats.listed(sorted(missing))
+        return [Gap(f"No figure of residuals: the items have no column {said}.")]
+    scale = dataset.rating_scale if dataset else None
+    columns: dict[str, Any] = {"model": [], "dimension": [], "rated": [], "residual": []}
+    left = []
+    for model in task.models:
+        entry = models.get(model)
+        own = entry.av_scale if entry else None
+        mine = items[(items["model"] == model)].dropna(subset=["rated", "predicted"])
+        if scale is None or own is None or mine.empty:
+            left.append(model)
+            continue
+        rated = mine["rated"].to_numpy(float)
+        stretch = (scale[1] - scale[0]) / (own[1] - own[0])
+        mapped = scale[0] + (mine["predicted"].to_numpy(float) - own[0]) * stretch
+        columns["model"] += [model] * len(mine)
+        columns["dimension"] += [str(side) for side in mine["dimension"]]
+        columns["rated"] += rated.tolist()
+        columns["residual"] += (mapped - rated).tolist()
+    gaps = [
+        Gap(
+            f"No residuals of {formats.listed(left)}: predictions and ratings are on scales that "
+            "are not both known, or there are none."
+        )
+    ] * bool(left)
+    there = list(dict.fromkeys(columns["model"]))
+    parts = even_parts(there, at_most=MOST_CALIBRATED) if there else []
+    plots = [
+        _residuals_of(
+            {n: [v for v, m in zip(c, columns["model"], strict=True) if m in part]
+             for n, c in columns.items()},
+            scale,
+            part_of(number, parts),
+        )
+        for number, part in enumerate(parts, start=1)
+    ]  # fmt: skip
+    return [*plots, *gaps]
+
+
+def _residuals_of(
+    columns: Mapping[str, list[Any]], scale: tuple[float, float] | None, of: str
+) -> Plot:
+    mean = {
+        model: np.mean(
+            [r for r, m in zip(columns["residual"], columns["model"], strict=True) if m == model]
+        )
+        for model in dict.fromkeys(columns["model"])
+    }
+    said = "; ".join(f"{model} {formats.number(float(m), 2)}" for model, m in mean.items())
+    return Plot(
+        title=f"Residuals{of}",
+        caption="Predicted minus rated in units of the rating, against the rating, a point a clip. "
+        "Orange: means of tenths of the clips. A line that falls from left to right: the model "
+        "keeps to the middle of the scale.",
+        description="A small panel of points a model and dimension. Mean residual of both "
+        f"dimensions: {said}.",
+        draw=partial(figures_predictions.residuals, **columns, scale=scale),
+        data=columns,
+    )
 
 
 def _statistics(task: TaskResult, model: str, side: str) -> str:

@@ -27,8 +27,8 @@ ENSEMBLE = "ensemble"
 NOT_PROMPTS = (ENSEMBLE, "mean of prompts")
 MOST_TAGS = 50
 """Tags of one figure."""
-MOST_TAGGERS = 4
-"""Models that have a figure of their tags; the table has all."""
+MOST_TAGGERS = 5
+"""Models that a figure of the tags tells apart; the table has all."""
 TAGGING = ("roc_auc", "average_precision")
 
 
@@ -131,7 +131,7 @@ def _confusions(task: TaskResult, arrays: Arrays, metric: str, subset: str) -> l
     if not matrices:
         return gaps
     layout = figures_zero_shot.matrix_layout(classes, len(matrices), "full")
-    rows = max(1, int(TALLEST / layout.height))
+    rows = max(1, int((TALLEST - layout.foot) / layout.height))
     parts = even_parts(list(matrices), at_most=layout.across * rows)
     plots = [
         _confusion(
@@ -175,7 +175,8 @@ def _confusion(
     return Plot(
         title=f"Confusion of classes{of}",
         caption="Numbers: clips of the true class (row) that were called each class (column); a "
-        "clip with tied classes counts in part for each. Shades: shares of the row. Framed: right.",
+        "clip with tied classes counts in part for each. Shades: shares of the row. Framed: right. "
+        "Rows and columns are the same in all matrices.",
         description=f"A matrix a model, rows the true class. {'; '.join(worst)}.",
         draw=partial(figures_zero_shot.confusion, **columns, classes=classes, notes=notes),
         data=columns,
@@ -196,9 +197,9 @@ def _tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
     # What the sentinel does on each tag is noise, and only shown where nothing else is.
     ranked = [model for model in ranked if model != SENTINEL] or ranked
     shown = ranked[:MOST_TAGGERS]
-    plots: list[Plot | Gap] = [plot for model in shown for plot in _tags_of(rows, model)]
-    if not plots:
+    if not shown:
         return [Gap("No figure of the tags: no tag has a score.")]
+    plots: list[Plot | Gap] = [*_tags_of(rows, shown)]
     if len(ranked) > len(shown):
         left = formats.listed(ranked[MOST_TAGGERS:])
         plots.append(
@@ -207,16 +208,21 @@ def _tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
     return plots
 
 
-def _tags_of(rows: Sequence[Mapping[str, Plain]], model: str) -> list[Plot]:
-    mine = [row for row in rows if row["model"] == model]
-    mine.sort(key=lambda row: -_number(row["ROC-AUC"]) if row["ROC-AUC"] is not None else math.inf)
-    parts = even_parts([str(place) for place in range(len(mine))], at_most=MOST_TAGS)
+def _tags_of(rows: Sequence[Mapping[str, Plain]], models: Sequence[str]) -> list[Plot]:
+    """Return the figures of the tags, in order of what the first model makes of them."""
+    by_place = {(str(row["tag"]), str(row["model"])): row for row in rows}
+    best = [row for row in rows if row["model"] == models[0]]
+    best.sort(key=lambda row: -_number(row["ROC-AUC"]) if row["ROC-AUC"] is not None else math.inf)
+    ordered = [str(row["tag"]) for row in best]
+    ordered += [name for name in dict.fromkeys(tag for tag, _ in by_place) if name not in ordered]
+    parts = even_parts(ordered, at_most=MOST_TAGS)
     plots = []
     for number, part in enumerate(parts, start=1):
-        here = [mine[int(place)] for place in part]
+        here = [by_place[t, m] for m in models for t in part if (t, m) in by_place]
         columns: dict[str, Any] = {
             "tag": [str(row["tag"]) for row in here],
             "clips": [int(_number(row["clips"])) for row in here],
+            "model": [str(row["model"]) for row in here],
             "roc_auc": [_number(row["ROC-AUC"]) for row in here],
             "roc_auc_low": [_number(row.get("ROC-AUC low")) for row in here],
             "roc_auc_high": [_number(row.get("ROC-AUC high")) for row in here],
@@ -225,17 +231,19 @@ def _tags_of(rows: Sequence[Mapping[str, Plain]], model: str) -> list[Plot]:
             "pr_auc_high": [_number(row.get("PR-AUC high")) for row in here],
             "pr_auc_chance": [_number(row.get("chance PR-AUC")) for row in here],
         }
+        mine = [row for row in here if row["model"] == here[0]["model"]]
+        unscored = np.isnan(columns["roc_auc"]) & np.isnan(columns["pr_auc"])
         plots.append(
             Plot(
-                title=f"Tags of {model}{part_of(number, parts)}",
-                caption="ROC-AUC and PR-AUC of each tag with their intervals, the best separated "
-                "first, and how many clips have the tag. Lines: chance, which in PR-AUC is each "
-                "tag’s share of the clips."
-                + " A row without a mark has no score."
-                * bool(np.isnan(columns["roc_auc"]).any()),
-                description=f"Two panels with a row a tag. Best: {here[0]['tag']}, ROC-AUC "
-                f"{formats.cell(here[0]['ROC-AUC'])}; last: {here[-1]['tag']}, "
-                f"{formats.cell(here[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",
+                title=f"Scores by tag{part_of(number, parts)}",
+                caption="ROC-AUC and PR-AUC of each tag, those that the best model separates best "
+                f"first, and how many clips have the tag. Bars: intervals, of {models[0]} alone; "
+                "the data have all. Lines: chance, which in PR-AUC is each tag’s share of the "
+                "clips." + " A tag without a mark has no score." * bool(unscored.any()),
+                description="Two panels with a row a tag and a mark a model. Of "
+                f"{mine[0]['model']}: best {mine[0]['tag']}, ROC-AUC "
+                f"{formats.cell(mine[0]['ROC-AUC'])}; last {mine[-1]['tag']}, "
+                f"{formats.cell(mine[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",
                 draw=partial(figures_zero_shot.tags, **columns),
                 data=columns,
             )

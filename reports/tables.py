@@ -187,7 +187,7 @@ def every_score(task: TaskResult) -> TableBlock:
         columns=[column for column, _ in parts],
         rows=rows,
         notes=[note for note in (about_intervals(scores), *notes.texts) if note],
-        folded=len(rows) > LONG,
+        folded=len(rows) > LONG // 2,
     )
 
 

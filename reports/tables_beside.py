@@ -11,10 +11,12 @@ from earmark.reports.record import Comparison, Plain, Table, TaskResult
 from earmark.reports.scores import select
 
 SIGNIFICANT = 0.05
+MOST_NAMES = 1500
+"""Letters of models' names in a table of groups that is not folded away: half a page."""
 
 
-def comparisons(pairs: Sequence[Comparison], *, caption: str) -> TableBlock:
-    """Return paired differences, the largest first within a set."""
+def comparisons(pairs: Sequence[Comparison], *, caption: str, folded: bool = False) -> TableBlock:
+    """Return paired differences as they come; a long table is folded away, another where asked."""
     sided = any(pair.dimension for pair in pairs)
     subsets = len({pair.subset for pair in pairs}) > 1
     metrics = list(dict.fromkeys(pair.metric for pair in pairs))
@@ -75,7 +77,7 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str) -> TableBlock:
             f"Bold: told apart at {SIGNIFICANT:g} after Holm’s correction. Detectable: the "
             f"smallest difference that a test on these items would find four times in five."
         ],
-        folded=len(rows) > LONG,
+        folded=folded or len(rows) > LONG,
     )
 
 
@@ -107,7 +109,7 @@ def group_table(task: TaskResult) -> TableBlock:
             Column("Models, best first"),
         ],
         rows=rows,
-        folded=len(rows) > LONG,
+        folded=len(rows) > LONG or sum(len(row[-1].text) for row in rows) > MOST_NAMES,
     )
 
 
@@ -126,7 +128,7 @@ def own(table: Table, *, folded: bool = False) -> TableBlock:
     return TableBlock(
         caption=table.title,
         columns=[
-            Column(name, numeric=is_number)
+            Column(_head(name), numeric=is_number)
             for name, is_number in zip(table.columns, numeric, strict=True)
         ],
         rows=rows,
@@ -135,8 +137,15 @@ def own(table: Table, *, folded: bool = False) -> TableBlock:
     )
 
 
+def _head(name: str) -> str:
+    """Return a column's name as a head has it; a statistic's letter stays small."""
+    return formats.sentence(name) if len(name.split(",")[0]) > 1 else name
+
+
 def _written(column: str, value: Plain) -> str:
     """Return a value of a task's own table; ranks are counts, with halves where items tied."""
+    if column == "metric" and isinstance(value, str):
+        return formats.metric(value).title
     if column == "rank" and isinstance(value, int | float):
         return formats.count(value)
     return formats.cell(value)

@@ -206,15 +206,41 @@ def test_a_label_that_looks_like_svg_is_left_alone():
     assert written(figure) == [label]
 
 
-def test_the_identity_is_drawn_only_where_the_scales_agree():
+def test_the_identity_is_drawn_only_where_both_scales_are_known():
     columns = ratings_columns()
     same = figures_predictions.ratings(**columns, rated_scale=(-10, 10), predicted_scale=(-10, 10))
-    assert {"line: identity", "Rated arousal (−10 to 10)"} <= set(written(same))
-    for scales in ({}, {"rated_scale": (-10, 10), "predicted_scale": (1, 9)}):
+    texts = set(written(same))
+    assert {"dashed: identity; line: least squares", "Rated arousal (−10 to 10)"} <= texts
+    mapped = figures_predictions.ratings(**columns, rated_scale=(-10, 10), predicted_scale=(1, 9))
+    texts = written(mapped)
+    assert "dashed: identity, scales mapped; line: least squares" in texts
+    assert "Predicted valence (1 to 9)" in texts
+    ends = [list(zip(*line.get_data(), strict=True)) for line in mapped.axes[0].lines]
+    assert [(-10, 1), (10, 9)] in ends
+    for scales in ({}, {"rated_scale": (-10, 10)}, {"predicted_scale": (1, 9)}):
         texts = written(figures_predictions.ratings(**columns, **scales))
         assert "line: least squares" in texts
-        assert "line: identity" not in texts
-    assert "Predicted valence (1 to 9)" in texts
+        assert not any("identity" in label for label in texts)
+
+
+def test_residuals_are_drawn_with_the_means_of_tenths():
+    rated = np.linspace(-10, 10, 40)
+    figure = figures_predictions.residuals(
+        model=["m"] * 40,
+        dimension=["arousal"] * 40,
+        rated=rated,
+        residual=-rated / 2,
+        scale=(-10, 10),
+    )
+    assert_inside(figure)
+    assert {"m", "Arousal", "Rated (−10 to 10)", "Predicted − rated"} <= set(written(figure))
+    mean = figure.axes[0].lines[-1]
+    tenths = rated.reshape(10, 4).mean(axis=1)
+    np.testing.assert_allclose(mean.get_xdata(), tenths, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(mean.get_ydata(), -tenths / 2, rtol=0, atol=1e-12)
+    nan = [float("nan")]
+    with pytest.raises(figures.FigureError, match="no residual to draw"):
+        figures_predictions.residuals(model=["m"], dimension=["arousal"], rated=nan, residual=nan)
 
 
 def test_many_labels_are_not_coloured_and_many_points_are_shown_as_density():

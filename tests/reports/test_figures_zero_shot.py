@@ -42,16 +42,13 @@ def tagged(joint):
 
 def test_each_kind_has_its_figures(joint, genres, tagged):
     assert [part.title for part in plots_of(*genres)] == [
-        *("Scores by prompt", "Confusion of classes (1 of 2)", "Confusion of classes (2 of 2)")
+        *("Scores by prompt", "Confusion of classes")
     ]
-    assert [part.title for part in plots_of(*tagged)] == [
-        "Scores by prompt",
-        *(f"Tags of {m}" for m in tagged[0].groups[0].models + tagged[0].groups[1].models),
-    ][: 1 + MOST_TAGGERS]
+    assert [part.title for part in plots_of(*tagged)] == ["Scores by prompt", "Scores by tag"]
     task, _, arrays = joint.classification(["muscall", "random"], kind="probe")
     assert [part.title for part in plots_of(task, arrays)] == ["Confusion of classes"]
     probe = changed(tagged[0], kind="probe")
-    assert all(part.title.startswith("Tags of") for part in plots_of(probe, {}))
+    assert [part.title for part in plots_of(probe, {})] == ["Scores by tag"]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -194,23 +191,39 @@ def test_tags_are_sorted_and_hold_what_the_table_says(tagged):
     task, arrays = tagged
     table = next(t for t in task.tables if t.title == "Per tag")
     rows = pd.DataFrame(table.rows, columns=table.columns)
-    for plot in drawn(plots_of(task, arrays))[1:]:
-        data = pd.DataFrame(plot.data)
-        model = plot.title.removeprefix("Tags of ")
-        assert plot.caption.endswith("A row without a mark has no score.")
-        known = data.roc_auc.dropna()
-        assert known.is_monotonic_decreasing and data.roc_auc.isna().sum() == 1
-        mine = rows[rows.model == model].set_index("tag").loc[data.tag]
-        np.testing.assert_array_equal(mine["ROC-AUC"].to_numpy(float), data.roc_auc)
-        np.testing.assert_array_equal(mine["chance PR-AUC"].to_numpy(float), data.pr_auc_chance)
-        np.testing.assert_array_equal(mine["clips"], data.clips)
-        assert set(data.tag) <= set(written(plot.draw(width="full")))
+    (plot,) = drawn(plots_of(task, arrays))[1:]
+    data = pd.DataFrame(plot.data)
+    models = task.groups[0].models + task.groups[1].models
+    assert list(dict.fromkeys(data.model)) == models[:MOST_TAGGERS]
+    assert plot.caption.endswith("A tag without a mark has no score.")
+    first = data[data.model == models[0]]
+    assert first.roc_auc.dropna().is_monotonic_decreasing and first.roc_auc.isna().sum() == 1
+    for model in models[:MOST_TAGGERS]:
+        here = data[data.model == model]
+        mine = rows[rows.model == model].set_index("tag").loc[here.tag]
+        np.testing.assert_array_equal(mine["ROC-AUC"].to_numpy(float), here.roc_auc)
+        np.testing.assert_array_equal(mine["chance PR-AUC"].to_numpy(float), here.pr_auc_chance)
+        np.testing.assert_array_equal(mine["clips"], here.clips)
+    texts = written(plot.draw(width="full"))
+    assert {*data.tag, "muscall", "chance", "clips"} <= set(texts)
+
+
+def test_only_the_best_models_tags_have_intervals(tagged):
+    (plot,) = drawn(plots_of(*tagged))[1:]
+    left = plot.draw(width="full").axes[0]
+    (bars,) = [c for c in left.collections if len(c.get_segments()) > 1]
+    data = pd.DataFrame(plot.data)
+    first = data[data.model == data.model[0]]
+    known = first[["roc_auc_low", "roc_auc_high"]].dropna()
+    segments = [segment for segment in bars.get_segments() if len(segment) == 2]
+    ends = sorted((float(s[0, 0]), float(s[1, 0])) for s in segments if np.isfinite(s).all())
+    assert ends == sorted(known.itertuples(index=False, name=None))
 
 
 def test_models_beyond_those_drawn_are_named(joint):
     task, _, arrays = joint.tagging([f"m{i}" for i in range(6)], n_tags=3)
     parts = plots_of(task, arrays)
-    assert len(drawn(parts)) == 1 + MOST_TAGGERS
+    assert len(drawn(parts)) == 2
     (said,) = gaps(parts)
     assert said.startswith("Tags of m") and "in the table “Per tag” alone" in said
 
@@ -218,8 +231,17 @@ def test_models_beyond_those_drawn_are_named(joint):
 def test_many_tags_are_spread_over_figures(joint):
     task, _, arrays = joint.tagging(["m"], n_tags=120)
     parts = plots_of(task, arrays)[1:]
-    assert [part.title for part in parts] == [f"Tags of m ({i} of 3)" for i in (1, 2, 3)]
+    assert [part.title for part in parts] == [f"Scores by tag ({i} of 3)" for i in (1, 2, 3)]
     assert sum(len(part.data["tag"]) for part in parts) == 120
+
+
+def test_matrices_share_their_labels(genres):
+    plot = plots_of(*genres)[1]
+    texts = written(plot.draw(width="full"))
+    n_models = len(set(plot.data["model"]))
+    rows = -(-n_models // 3)
+    assert texts.count("True class (clips)") == rows
+    assert texts.count("Predicted class") == min(n_models, 3)
 
 
 def test_tags_without_a_table_or_a_score_are_stated_gaps(tagged):
@@ -253,7 +275,7 @@ def test_scores_without_values_draw_nothing_blank(genres):
         (
             tags,
             (
-                *("tag", "clips", "roc_auc", "roc_auc_low", "roc_auc_high"),
+                *("tag", "clips", "model", "roc_auc", "roc_auc_low", "roc_auc_high"),
                 *("pr_auc", "pr_auc_low", "pr_auc_high", "pr_auc_chance"),
             ),
             "no score of a tag",

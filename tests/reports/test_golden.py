@@ -22,6 +22,7 @@ Rated arousal and valence (GTZAN excerpts)
   Figures
     (Predicted against rated: emomusic-msd-musicnn-2)
     (Predicted against rated: deam-msd-musicnn-2)
+    (Residuals)
   Protocol
 Datasets
   MusAV (pairs made from noise)
@@ -33,7 +34,7 @@ Models
 Citations
 Reproducibility
   [How each model was run] Model | Weights (sha256) | Crop policy | Device | dtype (2 + 0)
-  [Lists of items] Task | Set | Dimension | Items | sha256 of the sorted ids (2 + 0)
+  [Lists of items] Task | Sets | Items | sha256 of the sorted ids (1 + 0)
 """  # noqa: E501
 
 RENDER = """

@@ -218,8 +218,8 @@ def test_many_sets_and_models_are_spread_over_figures_that_fit_a_page(sample):
     ]
     many = task.model_copy(update={"models": names, "scores": scores, "tables": []})
     drawn = plots.plots_of(many, sample.items["musav"], {}, sample.record)
-    assert len(drawn) == 4
-    assert drawn[0].title == "Accuracy per ground-truth set (1 of 4)"
+    assert len(drawn) == 3
+    assert drawn[0].title == "Accuracy per ground-truth set (1 of 3)"
     shown = [subset for plot in drawn for subset in dict.fromkeys(plot.data["subset"])]
     assert shown == list(dict.fromkeys(score.subset for score in scores))
     for plot in drawn:
@@ -286,3 +286,23 @@ def test_captions_with_markup_stay_text_on_page_and_paper(joint_page, tmp_path):
     assert "&lt;b&gt;number&lt;/b&gt;" in html and "<b>number" not in html
     render_pdf(one, items, bare, tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_a_protocol_says_once_what_holds_for_several_models(sample):
+    task = sample.record.tasks[0]
+    a, b, *_ = task.models
+    protocol = {
+        "seed": 2022,
+        f"crop of {a}": "whole",
+        f"crop of {b}": "whole",
+        **{f"scale of {model}": "1 to 9" for model in task.models},
+        "crop of somebody": "whole",
+    }
+    (facts,) = page._protocol(task.model_copy(update={"protocol": protocol}))
+    rows = [(name, plain(said)) for name, said in facts.rows[2:]]
+    assert rows == [
+        ("seed", "2022"),
+        ("crop", f"{a} and {b}: whole"),
+        ("scale, every model", "1 to 9"),
+        ("crop of somebody", "whole"),
+    ]

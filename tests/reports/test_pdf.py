@@ -8,7 +8,8 @@ import pytest
 import typst
 
 from earmark.reports import pdf
-from earmark.reports.content import Cell, Column, TableBlock
+from earmark.reports.content import Cell, Column, Plot, TableBlock
+from earmark.reports.figure_style import new_figure
 from earmark.reports.pdf import MOST_ROWS, render_pdf, write_sources
 from earmark.reports.record import RecordError
 
@@ -28,6 +29,17 @@ def words(content):
             return content["text"]
         return "".join(words(value) for value in content.values())
     return "".join(words(part) for part in content) if isinstance(content, list) else ""
+
+
+def of_kind(content, kind):
+    """All blocks of a kind, at any depth."""
+    if isinstance(content, list):
+        return [found for part in content for found in of_kind(part, kind)]
+    if not isinstance(content, dict):
+        return []
+    if content.get("kind") == kind:
+        return [content]
+    return [found for part in content.values() for found in of_kind(part, kind)]
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +86,23 @@ def test_every_model_figure_and_table_is_there(hostile, sources):
     for model in hostile.record.models:
         assert json.dumps(model.id, ensure_ascii=False)[1:-1] in said
     images = json.loads(typst.query(sources, "image", root=sources.parent))
-    assert len(images) == 2 + 3 + 5
+    assert len(images) == 2 + 3 + 6
     assert all(len(image["alt"]) > 40 for image in images)
     tables = json.loads(typst.query(sources, "table", root=sources.parent))
     captions = re.findall(r'"caption": "([^"]+)", "columns"', said)
-    assert "Every score" in captions and "Paired differences, set gt" in captions
-    facts = said.count('"kind": "facts"')
-    assert len(tables) == len(captions) + facts
+    assert "Set all: every metric" in captions and "Paired differences, set gt" in captions
+    halves = sum(len(part["halves"]) for part in of_kind(content, "facts"))
+    assert len(tables) == len(captions) + halves
 
 
-def test_long_tables_stand_in_an_appendix_with_a_pointer(sources):
+def test_long_tables_are_not_printed_and_a_note_says_where_they_are(sources):
     content = json.loads((sources.parent / "content.json").read_text())
-    last = content["sections"][-1]
-    assert last["title"] == "Appendix: long tables"
-    first = last["sections"][0]["title"]
-    assert first == "Pairwise agreement with listeners on MusAV"
     said = json.dumps(content)
-    assert "In the appendix: Every score (160\\u00a0rows)" in said
-    assert said.count('"caption": "Every score"') == 2
+    assert "In the HTML report: Every score (160\\u00a0rows)" in said
+    assert content["unprinted"] is True
+    assert '"caption": "Every score"' not in said
+    outline = json.loads(typst.query(sources, "outline", root=sources.parent))
+    assert len(outline) == 1
 
 
 def test_a_table_too_long_for_paper_is_cut_and_says_so():
@@ -99,9 +110,45 @@ def test_a_table_too_long_for_paper_is_cut_and_says_so():
     table = TableBlock("T", [Column("n")], rows, notes=["own note"])
     cut = pdf._cut(table)
     assert len(cut.rows) == MOST_ROWS
-    assert cut.notes == ["The first 300 of 305 rows; the HTML report has all of them.", "own note"]
+    assert cut.notes == ["The first 300 of 305 rows. The HTML report has all.", "own note"]
     short = dataclasses.replace(table, rows=rows[:MOST_ROWS])
     assert pdf._cut(short) is short
+
+
+@pytest.mark.parametrize("words", ["word " * 60, "x" * 300])
+def test_a_text_too_long_for_a_cell_is_cut_and_the_table_says_so(words):
+    table = TableBlock("T", [Column("n")], [[Cell("short")], [Cell(words)]])
+    cut = pdf._cut(table)
+    assert cut.rows[0] == table.rows[0]
+    shown = cut.rows[1][0].text
+    assert len(shown) <= pdf.LONGEST_TEXT and shown.endswith("…")
+    assert words.startswith(shown.removesuffix("…").rstrip())
+    assert cut.notes == ["Longer texts are cut (…). The HTML report has all."]
+
+
+def test_facts_stand_in_two_columns_of_about_one_length():
+    rows = [[f"name {n}", []] for n in range(8)]
+    assert pdf._halves(rows[:5], ["x"] * 5) == [rows[:5]]
+    assert [len(half) for half in pdf._halves(rows, ["x"] * 8)] == [4, 4]
+    long_first = pdf._halves(rows, ["x" * 38 * 7, *["x"] * 7])
+    assert [len(half) for half in long_first] == [1, 7]
+    assert [*long_first[0], *long_first[1]] == rows
+
+
+def test_small_figures_stand_in_pairs_and_tall_ones_across_the_page(tmp_path):
+    def drawn(height):
+        def draw(*, width):
+            figure = new_figure(width, height)
+            figure.subplots().plot([0, 1])
+            return figure
+
+        plot = Plot("t", "c", "d", draw, {}, small=True)
+        return pdf._plot(plot, tmp_path, 1), (tmp_path / "figure-1.svg").read_text()
+
+    low, svg = drawn(2.0)
+    assert low["small"] and 'viewBox="0 0 237.6' in svg
+    tall, svg = drawn(pdf.TALLEST_OF_PAIR + 1)
+    assert not tall["small"] and 'viewBox="0 0 504' in svg
 
 
 def test_figures_come_as_vectors_with_the_face_of_the_page(sources):
