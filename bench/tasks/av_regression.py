@@ -7,6 +7,7 @@ dimensions, stated in the protocol); without a declared scale they are undefined
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.regression import METRICS, PEARSON_R
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.tasks.base import (
+    SIGNIFICANT,
     Dimension,
     TaskOutput,
     comparison_of,
@@ -134,7 +136,7 @@ def evaluate(
         ],
         tables=[_legacy_table(rated, values, scales)] if any(scales.values()) else [],
         problems=list(problems),
-        warnings=_warnings(dataset, clips),
+        warnings=[*_warnings(dataset, clips), *_too_few(replicates, len(predictions))],
     )
     return TaskOutput(result, _items(clips, rated, raw, dataset.scale))
 
@@ -263,6 +265,19 @@ def _warnings(dataset: RatedClips, clips: Sequence[Clip]) -> list[str]:
     if not left:
         return []
     return [f"{left} of {len(dataset.clips)} rated clips could not be scored, see the problems"]
+
+
+def _too_few(replicates: int, n_models: int) -> list[str]:
+    """Return a warning where not even the least p-value survives the correction."""
+    n_pairs = n_models * (n_models - 1) // 2
+    least = n_pairs / (1 + replicates)
+    if least < SIGNIFICANT:
+        return []
+    return [
+        f"{replicates} replicates tell no two of {n_models} models apart: the least p-value that "
+        f"they can give is {least:.2g} after Holm's correction over {n_pairs} pairs; take "
+        f"{math.ceil(n_pairs / SIGNIFICANT)} or more"
+    ]
 
 
 def _items(

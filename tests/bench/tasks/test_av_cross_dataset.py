@@ -14,7 +14,7 @@ from earmark.bench.embed_command import embed_suites
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.runner import render_reports, run_suite
 from earmark.bench.store import Store
-from earmark.bench.tasks import av_cross_cells
+from earmark.bench.tasks import av_cross_cells, av_regression
 from earmark.bench.tasks.av_cross_dataset import run
 from earmark.bench.tasks.base import Context, NotOpened
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale
@@ -459,6 +459,22 @@ def test_runs_and_the_ceiling_of_annotators_are_told(world):
         np.sqrt(variance / (variance + 4.0))
     )
     assert lines["arousal", "chance"] == 0
+
+
+def test_too_few_replicates_for_the_correction_are_warned_of():
+    a = rated("a", names("a", 30))
+    rng = np.random.default_rng(0)
+    said = {
+        f"m{i}": dict(zip((c.id for c in a.clips), rng.normal(size=(30, 2)).tolist(), strict=True))
+        for i in range(6)
+    }
+    options = {"scales": {}, "seed": 1}
+    few = av_regression.evaluate(a, said, replicates=200, **options).result
+    (warning,) = few.warnings
+    assert "200 replicates tell no two of 6 models apart" in warning
+    assert "0.075 after Holm's correction over 15 pairs; take 300 or more" in warning
+    assert min(pair.p_holm for pair in few.comparisons) > 0.05
+    assert not av_regression.evaluate(a, said, replicates=300, **options).result.warnings
 
 
 def test_what_is_not_at_hand_is_named_and_the_rest_goes_on(world):
