@@ -145,7 +145,7 @@ def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: fl
 def _print_verdicts(gates: SuiteGates, console: Console) -> None:
     for one in gates.verdicts:
         console.print(f"\n[bold]Gate of the suite {one.suite}[/bold]")
-        print_verdict(one.plain, console)
+        print_verdict(one.plain, console, with_passed=False)
 
 
 def _times(

@@ -131,12 +131,13 @@ def append_step_summary(plain: Mapping[str, Any]) -> None:
         ) from error
 
 
-def print_verdict(plain: Mapping[str, Any], console: Console) -> None:
+def print_verdict(plain: Mapping[str, Any], console: Console, *, with_passed: bool = True) -> None:
     """Print the gated scores, those that did not pass first, the causes, and the verdict last."""
     found = verdicts.causes(plain)
-    if plain["metrics"]:
+    rows = [row for row in plain["metrics"] if with_passed or row["status"] != "pass"]
+    if rows:
         console.print("Gated scores, those that did not pass first", style="bold")
-    for table in _tables(plain["metrics"]):
+    for table in _tables(rows):
         console.print(table)
     for where, why in found[:_MOST_CAUSES]:
         console.print(f"{where}: {why}", style="red", markup=False, soft_wrap=True)
@@ -157,17 +158,23 @@ def print_verdict(plain: Mapping[str, Any], console: Console) -> None:
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table for the scores in a row that are of one task and metric: 80 columns do."""
     status, _, _, model, *numbers = verdicts.HEADS
-    for title, group in groupby(map(verdicts.cells, rows), key=lambda cells: tuple(cells[1:3])):
-        table = new_table(_plain(f"{title[0]}\n{title[1]}"))
+    for (task, name, tier), group in groupby(rows, key=_heading):
+        table = new_table(_plain(f"{task}\n{name}" + (f" ({tier})" if tier != "critical" else "")))
         for head in (status, model):
             table.add_column(head, overflow="fold")
         for head in numbers:
             short = _SHORT.get(head, head)
             table.add_column(short, justify="right", overflow="fold", no_wrap=head != "n")
-        for cells in group:
-            shown = [_plain(cell) for cell in (cells[0], *cells[3:])]
-            table.add_row(*shown, style="" if cells[0].startswith("pass") else "bold")
+        for row in group:
+            cells = verdicts.cells(row)
+            found = cells[0].removesuffix(f" ({tier})")
+            shown = [_plain(cell) for cell in (found, *cells[3:])]
+            table.add_row(*shown, style="" if row["status"] == "pass" else "bold")
         yield table
+
+
+def _heading(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["task"], verdicts.name(row), row["tier"]
 
 
 def _plain(words: str) -> str:

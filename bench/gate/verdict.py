@@ -161,9 +161,15 @@ def _verdict(
         replicates=policy.statistics.replicates,
         seed=policy.statistics.seed,
         holes=holes,
-        metrics=sorted(gated, key=lambda one: (_ORDER[one.status], _TIERS[one.tier], one.task)),
+        metrics=sorted(gated, key=_to_read_first),
         warnings=warnings,
     )
+
+
+def _to_read_first(row: Gated) -> tuple[object, ...]:
+    """Return what rows are sorted by; of one score the models stay in their order."""
+    place = (row.task, row.metric, row.subset, row.dimension or "")
+    return _ORDER[row.status], _TIERS[row.tier], *place
 
 
 def _run(run: Evidence) -> Run:
