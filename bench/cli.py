@@ -193,12 +193,34 @@ def report(
         bool,
         typer.Option("--figures", help="Export each figure: SVG, PDF, PNG, and its data as CSV."),
     ] = False,
+    audio: Annotated[
+        bool,
+        typer.Option(
+            "--audio",
+            help="Put players into the HTML's tables of failures and pairs, each with an excerpt "
+            "of the clip. To pass such a page on is on you: see to it that the licences allow it.",
+        ),
+    ] = False,
+    audio_mib: Annotated[
+        float, typer.Option(min=0.1, help="The most that --audio may add to the page, in MiB.")
+    ] = 8.0,
     speed: Speed = None,
 ) -> None:
     """Render a record, or a leaderboard of several, as one HTML file, a PDF, Markdown."""
     from earmark.bench.report_command import report as render
+    from earmark.bench.terminal import progress_bar
 
-    paths = render(runs, out=out, formats=[formats], figures=figures, speed=speed or ())
+    with progress_bar() as progress:
+        paths = render(
+            runs,
+            out=out,
+            formats=[formats],
+            figures=figures,
+            speed=speed or (),
+            audio_mib=audio_mib if audio else None,
+            progress=progress,
+            tell=lambda line: typer.echo(line, err=True),
+        )
     for path in paths:
         typer.echo(path)
 

@@ -8,7 +8,7 @@ record keeps none, the comparison rests on the scores' intervals alone and says 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,8 @@ from earmark.bench.metrics.comparisons import (
 )
 from earmark.bench.metrics.statistics import ratio
 from earmark.bench.tasks.base import Dimension, comparison_of, groups_of
+from earmark.bench.terminal import Progress, silent
+from earmark.datasets.base import first_ten
 from earmark.reports import record_io
 from earmark.reports.record import Comparison, RecordError, Score, TaskResult
 from earmark.reports.scores import headline, select, unique
@@ -54,21 +56,30 @@ def report(
     formats: Sequence[str] = ("html", "pdf"),
     figures: bool = False,
     speed: Sequence[Path] = (),
+    audio_mib: float | None = None,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Render records into ``out/report.<format>``; return what was written.
 
     ``out`` is the record's own folder where it is None and there is one record. With ``figures``
     every figure is exported too, to ``out/figures/``, as SVG, PDF and PNG with its data as CSV.
     ``speed`` are files of pytest-benchmark whose ratios are shown (:mod:`earmark.reports.speed`).
+    With ``audio_mib`` the tables of failures and pairs in the HTML get players
+    (:mod:`earmark.bench.report_audio`), until their excerpts come to so many MiB; ``tell`` hears
+    what their licences ask for, and what cannot be played.
 
     Raises
     ------
     RecordError
         If there is no readable record, one is given twice, or a file of ``speed`` is none.
     ReportError
-        If a format is unknown, or several records are given and no ``out``.
+        If a format is unknown, several records are given and no ``out``, or players are asked for
+        and no HTML.
     """
     wanted = parsed_formats(formats)
+    if audio_mib is not None and "html" not in wanted:
+        raise ReportError("players are in the HTML report alone: add html to --format")
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     from earmark.reports import page, page_side_by_side
@@ -81,10 +92,23 @@ def report(
     timed = [read_benchmarks(path) for path in speed]
     loaded = [load(run) for run in runs]
     if len(loaded) == 1:
-        built = page.build(loaded[0].record, loaded[0].items, loaded[0].arrays)
+        shown = loaded[0].record
+        built = page.build(shown, loaded[0].items, loaded[0].arrays)
     else:
-        built = page_side_by_side.build(side_by_side(loaded, compare_models))
-    built = with_speed(built, timed)
+        side = side_by_side(loaded, compare_models)
+        shown, built = side.record, page_side_by_side.build(side)
+    played = built = with_speed(built, timed)
+    if audio_mib is not None:
+        from earmark.bench.report_audio import excerpts_of
+        from earmark.reports.players import wishes, with_players
+
+        records = [run.record for run in loaded]
+        excerpts = excerpts_of(wishes(built, shown), records, mib=audio_mib, progress=progress)
+        played = with_players(built, shown, excerpts)
+        for warning in excerpts.warnings:
+            tell(f"warning: {warning}")
+        if lost := excerpts.unplayable:
+            tell(f"warning: no player for {first_ten([one.item for one in lost])}")
     folder = Path(runs[0] if out is None else out)
     folder = folder.parent if folder.name == record_io.RUN_FILE else folder
     written = []
@@ -93,7 +117,7 @@ def report(
         for name in wanted:
             path = folder / f"report.{name}"
             if name == "html":
-                path.write_text(page_html(built), encoding="utf-8")
+                path.write_text(page_html(played), encoding="utf-8")
             elif name == "md":
                 path.write_text(page_markdown(built), encoding="utf-8")
             else:

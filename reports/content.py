@@ -105,6 +105,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Player:
+    """A clip to play in a web page."""
+
+    name: str
+    """Of the clip, the same wherever it is played."""
+    label: str
+    """What the player is called by who cannot see where it stands."""
+    shown: str
+    """Small words beside it; may be empty."""
+    source: str
+    """A data address; empty where an earlier player of this name has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A cell: ``sub`` stands small below the text, ``mark`` points to a note of the table."""
 
@@ -113,6 +127,8 @@ class Cell:
     sort: float | None = None
     mark: str = ""
     tone: Literal["plain", "strong", "muted"] = "plain"
+    players: tuple[Player, ...] = ()
+    """On a web page alone; see :mod:`earmark.reports.players`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -80,8 +80,18 @@ def page_html(report: Page) -> str:
         dark=palette("dark"),
         drawn=_Drawn(itertools.count(1)),
         packed=_rows,
+        players=_has_players(report.sections),
         exported=_Exported(itertools.count(1)),
     )
+
+
+def _has_players(sections: Sequence[Section]) -> bool:
+    return any(
+        any(cell.players for row in block.rows for cell in row)
+        for section in sections
+        for block in section.blocks
+        if block.kind == "table"
+    ) or any(_has_players(section.sections) for section in sections)
 
 
 def _shown(value: Any) -> Any:

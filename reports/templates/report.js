@@ -136,6 +136,20 @@ for (const link of document.querySelectorAll("a.latex")) {
   });
 }
 
+// A clip is in the page once, whatever the number of its players; two are never heard at a time.
+for (const again of document.querySelectorAll("audio[data-as]")) {
+  again.src = document.getElementById(again.dataset.as).src;
+}
+document.addEventListener(
+  "play",
+  (event) => {
+    for (const other of document.querySelectorAll("audio")) {
+      if (other !== event.target) other.pause();
+    }
+  },
+  true,
+);
+
 // On a narrow page the contents start folded; on paper nothing is.
 const contents = document.querySelector("nav details");
 if (window.matchMedia("(max-width: 74rem)").matches) contents.open = false;
