@@ -134,7 +134,12 @@ def append_step_summary(plain: Mapping[str, Any]) -> None:
 def print_verdict(plain: Mapping[str, Any], console: Console, *, with_passed: bool = True) -> None:
     """Print the gated scores, those that did not pass first, the causes, and the verdict last."""
     found = verdicts.causes(plain)
-    rows = [row for row in plain["metrics"] if with_passed or row["status"] != "pass"]
+    # What ails a whole task stands among the causes, once.
+    rows = [
+        row
+        for row in plain["metrics"]
+        if (with_passed or row["status"] != "pass") and not verdicts.is_of_a_whole_task(row)
+    ]
     if rows:
         console.print("Gated scores, those that did not pass first", style="bold")
     for table in _tables(rows):

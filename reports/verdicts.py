@@ -139,8 +139,14 @@ def causes(verdict: Plain) -> list[tuple[str, str]]:
     found = [(hole["where"], hole["cause"]) for hole in verdict["holes"]]
     for row in verdict["metrics"]:
         where = f"{row['task']} / {row['model']} / {name(row)}"
-        found += [(where, cause) for cause in row["causes"] if "cannot be compared" not in cause]
+        found += [(where, cause) for cause in row["causes"] if not is_of_a_whole_task(row)]
     return found
+
+
+def is_of_a_whole_task(row: Plain) -> bool:
+    """Return whether a row is invalid for its task's sake alone, which the holes tell of."""
+    causes = row["causes"]
+    return bool(causes) and all("cannot be compared, see above" in cause for cause in causes)
 
 
 def identities(verdict: Plain) -> list[tuple[str, str]]:

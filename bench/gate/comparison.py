@@ -207,7 +207,7 @@ class Comparison:
         own = self.policy.statistics.tolerance
         tolerance = TOLERANCE.get(dtype, TOLERANCE["float32"]) if own is None else own
         apart = abs(pair.candidate.value - pair.baseline.value)
-        causes = [*self._floor(pair)]
+        causes = [*self._floor(pair), *self._exchanged()]
         if apart > tolerance:
             causes.append(
                 f"same weights and same data as the baseline, yet the score differs by {apart:.3g} "
@@ -233,6 +233,11 @@ class Comparison:
             if versions[0] != versions[1]:
                 packages.append(f"{name} {versions[0]} to {versions[1]}")
         return f" ({'; '.join(packages[:5])})" if packages else " (no package differs)"
+
+    def _exchanged(self) -> Iterator[str]:
+        if self.score.dimension is not None:
+            tables = (run.items[self.task.id] for run in (self.candidate, self.baseline))
+            yield from degenerate.check_exchanged(*tables, self.score.model)
 
     def _floor(self, pair: Pair) -> Iterator[str]:
         sign = 1.0 if self.score.higher_is_better else -1.0
@@ -285,7 +290,7 @@ class Comparison:
         return replace(
             row,
             method="paired bootstrap",
-            causes=[*self._floor(pair)],
+            causes=[*self._floor(pair), *self._exchanged()],
             low=_plain(made.low),
             high=_plain(made.high),
             margin=made.margin,

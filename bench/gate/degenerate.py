@@ -1,4 +1,5 @@
-"""Models that give every item the same, or exactly what one gives that knows nothing."""
+"""Models that give every item the same, exactly what one gives that knows nothing, or the other
+dimension."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ from earmark.bench.gate.evidence import KEYS, is_truth
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FEWEST = 10
+"""Items of which a correlation says anything."""
 
 
 def check_constant(
@@ -72,3 +76,42 @@ def check_sentinel(
         )
         if same:
             yield f"the {side} has exactly the outcomes of {name!r}, which knows nothing"
+
+
+def check_exchanged(candidate: pd.DataFrame, baseline: pd.DataFrame, model: str) -> Iterator[str]:
+    """Yield whether a model's arousal follows the baseline's valence, and its valence the arousal.
+
+    Both must be at least twice as near to the other dimension as to their own (by 1 - r), which
+    neither an unchanged model nor one that was trained again can be.
+    """
+    column = next((one for one in ("difference", "predicted") if one in candidate.columns), None)
+    if column is None or "dimension" not in candidate.columns or column not in baseline.columns:
+        return
+    if candidate[column].dtype.kind != "f" or baseline[column].dtype.kind != "f":
+        return
+    ours, theirs = (
+        {name: rows.set_index("item")[column].dropna() for name, rows in own.groupby("dimension")}
+        for own in (table[table["model"] == model] for table in (candidate, baseline))
+    )
+    found = []
+    for name, other in (("arousal", "valence"), ("valence", "arousal")):
+        if not {name, other} <= ours.keys() & theirs.keys():
+            return
+        straight = _correlation(ours[name], theirs[name])
+        crossed = _correlation(ours[name], theirs[other])
+        if not 1 - crossed < (1 - straight) / 2:
+            return
+        found.append(
+            f"its {name} follows the baseline's {other} (r = {crossed:.3f}), not its "
+            f"{name} (r = {straight:.3f})"
+        )
+    yield f"arousal and valence are exchanged: {'; '.join(found)}"
+
+
+def _correlation(first: pd.Series, second: pd.Series) -> float:
+    """Return Pearson's r on the items that both have; NaN where there are too few, or no spread."""
+    both = first.index.intersection(second.index)
+    values = np.stack([one.loc[both].to_numpy(np.float64) for one in (first, second)])
+    if len(both) < _FEWEST or not np.ptp(values, axis=1).all():
+        return float("nan")
+    return float(np.corrcoef(values)[0, 1])
