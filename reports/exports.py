@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from earmark.reports.content import Cell, Column, TableBlock
 from earmark.reports.figure_style import printable
 
-MOST_ROWS = 300
-"""Rows of a table in LaTeX, as on paper; CSV has all."""
+MOST_ROWS = 60
+"""Rows of a table in LaTeX, more than a page holds; CSV has all."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -72,7 +72,7 @@ def to_csv(table: TableBlock) -> str:
         name = f"{column.group}: {column.label}" if column.group else column.label
         heads += [name]
         heads += [f"{name}, beside"] * with_sub + [f"value of {name}"] * with_value
-    writer.writerow(map(printable, heads))
+    writer.writerow(map(_plain, heads))
     for row in rows:
         cells: list[object] = []
         for cell, with_sub, with_value in zip(row, beside, exact, strict=True):

@@ -250,7 +250,7 @@ def rank_histogram(
     panels = [(each, way) for each in models for way in directions]
     rows = math.ceil(len(panels) / per_row)
     with style():
-        figure = new_figure(width, 0.4 + 1.5 * rows, headroom=0.14)
+        figure = new_figure(width, 0.4 + 1.35 * rows, headroom=0.14)
         grid = figure.subplots(rows, per_row, sharey=True, squeeze=False).ravel()
         for position, (axes, (each, way)) in enumerate(zip(grid, panels, strict=False)):
             here = (name == each) & (side == way)

@@ -116,7 +116,7 @@ def prompts(
 
 def row_height(n_prompts: int) -> float:
     """Return the inches that a model takes in :func:`prompts`."""
-    return 0.16 + 0.09 * min(n_prompts, 24)
+    return 0.14 + 0.072 * min(n_prompts, 24)
 
 
 def confusion(

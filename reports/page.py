@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 200
 """Bad items that are listed by name; the record holds all."""
+FEW_PAIRS = 6
+"""Comparisons on other sets that are not folded away."""
 
 
 def build(
@@ -282,7 +284,8 @@ def _comparisons(task: TaskResult) -> list[Block]:
         )
     if rest:
         caption = f"{kind}, the other sets" if first else kind
-        blocks.append(tables_beside.comparisons(rest, caption=caption, folded=bool(first)))
+        folded = bool(first) and len(rest) > FEW_PAIRS
+        blocks.append(tables_beside.comparisons(rest, caption=caption, folded=folded))
     if task.groups:
         blocks.append(tables_beside.group_table(task))
     return blocks

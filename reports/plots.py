@@ -73,18 +73,18 @@ def plots_of(
     return []
 
 
-def _accuracies(task: TaskResult) -> list[Plot]:
+def _accuracies(task: TaskResult) -> list[Plot | Gap]:
     """Accuracy on every set; on as many figures as the sets need pages."""
     chosen = headline(task)
     if chosen is None:
-        return []
+        return [Gap("No figure of accuracy: the task left no score.")]
     scores = select(task.scores, metric=chosen[0])
     models = list(dict.fromkeys(score.model for score in scores if score.value is not None))
     # A model keeps its colour on every figure, also where it has no value.
     scores = [score for score in scores if score.model in models]
     subsets = list(dict.fromkeys(score.subset for score in scores))
     if not models:
-        return []
+        return [Gap("No figure of accuracy: no score has a value.")]
     fitting = max(1, int((TALLEST - 1) / figures.band_height(len(models))))
     parts = even_parts(subsets, at_most=fitting)
     return [
@@ -149,11 +149,11 @@ def _lines(
     return lines
 
 
-def _agreement(task: TaskResult) -> list[Plot]:
+def _agreement(task: TaskResult) -> list[Plot | Gap]:
     parts = ("full", "majority", "disagreement", "incomplete")
     rows = table(task, AGREEMENT, "dimension", "triplet type", *parts)
     if not any(row[part] for row in rows for part in parts):
-        return []
+        return [Gap("No figure of the judges’ agreement: the record counts no judged pair.")]
     columns: dict[str, Any] = {
         "dimension": [str(row["dimension"]) for row in rows],
         "triplet_type": [str(row["triplet type"]) for row in rows],
@@ -172,11 +172,11 @@ def _agreement(task: TaskResult) -> list[Plot]:
     ]
 
 
-def _calibration(task: TaskResult) -> list[Plot]:
+def _calibration(task: TaskResult) -> list[Plot | Gap]:
     rows = table(task, CALIBRATION, "dimension", "model", "decile", "accuracy", "n")
     rows = [row for row in rows if row["n"] and row["accuracy"] is not None]
     if not rows:
-        return []
+        return [Gap("No figure of calibration: the record has no accuracy by difference.")]
     models = list(dict.fromkeys(str(row["model"]) for row in rows))
     parts = even_parts(models, at_most=MOST_CALIBRATED)
     return [
@@ -227,10 +227,10 @@ def _ratings(
     model: str,
     entry: ModelEntry | None,
     dataset: DatasetEntry | None,
-) -> list[Plot]:
+) -> list[Plot | Gap]:
     rows = items[(items["model"] == model) & items["predicted"].notna() & items["rated"].notna()]
     if rows.empty:
-        return []
+        return [Gap(f"No scatter of {model}: no clip has both a rating and a prediction.")]
     columns: dict[str, Any] = {
         "dimension": [str(side) for side in rows["dimension"]],
         "rated": [float(value) for value in rows["rated"]],

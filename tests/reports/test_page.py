@@ -1,10 +1,11 @@
 """The content of a report, before it is set: tables, their order, and what is never left out."""
 
 import pytest
+from markupsafe import escape
 from scipy.stats import binomtest
 
 from earmark.reports import page, plots, tables
-from earmark.reports.content import Plots, Section, TableBlock, plain
+from earmark.reports.content import Gap, Plots, Section, TableBlock, plain
 from earmark.reports.findings import findings
 from earmark.reports.html import render_html
 from earmark.reports.pdf import render_pdf
@@ -217,7 +218,7 @@ def test_many_sets_and_models_are_spread_over_figures_that_fit_a_page(sample):
         if score.model == task.models[0] and score.metric == "pairwise_accuracy"
     ]
     many = task.model_copy(update={"models": names, "scores": scores, "tables": []})
-    drawn = plots.plots_of(many, sample.items["musav"], {}, sample.record)
+    *drawn, _, _ = plots.plots_of(many, sample.items["musav"], {}, sample.record)
     assert len(drawn) == 3
     assert drawn[0].title == "Accuracy per ground-truth set (1 of 3)"
     shown = [subset for plot in drawn for subset in dict.fromkeys(plot.data["subset"])]
@@ -306,3 +307,24 @@ def test_a_protocol_says_once_what_holds_for_several_models(sample):
         ("scale, every model", "1 to 9"),
         ("crop of somebody", "whole"),
     ]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_undefined_scores_and_missing_tables_are_stated_gaps_and_no_blank_figure(sample, place):
+    task = sample.record.tasks[place]
+    scores = [
+        score.model_copy(update={"value": None, "interval": None, "reason": "one class"})
+        for score in task.scores
+    ]
+    bare = task.model_copy(update={"scores": scores, "tables": []})
+    items = sample.items[task.id].copy()
+    if "predicted" in items:
+        items["predicted"] = float("nan")
+    parts = plots.plots_of(bare, items, {}, sample.record)
+    assert all(isinstance(part, Gap) for part in parts) and len(parts) >= 3
+    assert all(part.reason.startswith("No ") for part in parts)
+    record = sample.record.model_copy(update={"tasks": [bare]})
+    html = render_html(record, {task.id: items}, {})
+    for part in parts:
+        assert str(escape(part.reason)) in html
+    assert "one class" in html and "<figure" not in html.split('id="task-')[1]
