@@ -10,13 +10,14 @@ Each stands in a suite in place of the model that it breaks, under the same id:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.base import Floats
+from earmark.models.base import Floats, ModelCard
 from earmark.models.registry import MODELS
 from earmark.models.text_axis_av import TextAxisAV, text_axis
 
@@ -69,3 +70,38 @@ def unknown_words(*, model: str, **options: Any) -> UnknownWords:
 
 def swapped_axes(*, model: str, **options: Any) -> SwappedAxes:
     return SwappedAxes(text_axis(model=model, **options).embedder)
+
+
+class ToneListener:
+    """Hears the frequency of a sine and reads it in a text: the nearer, the more alike."""
+
+    sample_rate = 8000
+    dimension = 33
+
+    def __init__(self) -> None:
+        self.card = ModelCard(
+            id="tone-listener",
+            version="1",
+            weights_digest="0" * 64,
+            licence="Apache-2.0",
+            citation="",
+            training_datasets=(),
+            crop_policy="whole",
+        )
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        spectra = [np.abs(np.fft.rfft(clip.samples, 8000)) for clip in clips]
+        return self._vectors([float(np.argmax(spectrum)) for spectrum in spectra])
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        numbers = [re.findall(r"\d+", text) for text in texts]
+        return self._vectors([float(found[0]) if found else 0.0 for found in numbers])
+
+    def _vectors(self, hertz: Sequence[float]) -> Floats:
+        angles = np.outer(np.asarray(hertz) / 1000, np.arange(1, self.dimension))
+        rows = np.hstack([np.ones((len(angles), 1)), np.cos(angles)])
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def tone_listener() -> ToneListener:
+    return ToneListener()
