@@ -236,8 +236,11 @@ class Comparison:
 
     def _exchanged(self) -> Iterator[str]:
         if self.score.dimension is not None:
-            tables = (run.items[self.task.id] for run in (self.candidate, self.baseline))
-            yield from degenerate.check_exchanged(*tables, self.score.model)
+            yield from degenerate.check_exchanged(
+                self.candidate.items[self.task.id],
+                self.baseline.items[self.task.id],
+                self.score.model,
+            )
 
     def _floor(self, pair: Pair) -> Iterator[str]:
         sign = 1.0 if self.score.higher_is_better else -1.0
