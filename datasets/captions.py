@@ -47,6 +47,8 @@ class Row:
     caption_id: str | None = None
     unit: str | None = None
     aspects: tuple[str, ...] = ()
+    label: str | None = None
+    """What the clip is, e.g. its genre: colours the map of vectors, and is scored by nothing."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,13 @@ def assemble(sheet: Sheet, card: DatasetCard, *, missing: Missing) -> Captioned:
     return Captioned(
         card=with_origin(noted, sheet.table.parent),
         clips=tuple(
-            Clip(n, None if n in absent else first[n].path, unit=first[n].unit) for n in names
+            Clip(
+                n,
+                None if n in absent else first[n].path,
+                label=first[n].label,
+                unit=first[n].unit,
+            )
+            for n in names
         ),
         captions=tuple(row.caption.strip() for row in rows),
         caption_ids=tuple(row.caption_id or "" for row in rows),

@@ -34,6 +34,9 @@ from earmark.datasets.captions import (
     read_table,
 )
 
+FOLDER = "folder"
+"""In place of a column of labels: a clip's label is the name of the folder that it is in."""
+
 
 def load(
     root: Path | str,
@@ -46,6 +49,7 @@ def load(
     id_column: str | None = None,
     split_column: str | None = None,
     unit_column: str | None = None,
+    labels: str | None = None,
     missing: Missing = "error",
     id: str | None = None,
     title: str | None = None,
@@ -65,13 +69,16 @@ def load(
         Default: ``path`` and ``split`` where the table has them.
     unit_column
         What is resampled together, e.g. an artist. Default: each clip by itself.
+    labels
+        A column of labels, or ``folder``: the name of the folder that a clip's audio is in. They
+        colour the map of audio and text; nothing is scored by them.
 
     Raises
     ------
     DataError
         If an option is unknown, a column or split is absent, or :func:`validate` finds a problem.
     """
-    columns = _Columns(caption_column, path_column, id_column, split_column, unit_column)
+    columns = _Columns(caption_column, path_column, id_column, split_column, unit_column, labels)
     sheet = _read(Path(root), split, table, audio, columns)
     card = card_of_folder(
         root,
@@ -97,6 +104,7 @@ def validate(
     id_column: str | None = None,
     split_column: str | None = None,
     unit_column: str | None = None,
+    labels: str | None = None,
 ) -> list[Problem]:
     """Return all that is wrong with the table and its audio; the options are those of ``load``.
 
@@ -105,7 +113,7 @@ def validate(
     DataError
         If the split is not in the table.
     """
-    columns = _Columns(caption_column, path_column, id_column, split_column, unit_column)
+    columns = _Columns(caption_column, path_column, id_column, split_column, unit_column, labels)
     sheet = _read(Path(root), split, table, audio, columns)
     return faults(sheet)
 
@@ -119,6 +127,7 @@ class _Columns:
     id: str | None
     split: str | None
     unit: str | None
+    label: str | None
 
     def found_in(self, header: list[str]) -> _Columns:
         """Fill in the columns that are known by their names."""
@@ -133,7 +142,8 @@ class _Columns:
         return self.id or self.path or "path"
 
     def needed(self) -> list[str]:
-        names = (self.path or self.clip, self.caption, self.id, self.split, self.unit)
+        label = None if self.label == FOLDER else self.label
+        names = (self.path or self.clip, self.caption, self.id, self.split, self.unit, label)
         return list(dict.fromkeys(name for name in names if name))
 
 
@@ -160,8 +170,15 @@ def _read(root: Path, split: str | None, table: str, audio: str, columns: _Colum
                 problems.append(Problem(place, str(error), line))
                 continue
             unit = row[columns.unit] or None if columns.unit else None
-            rows.append(Row(line, name, row[columns.caption], path, unit=unit))
+            label = _label(columns.label, row, path)
+            rows.append(Row(line, name, row[columns.caption], path, unit=unit, label=label))
     return Sheet(of, place, folder, split or "all", rule, rows, problems)
+
+
+def _label(how: str | None, row: dict[str, str], path: Path | None) -> str | None:
+    if how == FOLDER:
+        return path.parent.name if path else None
+    return row[how] or None if how else None
 
 
 def _of_split(

@@ -31,6 +31,20 @@ def test_a_table_opens_with_clips_and_captions_in_the_order_of_ids(tmp_path):
     assert captions_csv.validate(tmp_path) == []
 
 
+def test_labels_come_from_a_column_or_from_the_folder_and_change_nothing_else(tmp_path):
+    root = own(tmp_path)
+    bare = captions_csv.load(root)
+    assert [clip.label for clip in bare.clips] == [None] * 3
+    by_column = captions_csv.load(root, labels="artist")
+    assert [clip.label for clip in by_column.clips] == ["A", "B", None]
+    by_folder = captions_csv.load(root, labels="folder")
+    assert [clip.label for clip in by_folder.clips] == [tmp_path.name, tmp_path.name, "sub"]
+    assert by_folder.fingerprint == by_column.fingerprint == bare.fingerprint
+    assert captions_csv.validate(root, labels="artist") == []
+    with pytest.raises(DataError, match="has no column genre"):
+        captions_csv.load(root, labels="genre")
+
+
 def test_clips_that_share_a_caption_are_all_relevant_to_it_and_noted(tmp_path):
     opened = captions_csv.load(own(tmp_path))
     assert opened.relevant().tolist() == [[0, 0], [1, 0], [2, 1], [2, 2], [3, 1], [3, 2]]
