@@ -112,13 +112,18 @@ def _stripped(
     arrays = {task.id: _own_arrays(run.arrays[task.id]) for task in run.record.tasks}
     tasks = [_bare(task, list(arrays[task.id])) for task in run.record.tasks]
     items = {task.id: _own_columns(task, run.items[task.id]) for task in run.record.tasks}
-    record = run.record.model_copy(update={"tasks": tasks, "files": {}})
+    models = [one.model_copy(update={"training": None}) for one in run.record.models]
+    record = run.record.model_copy(update={"models": models, "tasks": tasks, "files": {}})
     return record, items, {name: group for name, group in arrays.items() if group}
 
 
 def _bare(task: TaskResult, arrays: list[str]) -> TaskResult:
-    """Return a task with its scores; tables and problems may quote captions and tags."""
-    return task.model_copy(update={"tables": [], "problems": [], "warnings": [], "arrays": arrays})
+    """Return a task with its scores; tables and problems may quote captions and tags.
+
+    How its models compare with each other is the run's matter, and makes a third of the record.
+    """
+    left_out = ("comparisons", "groups", "tables", "problems", "warnings")
+    return task.model_copy(update={"arrays": arrays} | {name: [] for name in left_out})
 
 
 def _own_columns(task: TaskResult, items: pd.DataFrame) -> pd.DataFrame:
