@@ -1,106 +1,30 @@
 """Heads in and across datasets: against scikit-learn, without leaks, under gain, and bad input."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import soundfile
+from av_cross_sets import SEED, D, cross_world, names, predicted, rated, rows_of, vectors
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from earmark.bench.embed_command import embed_suites
-from earmark.bench.embeddings import Embeddings
-from earmark.bench.runner import render_reports, run_suite
-from earmark.bench.store import Store
 from earmark.bench.tasks import av_cross_cells, av_regression
-from earmark.bench.tasks.av_cross_dataset import run
-from earmark.bench.tasks.base import Context, NotOpened
-from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale
+from earmark.bench.tasks.base import NotOpened
+from earmark.datasets.base import DataError
 from earmark.datasets.musav import load as load_musav
-from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.folds import grouped_folds
 from earmark.models.av_heads.head import Fitted, Head
 from earmark.models.av_heads.ridge import ALPHAS, INNER_FOLDS, fit_ridge
-from earmark.models.av_heads.weights import TrainedHead, load_head, save_head, tower_of
-from earmark.models.base import ModelCard, ModelError
+from earmark.models.base import ModelError
 from earmark.models.random_model import RandomModel
 from earmark.models.signal_descriptors import SignalDescriptors
-from earmark.reports.record_io import read
-
-SEED = 3
-D = 4
-WEIGHTS = np.random.default_rng(9).normal(size=(D, 2))
-
-
-class Stored:
-    """An embedder of patches that is never asked: its vectors are in files."""
-
-    sample_rate = None
-    dimension = D
-    card = ModelCard("stored", "1", "untrained", "Apache-2.0", "", (), "whole")
-
-    def embed_patches(self, clip):
-        raise AssertionError("vectors are in files")
-
-
-def rated(name, ids, *, units=None, seed=0, paths=None, namespace="", noise=0.5, **more):
-    """Ratings that are linear in the vectors of :func:`vectors`, with noise."""
-    rng = np.random.default_rng(seed)
-    values = 5 + vectors(ids) @ WEIGHTS + rng.normal(0, noise, (len(ids), 2))
-    clips = tuple(
-        Clip(one, None if paths is None else paths[i], unit=None if units is None else units[i])
-        for i, one in enumerate(ids)
-    )
-    card = DatasetCard(name, name, "1", "", "", "")
-    return RatedClips(
-        card, clips, np.clip(values, -20, 30), Scale(-20, 30), f"{name}{seed}", namespace=namespace,
-        **more,
-    )  # fmt: skip
-
-
-def vectors(ids):
-    """The vector of an id is the same wherever it is asked for."""
-    return np.array(
-        [np.random.default_rng(list(one.encode())).normal(size=D) for one in ids]
-    ).astype(np.float32)
-
-
-def names(prefix, n):
-    return [f"{prefix}{number:03d}" for number in range(n)]
 
 
 @pytest.fixture
 def world(tmp_path):
-    """Run the task on sets whose vectors are in files; returns results by dataset."""
-
-    def call(datasets, first, *, models=None, write=True, **options):
-        context = Context(
-            "cross", Embeddings(Store(tmp_path / "store")), 200, SEED, datasets=datasets
-        )
-        stored = {}
-        for name, one in datasets.items() if write else ():
-            if isinstance(one, NotOpened):
-                continue
-            ids = list(one.song_ids) if hasattr(one, "song_ids") else [c.id for c in one.clips]
-            np.savez(tmp_path / f"{name}.npz", songids=ids, embeddings=vectors(ids))
-            stored[name] = {"e": str(tmp_path / f"{name}.npz")}
-        options = {"heads": ["ridge"], "stored": stored} | options
-        ran = run(context, datasets[first], models or {"e": Stored()}, **options)
-        call.ran = ran
-        return {one.result.dataset: one for one in (ran.output, *ran.further)}
-
-    return call
-
-
-def predicted(output, model):
-    items = output.items
-    rows = {}
-    for i, name in enumerate(items["model"]):
-        if name == model:
-            rows.setdefault(items["item"][i], {})[items["dimension"][i]] = items["predicted"][i]
-    return {clip: (row["arousal"], row["valence"]) for clip, row in rows.items()}
+    """Runs the task; see `cross_world`."""
+    return cross_world(tmp_path)
 
 
 def by_sklearn(train, ids, groups, targets):
@@ -175,10 +99,6 @@ def seen(monkeypatch):
     return fits
 
 
-def rows_of(ids):
-    return {tuple(row) for row in vectors(ids).astype(np.float64).tolist()}
-
-
 def test_in_folds_no_clip_is_predicted_by_a_head_that_saw_its_unit(world, seen):
     ids = names("a", 30)
     units = [f"u{i // 3}" for i in range(30)]
@@ -237,38 +157,6 @@ def test_files_that_are_the_same_are_never_learned_from_whatever_they_are_called
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert (row["learned from"], row["left out"], row["told apart"]) == (26, 4, "by file")
     assert any("no ids in common use" in text for text in found["b"].result.warnings)
-
-
-def test_the_gain_moves_a_head_of_the_level_by_its_weight_and_leaves_r(world, tmp_path):
-    levels = np.random.default_rng(0).uniform(0.01, 0.2, 24)
-    ids = names("a", 24)
-    for name, level in zip(ids, levels, strict=True):
-        samples = level * np.random.default_rng(1).normal(size=22_050)
-        soundfile.write(tmp_path / f"{name}.wav", samples, 22_050, subtype="FLOAT")
-    a = rated("a", ids, paths=[tmp_path / f"{i}.wav" for i in ids])
-    decibels = 20 * np.log10(levels)
-    a = replace(a, ratings=np.stack([5 + decibels / 10, 5 - decibels / 20], axis=1))
-    found = world(
-        {"a": a}, "a", models={"level": SignalDescriptors(["level"])}, write=False, train=["a"],
-        gains=[-12, 6], folds=4,
-    )  # fmt: skip
-    (table,) = (t for t in found["a"].result.tables if t.title == "Sensitivity to gain")
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    assert {row["model"] for row in rows} == {"ridge(a)@level"}
-    assert [(row["gain (dB)"], row["dimension"]) for row in rows] == [
-        (-12.0, "arousal"), (-12.0, "valence"), (6.0, "arousal"), (6.0, "valence"),
-    ]  # fmt: skip
-    for row in rows:
-        expected = 0.1 if row["dimension"] == "arousal" else -0.05
-        # A ridge shrinks a little; 0.2 at +6 dB would clip if samples were held in [-1, 1].
-        assert row["shift"] / row["gain (dB)"] == pytest.approx(expected, rel=0.1)
-        assert row["change of r"] == pytest.approx(0, abs=5e-3)
-        own = predicted(found["a"], "ridge(a)@level").values()
-        spread = np.std([pair[row["dimension"] == "valence"] for pair in own])
-        assert row["shift (deviations)"] == pytest.approx(row["shift"] / spread)
-        # The shift is the same for all clips of a fold; the deviation is what resampling moves.
-        assert row["shift low"] < row["shift (deviations)"] < row["shift high"]
-        assert row["shift high"] - row["shift low"] < abs(row["shift (deviations)"])
 
 
 @pytest.fixture
@@ -361,90 +249,6 @@ def test_a_joint_model_is_scored_by_its_prompts_which_are_stated(world, tmp_path
     assert world.ran.heard == ["random"]
 
 
-def test_the_card_of_a_head_is_that_of_all_heads_under_its_name(world):
-    a = rated("a", names("a", 40))
-    b = rated("b", names("b", 30), seed=1)
-    world({"a": a, "b": b}, "a", train=["a"], test=["b"], folds=4)
-    card = world.ran.cards["ridge(a)@e"]
-    assert card.training_datasets == ("a",)
-    assert card.preprocessing["heads"] == 5  # of four folds, and of all of it
-    assert card.preprocessing["training_seed"] == SEED
-    inside, outside = card.notes[-2:]
-    assert inside.startswith("On a: 4 heads, each predicts the fold that it was fitted without.")
-    assert outside.startswith("On b: one head, fitted to the 40 clips of a")
-    assert "alpha_arousal" in inside
-
-    def digest(ratings):
-        world({"a": ratings}, "a", train=["a"], folds=4)
-        return world.ran.cards["ridge(a)@e"].weights_digest
-
-    assert digest(a) == digest(a)
-    assert digest(a) != digest(rated("a", names("a", 40), seed=5))
-
-
-def test_the_card_of_a_single_head_is_that_of_the_head_as_a_file(world, tmp_path):
-    a, b = rated("a", names("a", 40)), rated("b", names("b", 30), seed=1)
-    world({"a": a, "b": b}, "b", train=["a"])
-    card = world.ran.cards["ridge(a)@e"]
-    ids = [clip.id for clip in a.clips]
-    fitted = fit_ridge(vectors(ids), a.ratings, groups=ids, seed=SEED)
-    tower = tower_of(Stored.card, loader="stored", options={})
-    trained = TrainedHead("ridge(a)", fitted.head, tower, ("a",), a.card.licence, (-20, 30))
-    save_head(trained, tmp_path / "head.safetensors")
-    kept = put_on(load_head(tmp_path / "head.safetensors"), Stored()).card
-    assert (card.id, card.weights_digest) == (kept.id, kept.weights_digest)
-    assert card.preprocessing["head_sha256"] == trained.digest
-
-
-def test_an_ensemble_has_the_card_of_its_members_and_is_out_of_fold_where_they_are(world):
-    a, b = rated("a", names("a", 40)), rated("b", names("b", 30), seed=1)
-    members = ["ridge(a)@e", "ridge(b)@e"]
-    found = world(
-        {"a": a, "b": b}, "a", train=["a", "b"], test=["b"], folds=4,
-        ensembles=[{"id": "both", "models": members}],
-    )  # fmt: skip
-    assert found["a"].result.out_of_fold == ["ridge(a)@e", "both"]
-    assert found["b"].result.out_of_fold == ["ridge(b)@e", "both"]
-    card = world.ran.cards["both"]
-    assert card.training_datasets == ("a", "b")
-    assert card.preprocessing["moments_clips"] == "40; 30"
-
-
-def test_a_head_on_an_embedder_that_knows_the_set_is_not_out_of_fold(world):
-    class Knows(Stored):
-        card = replace(Stored.card, training_datasets=("A",))
-
-    a = rated("a", names("a", 40))
-    found = world({"a": a}, "a", models={"e": Knows()}, train=["a"], folds=4)
-    assert found["a"].result.out_of_fold == []
-
-
-def test_the_loudness_baseline_is_heard_on_rated_sets(world, tmp_path):
-    levels = np.random.default_rng(0).uniform(0.01, 0.2, 24)
-    ids = names("a", 24)
-    for name, level in zip(ids, levels, strict=True):
-        samples = level * np.random.default_rng(1).normal(size=22_050)
-        soundfile.write(tmp_path / f"{name}.wav", samples, 22_050, subtype="FLOAT")
-    a = rated("a", ids, paths=[tmp_path / f"{i}.wav" for i in ids])
-    a = replace(a, ratings=np.stack([np.log(levels), -np.log(levels)], axis=1))
-    found = world(
-        {"a": a}, "a", models={"level": SignalDescriptors(["level"])}, write=False, train=["a"],
-        folds=4,
-    )["a"].result  # fmt: skip
-    r = {
-        s.dimension: s.value for s in found.scores
-        if (s.model, s.metric) == ("loudness (baseline)", "pearson_r")
-    }  # fmt: skip
-    assert r["arousal"] == pytest.approx(1, abs=1e-6)
-    assert r["valence"] == pytest.approx(-1, abs=1e-6)
-    assert "loudness (baseline)" in world.ran.cards
-    without = world(
-        {"a": a}, "a", models={"level": SignalDescriptors(["level"])}, write=False, train=["a"],
-        folds=4, baselines=[],
-    )["a"].result  # fmt: skip
-    assert without.models == ["ridge(a)@level"]
-
-
 def test_runs_and_the_ceiling_of_annotators_are_told(world):
     spread = np.full((40, 2), [1.5, 2.0])
     a = rated("a", names("a", 40), deviations=spread)
@@ -523,77 +327,3 @@ def test_vectors_of_another_embedder_are_refused(world, tmp_path):
     np.savez(tmp_path / "x.npz", songids=names("a", 20), embeddings=np.ones((20, 7)))
     with pytest.raises(DataError, match=r"have 7 dimensions, stored gives 4"):
         world({"a": a}, "a", train=["a"], stored={"a": {"e": str(tmp_path / "x.npz")}})
-
-
-SUITE = """
-[suite]
-name = "cross"
-title = "Heads across two sets"
-replicates = 200
-[datasets.a]
-loader = "rated-folder"
-root = "{root}/a"
-scale = [0, 1]
-[datasets.b]
-loader = "rated-folder"
-root = "{root}/b"
-scale = [0, 1]
-[datasets.gone]
-loader = "rated-folder"
-root = "{root}/gone"
-optional = true
-[models.descriptors]
-loader = "signal-descriptors"
-[models.vggish]
-loader = "essentia-backbone"
-name = "{root}/vggish.pb"
-optional = true
-[[tasks]]
-task = "av_cross_dataset"
-dataset = "a"
-train = ["a", "b", "gone"]
-test = ["b", "gone"]
-heads = ["ridge"]
-folds = 3
-gains = [6]
-"""
-
-
-def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_report(tmp_path):
-    for number, folder in enumerate("ab"):
-        rng = np.random.default_rng(number)
-        (tmp_path / folder / "audio").mkdir(parents=True)
-        rows = ["track_id,arousal,valence"]
-        for clip in range(12):
-            level = rng.uniform(0.05, 0.4)
-            samples = level * rng.normal(size=11_025)
-            soundfile.write(tmp_path / folder / "audio" / f"{folder}{clip}.wav", samples, 22_050)
-            rows.append(f"{folder}{clip},{level:.3f},{rng.uniform():.3f}")
-        (tmp_path / folder / "ratings.csv").write_text("\n".join(rows) + "\n")
-    suite = tmp_path / "suite.toml"
-    suite.write_text(SUITE.replace("{root}", str(tmp_path)))
-    embed_suites([suite], store=tmp_path / "store")
-    folder, not_run = run_suite(suite, out=tmp_path / "runs", store=tmp_path / "store")
-    record = read(folder)
-    assert [one.what for one in not_run] == ["vggish"]
-    assert [(task.id, task.dataset) for task in record.tasks] == [
-        ("av_cross_dataset-a", "a"), ("av_cross_dataset-a-b", "b"),
-    ]  # fmt: skip
-    assert [one.what for one in record.tasks[0].not_run] == ["gone in av_cross_dataset-a"]
-    # The embedder, heard for nothing since all was in the store, and what the task made itself.
-    assert [(card.id, card.seconds) for card in record.models] == [
-        ("descriptors", None), ("ridge(a)@descriptors", None), ("ridge(b)@descriptors", None),
-        ("loudness (baseline)", None),
-    ]  # fmt: skip
-    trained = record.models[1]
-    assert trained.training_datasets == ["a"]
-    assert trained.av_scale == (0, 1)
-    assert trained.preprocessing["sample_rate"] == 22_050  # the embedder's
-    assert [task.out_of_fold for task in record.tasks] == [
-        ["ridge(a)@descriptors"], ["ridge(b)@descriptors"],
-    ]  # fmt: skip
-    pages = render_reports(folder, tmp_path / "out")
-    page = pages[0].read_text()
-    assert "Trained on, tested on" in page
-    assert "without a card" not in page
-    assert "Contamination" not in page
