@@ -114,7 +114,7 @@ def _plot(logs: Logs, of: str) -> Plot:
         for model, log in logs.items()
         if log.best_by is not None and log.exported_step is not None
     }
-    ring = " Ring: the step whose weights were listened with." if exported else ""
+    ring = " Ring: the step whose weights are measured here." if exported else ""
     panels = formats.listed([title(name) for name in figures_training.in_order(columns)])
     data: dict[str, Sequence[Any]] = {
         "model": models,

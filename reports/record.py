@@ -252,7 +252,7 @@ class TrainingLog(Part):
     best_by: str | None = None
     """The column by which the best step was chosen; the lowest is the best of a loss."""
     exported_step: int | None = None
-    """The step whose weights were listened with."""
+    """The step whose weights the run used."""
     note: str = ""
 
     @whole(mode="after")
