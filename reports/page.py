@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ def build(
     RecordError
         If a task of the record has no items.
     """
+    record = told_apart(record)
     if missing := [task.id for task in record.tasks if task.id not in items]:
         raise RecordError(f"a report of {record.id} needs the items of {', '.join(missing)}")
     return Page(
@@ -101,6 +103,26 @@ def build(
 def with_opening(section: Section, blocks: Sequence[Block]) -> Section:
     """Return the section with these blocks first."""
     return dataclasses.replace(section, blocks=[*blocks, *section.blocks])
+
+
+def told_apart(record: RunRecord) -> RunRecord:
+    """Return the record with tasks of one title named by their datasets, or else by their ids."""
+    titles = Counter(task.title for task in record.tasks)
+    named = Counter((task.title, task.dataset) for task in record.tasks)
+    if max(titles.values(), default=0) < 2:
+        return record
+    tasks = [
+        task
+        if titles[task.title] == 1
+        else task.model_copy(
+            update={
+                "title": f"{task.title}, "
+                f"{task.dataset if named[task.title, task.dataset] == 1 else task.id}"
+            }
+        )
+        for task in record.tasks
+    ]
+    return record.model_copy(update={"tasks": tasks})
 
 
 def tasks(

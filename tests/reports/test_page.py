@@ -328,3 +328,15 @@ def test_undefined_scores_and_missing_tables_are_stated_gaps_and_no_blank_figure
     for part in parts:
         assert str(escape(part.reason)) in html
     assert "one class" in html and "<figure" not in html.split('id="task-')[1]
+
+
+def test_tasks_of_one_title_are_told_apart_by_dataset_or_id(sample):
+    first, second, *_ = sample.record.tasks
+    alike = [
+        first.model_copy(update={"title": "T", "id": name, "dataset": dataset})
+        for name, dataset in (("one", "a"), ("two", "b"), ("three", "b"))
+    ]
+    record = sample.record.model_copy(update={"tasks": [*alike, second]})
+    titles = [task.title for task in page.told_apart(record).tasks]
+    assert titles == ["T, a", "T, two", "T, three", second.title]
+    assert page.told_apart(sample.record) is sample.record
