@@ -37,7 +37,8 @@ MEANINGS: Final = {
     "floor, or not repeated by the same weights.",
     "inconclusive": "For a critical metric, a loss beyond its margin is neither shown nor ruled "
     "out.",
-    "invalid": "The run and its baseline cannot be compared; nothing is said of the model.",
+    "invalid": "The run and its baseline cannot be compared, or a model is at chance or constant; "
+    "the causes say which.",
 }
 STATUS: Final = {
     "pass": "pass",

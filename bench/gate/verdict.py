@@ -7,7 +7,7 @@ regression, and a regression what cannot be decided: a gate must never be read a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -37,6 +37,8 @@ EXIT_CODES: Final[dict[Outcome, int]] = {
     "invalid": 3,
 }
 _ORDER: Final = {"invalid": 0, "fail": 1, "inconclusive": 2, "pass": 3}
+_AUDIO_ALONE: Final = {"probe"}
+_WITH_TEXTS: Final = {"retrieval", "zero_shot_classification", "zero_shot_tagging"}
 _TIERS: Final = {"critical": 0, "supporting": 1, "advisory": 2}
 
 
@@ -125,6 +127,7 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
             *_warnings(candidate, baseline),
             *_elsewhere(candidate, baseline, policy),
             *_from_the_store(candidate, gated),
+            *_where_to_look(candidate, gated),
             *_toothless(gated),
             *_too_few(gated),
         ],
@@ -273,6 +276,22 @@ def _from_the_store(candidate: Evidence, gated: Iterable[Gated]) -> Iterator[str
             f"read from the store or from files, not listened with anew: {', '.join(names)}; a "
             f"change of decoding or of a model's code shows with a fresh store (--store)"
         )
+
+
+def _where_to_look(candidate: Evidence, gated: Sequence[Gated]) -> Iterator[str]:
+    """Yield which models still hear as they did, and went wrong only where texts are read."""
+    kinds = {task.id: task.kind for task in candidate.record.tasks}
+    for model in dict.fromkeys(row.model for row in gated):
+        rows = [row for row in gated if row.model == model and row.task in kinds]
+        heard = [row for row in rows if kinds[row.task] in _AUDIO_ALONE]
+        read = [row for row in rows if kinds[row.task] in _WITH_TEXTS]
+        repeated = all(row.method == "exact replay" and row.status == "pass" for row in heard)
+        if heard and read and repeated and all(row.status in ("fail", "invalid") for row in read):
+            names = ", ".join(dict.fromkeys(row.task for row in heard))
+            yield (
+                f"{model}: what it makes of audio alone is as it was ({names}), what it makes of "
+                f"texts is not: look at the prompts, the tokeniser and the text tower"
+            )
 
 
 def _toothless(gated: list[Gated]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import broken_models
 import numpy as np
 import pytest
 import soundfile
+from gated_runs import recording
 
 from earmark.bench.gate.degenerate import check_exchanged
 from earmark.bench.gate.evidence import read_evidence
@@ -177,3 +178,18 @@ def test_a_model_trained_anew_is_not_taken_for_exchanged(pairs):
     assert list(check_exchanged(tables[0].drop(columns="difference"), tables[1], "x")) == []
     swapped = pairs(exchange=True, noise=0.2).items[before.record.tasks[0].id]
     assert len(list(check_exchanged(swapped, tables[1], "listener"))) == 1
+
+
+def test_where_only_texts_went_wrong_the_verdict_says_where_to_look():
+    whole = recording(tasks=("captions", "genres"))
+    broken = recording(tasks=("captions", "genres"), collapsed_text=True)
+    candidate = whole.copy()
+    candidate.items["captions"] = broken.items["captions"]
+    candidate.task("captions")["scores"] = broken.task("captions")["scores"]
+    for run in (whole, candidate):
+        run.task("genres")["kind"] = "probe"
+    verdict = judge(candidate.evidence(), whole.evidence(), policy())
+    assert verdict.exit_code == 3
+    hints = [words for words in verdict.warnings if "look at the prompts, the tokeniser" in words]
+    assert len(hints) == 1
+    assert hints[0].startswith("one: what it makes of audio alone is as it was (genres)")
