@@ -131,7 +131,7 @@ def _chosen(fits: Sequence[Mapping[str, Plain]]) -> Iterator[str]:
             continue
         values = [fit[name] for fit in fits if name in fit]
         if all(isinstance(value, int | float) for value in values):
-            low, high = min(values), max(values)  # type: ignore[type-var]
+            low, high = min(values), max(values)
             yield f"{name} {low:g}" if low == high else f"{name} {low:g} to {high:g}"
         else:
             yield f"{name} {', '.join(dict.fromkeys(map(str, values)))}"

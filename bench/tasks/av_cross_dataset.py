@@ -134,8 +134,8 @@ def run(
         if "loudness" in baselines and isinstance(tested, RatedClips):
             _add_loudness(work, name, tested)
     work.ensembles = [_ensemble(one) for one in ensembles]
-    for one in work.ensembles:
-        _join(work, one)
+    for ensemble in work.ensembles:
+        _join(work, ensemble)
     further = [gain_table(work, gains)] if gains else []
     outputs = results(work, plan, further, baselines=baselines, allow_missing=allow_missing)
     return Ran(

@@ -117,7 +117,11 @@ def _rows(
         if not plain.std() or not louder.std():
             yield [*row, *[None] * 8]
             continue
-        seen = {"units": units, "replicates": work.context.replicates, "seed": work.context.seed}
+        seen: dict[str, Any] = {
+            "units": units,
+            "replicates": work.context.replicates,
+            "seed": work.context.seed,
+        }
         row += _in_deviations(plain, louder, **seen)
         pair = [(v - v.mean()) / v.std() for v in (louder, plain)]
         (found,) = regression.compare(
