@@ -46,8 +46,8 @@ def _dataset(dataset: DatasetEntry) -> list[Block]:
         ("version", text(dataset.version)),
         ("items", text(formats.count(dataset.n_items))),
         *([("ratings", text(f"{scale[0]:g} to {scale[1]:g}".replace("-", "−")))] if scale else []),
-        ("licence", text(dataset.licence)),
-        ("source", (_link(dataset.source),)),
+        ("licence", text(dataset.licence or "not stated")),
+        ("source", (_link(dataset.source or "not stated"),)),
         ("fingerprint", (Span(dataset.fingerprint, "code"),)),
         *_notes(dataset.notes),
     ]
