@@ -67,10 +67,9 @@ def leaderboard(
         labels = [fitting(name, room) for name in models]
         for axes, side in zip(grid, sides, strict=True):
             rule_sets(axes, labels)
-            here = [row for row, name in enumerate(dimension) if name == side]
-            for row in here:
-                y = models.index(model[row])
-                _draw_row(axes, y, values[row], lows[row], highs[row], chances[row])
+            here = np.array([name == side for name in dimension])
+            y = np.array([models.index(name) for name in model], float)
+            _draw_rows(axes, *(column[here] for column in (y, values, lows, highs, chances)))
             if len(sides) > 1:
                 # Room for the word above the line of chance.
                 axes.set_title(formats.sentence(side), pad=13 if side == sides[0] else 4)
@@ -81,15 +80,25 @@ def leaderboard(
     return figure
 
 
-def _draw_row(axes: Axes, y: int, value: float, low: float, high: float, chance: float) -> None:
-    if math.isfinite(chance):
-        axes.vlines(chance, y - 0.5, y + 0.5, color=MUTED.light, linewidth=1, linestyle="dashed")
-    if not math.isfinite(value):
-        return
+def _draw_rows(
+    axes: Axes,
+    y: np.ndarray,
+    values: np.ndarray,
+    lows: np.ndarray,
+    highs: np.ndarray,
+    chances: np.ndarray,
+) -> None:
+    """Draw all rows at once: few artists are quick to lay out, and small."""
+    known = np.isfinite(chances)
+    if known.any():
+        low, high = y[known] - 0.5, y[known] + 0.5
+        axes.vlines(chances[known], low, high, color=MUTED.light, linewidth=1, linestyle="dashed")
+    there = np.isfinite(values)
     ink = SERIES[0].light
-    if math.isfinite(low) and math.isfinite(high):
-        axes.hlines(y, low, high, color=ink, linewidth=1.3)
-    axes.plot([value], [y], marker="o", markersize=3.6, color=ink, linestyle="none")
+    bounded = there & np.isfinite(lows) & np.isfinite(highs)
+    if bounded.any():
+        axes.hlines(y[bounded], lows[bounded], highs[bounded], color=ink, linewidth=1.3)
+    axes.plot(values[there], y[there], marker="o", markersize=3.6, color=ink, linestyle="none")
 
 
 def _name_chance(axes: Axes, chances: np.ndarray) -> None:

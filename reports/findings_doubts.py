@@ -75,7 +75,7 @@ def _trained_on(record: RunRecord, boards: Sequence[Board]) -> list[Text]:
         return []
     was = "was" if len(by_model) == 1 else "were"
     titles = list(dict.fromkeys(title for seen in by_model.values() for title in seen))
-    where = formats.listed(titles) if len(titles) <= MOST_NAMES else f"{len(titles)} datasets"
+    where = listed(titles, "dataset")
     scored = "it is" if len(by_model) == 1 else "they are"
     return [
         (

@@ -28,7 +28,7 @@ from earmark.reports.record import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_ROWS = 200
+MOST_ROWS = 60
 """Rows of a folded table that are in the page as such; longer ones are built when opened."""
 _UNQUOTED = " !$()*,/:;=?@[]|\\{}^"
 """What may stand in a link to data as it is: nothing that HTML or a data address would act on."""

@@ -34,8 +34,8 @@ from earmark.reports.scores import (
     select,
 )
 
-MOST_ROWS = 40
-"""Models of one figure; the table has all."""
+MOST_ROWS, FEWER_ROWS = 40, 20
+"""Models of one figure, and of one of many; the table has all."""
 MOST_COLUMNS = 6
 """Headline scores side by side in one table: more do not fit on paper."""
 FEW = 15
@@ -167,7 +167,7 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
     others = select(task.scores, metric=metric, subset=subset)
     models += [s.model for s in others if s.value is not None and s.model not in models]
     models = list(dict.fromkeys(models))
-    drawn = models[:MOST_ROWS]
+    drawn = models[: FEWER_ROWS if small else MOST_ROWS]
     scores = [
         score
         for model in drawn

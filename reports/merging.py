@@ -60,6 +60,16 @@ class Part:
 def renamed_part(number: int, run: Run, task: TaskResult, names: Mapping[str, str]) -> Part:
     """Return a run's result with its models under their names here."""
 
+    said = {
+        "warnings": [f"Run {number}: {warning}" for warning in task.warnings],
+        "not_run": [
+            NotRun(what=f"run {number}: {part.what}", reason=part.reason) for part in task.not_run
+        ],
+    }
+    if all(names[model] == model for model in names):
+        arrays = dict(run.arrays.get(task.id, {}))
+        return Part(number, task.model_copy(update=said), run.items[task.id], arrays)
+
     def renamed(entry: Any, *fields: str) -> Any:
         return entry.model_copy(update={name: names[getattr(entry, name)] for name in fields})
 
@@ -80,12 +90,8 @@ def renamed_part(number: int, run: Run, task: TaskResult, names: Mapping[str, st
                 for group in task.groups
             ],
             "tables": [_table_renamed(table, names) for table in task.tables],
-            "warnings": [f"Run {number}: {warning}" for warning in task.warnings],
-            "not_run": [
-                NotRun(what=f"run {number}: {part.what}", reason=part.reason)
-                for part in task.not_run
-            ],
         }
+        | said
     )
     items = run.items[task.id]
     if "model" in items:

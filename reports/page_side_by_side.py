@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from earmark.reports import formats, page, page_training
 from earmark.reports.content import (
     Block,
@@ -17,6 +19,7 @@ from earmark.reports.content import (
 )
 from earmark.reports.leaderboard import leaderboard
 from earmark.reports.page_sources import bibtex, datasets, models, reproduced
+from earmark.reports.record import RunRecord
 from earmark.reports.side_by_side import SideBySide
 
 
@@ -48,15 +51,7 @@ def build(side: SideBySide) -> Page:
             datasets(record),
             models(record),
             bibtex(record),
-            Section(
-                "Reproducibility",
-                "reproducibility",
-                [],
-                [
-                    Section(f"Run {number}: {one.id}", f"run-{number}", reproduced(one))
-                    for number, one in enumerate(runs, start=1)
-                ],
-            ),
+            _reproducibility(runs),
         ],
         colophon=f"Rendered from {formats.plural(len(runs), 'run record')} by Earmark "
         f"{record.earmark_version}. Every score stands in a record’s run.json; comparisons between "
@@ -64,6 +59,18 @@ def build(side: SideBySide) -> Page:
         run=f"{formats.plural(len(runs), 'run')} · Earmark {record.earmark_version}",
         created=record.created,
     )
+
+
+def _reproducibility(runs: Sequence[RunRecord]) -> Section:
+    """Return what it takes to run all of them again; what is the same of all stands once."""
+    blocks = [reproduced(one) for one in runs]
+    same = [block for block in blocks[0] if all(block in other for other in blocks[1:])]
+    said = [Paragraph(text("Of every run alike:"))] if same else []
+    parts = [
+        Section(f"Run {number}: {one.id}", f"run-{number}", [b for b in own if b not in same])
+        for number, (one, own) in enumerate(zip(runs, blocks, strict=True), start=1)
+    ]
+    return Section("Reproducibility", "reproducibility", [*said, *same], parts)
 
 
 def _runs(side: SideBySide) -> TableBlock:

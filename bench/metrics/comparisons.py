@@ -43,7 +43,7 @@ from earmark.bench.metrics.statistics import (
     LEVEL,
     REPLICATES,
     Interval,
-    percentile_interval,
+    percentile_intervals,
     ratio,
     resample_sums,
     rows_at_once,
@@ -125,16 +125,17 @@ def compare(
     pairs = list(combinations(range(n_models), 2))
     tests = list(_paired_tests(sums, scores, statistic, pairs, replicates, seed))
     adjusted = holm([test.p_value for test in tests])
+    spreads = _spreads(np.ascontiguousarray(replicated.T), pairs, level)
     comparisons = []
-    for (first, second), test, p_holm in zip(pairs, tests, adjusted, strict=True):
-        difference = replicated[:, first] - replicated[:, second]
-        error = float(np.std(difference[~np.isnan(difference)]))
+    for (first, second), test, p_holm, (interval, error) in zip(
+        pairs, tests, adjusted, spreads, strict=True
+    ):
         comparisons.append(
             PairedComparison(
                 first=first,
                 second=second,
                 difference=float(scores[first] - scores[second]),
-                interval=percentile_interval(difference, level=level),
+                interval=interval,
                 p_value=test.p_value,
                 exact=test.exact,
                 p_holm=float(p_holm),
@@ -143,6 +144,19 @@ def compare(
             )
         )
     return comparisons
+
+
+def _spreads(
+    replicated: Floats, pairs: Sequence[tuple[int, int]], level: float
+) -> Iterator[tuple[Interval, float]]:
+    """Yield interval and standard error of each pair's difference, of ``(n_models, n)``."""
+    at_once = max(1, 2**20 // replicated.shape[1])  # bounds the memory
+    for start in range(0, len(pairs), at_once):
+        firsts, seconds = np.array(pairs[start : start + at_once]).T
+        differences = replicated[firsts] - replicated[seconds]
+        intervals = percentile_intervals(differences, level=level)
+        for row, interval in zip(differences, intervals, strict=True):
+            yield interval, float(np.std(row[~np.isnan(row)] if interval.undefined else row))
 
 
 def _paired_tests(

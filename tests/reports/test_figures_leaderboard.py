@@ -40,17 +40,26 @@ def test_it_names_models_metric_sides_and_chance():
 def test_marks_stand_at_the_values_in_per_cent():
     figure = leaderboard(**columns(2, ("all",)))
     (axes,) = figure.axes
-    points = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [line.get_xydata()[0].tolist() for line in points] == [[90.0, 0], [88.0, 1]]
-    spans = [c.get_segments()[0][:, 0].tolist() for c in axes.collections]
-    assert spans[1] == pytest.approx([85.0, 94.0])
+    (points,) = (line for line in axes.lines if line.get_marker() == "o")
+    assert points.get_xydata().tolist() == [[90.0, 0], [88.0, 1]]
+    chances, spans = (c.get_segments() for c in axes.collections)
+    assert [one.tolist() for one in chances] == [
+        [[50.0, -0.5], [50.0, 0.5]],
+        [[50.0, 0.5], [50.0, 1.5]],
+    ]
+    assert [one[:, 0].tolist() for one in spans] == [
+        pytest.approx([85.0, 94.0]),
+        pytest.approx([83.0, 92.0]),
+    ]
 
 
 def test_what_is_not_known_is_not_drawn_and_nothing_at_all_is_refused():
     given = columns(2, ("all",))
     some = given | {"value": [0.9, math.nan], "low": [math.nan] * 2, "chance": [math.nan] * 2}
     (axes,) = leaderboard(**some).axes
-    assert len([line for line in axes.lines if line.get_marker() == "o"]) == 1
+    (points,) = (line for line in axes.lines if line.get_marker() == "o")
+    assert points.get_xydata().tolist() == [[90.0, 0.0]]
+    assert not axes.collections
     assert "chance" not in written(leaderboard(**some))
     with pytest.raises(FigureError, match="no pairwise_accuracy to draw"):
         leaderboard(**given | {"value": [math.nan] * 2})

@@ -55,8 +55,8 @@ def test_of_very_many_models_only_the_leaderboard_is_drawn(sample, joint):
     assert not any(isinstance(block, Plots) for block in figures.blocks)
     assert said(figures)[0].startswith("With 42\N{NO-BREAK SPACE}models here and as many on other")
     (plot,) = [p for b in board.blocks if isinstance(b, Plots) for p in b.plots][:1]
-    assert len(set(plot.data["model"])) == 40
-    assert "The best 40 of 42 models; the table has all." in plot.caption
+    assert len(set(plot.data["model"])) == 20
+    assert "The best 20 of 42 models; the table has all." in plot.caption
 
 
 def test_of_many_comparisons_those_with_the_best_and_of_neighbours_stay(sample, joint):
