@@ -581,3 +581,39 @@ def test_breakdowns_and_means_over_prompts_are_gated_as_well(first, again, tmp_p
     assert {("gt, genre triplets", "pairwise_accuracy_half_credit", "paired bootstrap")} < judged
     assert {("mean of prompts", "macro_f1", "paired bootstrap")} < judged
     assert verdict.exit_code == 0, causes(verdict)
+
+
+@pytest.mark.parametrize(
+    ("machine", "replay", "code"),
+    [
+        ({}, "same-machine", 1),
+        ({"processor": "another"}, "same-machine", 0),
+        ({"packages": {"numpy": "2.4.1"}}, "same-machine", 0),
+        ({"packages": {"numpy": "2.4.0", "earmark": "0.2.0"}}, "same-machine", 1),
+        ({"processor": "another"}, "exact", 1),
+        ({}, "statistical", 0),
+    ],
+)
+def test_equal_weights_repeat_their_scores_where_the_machine_is_the_same(
+    first, machine, replay, code
+):
+    candidate = first.copy()
+    candidate.record["environment"] |= machine
+    table = candidate.items["captions"]
+    own = (table["model"] == "one") & (table["subset"] == "text-to-audio")
+    hit = table.index[own & (table["recall_at_10"] == 1.0)][0]
+    table.loc[hit, "recall_at_10"] = 0.0
+    for score in candidate.scores(
+        "captions", model="one", subset="text-to-audio", metric="recall_at_10"
+    ):
+        score["value"] = float(table.loc[own, "recall_at_10"].mean())
+        score["interval"] = None
+    policy = Policy(
+        version=1,
+        defaults=Limits(margin=0.2),
+        statistics=Statistics(replicates=500, replay=replay),
+    )
+    verdict = gated(candidate, first, policy)
+    assert verdict.exit_code == code, causes(verdict)
+    elsewhere = [words for words in verdict.warnings if "not the baseline's machine" in words]
+    assert bool(elsewhere) == (replay == "same-machine" and code == 0)
