@@ -30,6 +30,7 @@ from earmark.datasets.etude.building import build
 from earmark.datasets.etude.layouts import LAYOUTS
 from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.processors import usable_cores
+from earmark.datasets.whole_files import room_left
 from earmark.models.base import ModelError
 from earmark.models.training.checkpoints import BEST
 from earmark.models.training.config import load_config
@@ -88,7 +89,6 @@ def make(
     DataError, ModelError
         As building, preparing and exporting do, or if a training fails; what was finished is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
     with _alone(folder, tell):
         started = time.perf_counter()
@@ -145,7 +145,6 @@ def make_further(
     """
     if not names:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
     with _alone(folder, tell):
         for name in names:
@@ -175,19 +174,29 @@ def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
 
 @contextmanager
 def _alone(folder: Path, tell: Tell) -> Iterator[None]:
-    """Wait until no other process makes the same folder."""
+    """Wait until no other process makes the same folder; a disk that refuses is named."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / "making.lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell(f"another process is making {folder}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            tell(f"another process is making {folder}; waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except BrokenPipeError:  # nobody is left to be told
+        raise
+    except OSError as error:
+        raise DataError(
+            f"the cache {folder} (EARMARK_CACHE) cannot be written to: {error}"
+            f"{room_left(error, folder)}; what is finished is kept, and the same command goes on "
+            f"from there"
+        ) from error
 
 
 def _note(steps: list[Step], name: str, started: float, tell: Tell, *, done_now: bool) -> None:
@@ -264,7 +273,7 @@ def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step
     shutil.rmtree(job.exported, ignore_errors=True)
     if _read(job.run) != made_from:
         shutil.rmtree(job.run, ignore_errors=True)
-        job.run.mkdir(parents=True)
+        job.run.mkdir(parents=True, exist_ok=True)
         (job.run / _MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
     child = subprocess.Popen(
         [

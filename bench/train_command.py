@@ -7,8 +7,10 @@ same functions as the task ``retrieval``.
 from __future__ import annotations
 
 import json as json_module
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ import typer
 from earmark.bench.metrics.retrieval import KS, recall_at_k
 from earmark.bench.ranking import count_ranks
 from earmark.bench.terminal import progress_bar
+from earmark.datasets.whole_files import room_left
 from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
 
@@ -76,7 +79,7 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
         _train_locked(config, folder, resume=resume, json=json)
         return
     read = load_config(config)
-    with progress_bar() as progress:
+    with _alone(folder), progress_bar() as progress:
         done = train(
             read,
             folder,
@@ -94,6 +97,38 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
         f"{folder}: {done.steps} steps, best {read.training.best_by} {done.best:.4f} at step "
         f"{done.best_step}; {done.samples} samples in {done.seconds:.0f} s"
     )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process trains in the folder: one may outlive the command it was part of.
+
+    Of the processes of one run, the first holds the folder for all.
+    """
+    from filelock import FileLock, Timeout
+
+    if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        yield
+        return
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            typer.echo(f"another process is training in {folder}; waiting for it", err=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except BrokenPipeError:  # nobody is left to be told
+        raise
+    except OSError as error:
+        raise ModelError(
+            f"the training cannot be written to {folder}: {error.strerror or error}"
+            f"{room_left(error, folder)}; its checkpoints are whole, and --resume goes on from them"
+        ) from error
 
 
 def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> None:

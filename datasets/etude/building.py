@@ -18,15 +18,17 @@ number or order, nor on how often the build was cut off.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,6 +51,7 @@ from earmark.datasets.etude.manifest import (
 from earmark.datasets.etude.score import check_track
 from earmark.datasets.etude.track_files import Made, make_track
 from earmark.datasets.processors import usable_cores
+from earmark.datasets.whole_files import room_left
 
 MAX_TRACKS = 100_000
 
@@ -100,11 +103,13 @@ def build(
             f"kept, and the same command goes on from there"
         ) from error
     except OSError as error:
-        raise DataError(f"the Etude corpus cannot be written to {out}: {error}") from error
+        room = room_left(error, out)
+        raise DataError(f"the Etude corpus cannot be written to {out}: {error}{room}") from error
 
 
 def _build(out: Path, corpus: Corpus, workers: int, progress: Progress) -> Corpus:
-    write_json(out / CORPUS_FILE, described(corpus))
+    if not _is_finished(out, corpus):  # another process may be reading what it says
+        write_json(out / CORPUS_FILE, described(corpus))
     folder = out / "tracks"
     folder.mkdir(exist_ok=True)
     for leftover in (*folder.glob(".*.tmp"), *out.glob(".*.tmp")):
@@ -126,6 +131,15 @@ def _build(out: Path, corpus: Corpus, workers: int, progress: Progress) -> Corpu
     finished = replace(corpus, fingerprint=digest_of(corpus, {m.track: m.digest for m in made}))
     write_json(out / CORPUS_FILE, described(finished))
     return finished
+
+
+def _is_finished(out: Path, corpus: Corpus) -> bool:
+    there = read_corpus(out) if (out / CORPUS_FILE).is_file() else None
+    return (
+        there is not None
+        and there.fingerprint is not None
+        and corpus == replace(there, fingerprint=None)
+    )
 
 
 def _make_all(folder: Path, corpus: Corpus, workers: int, progress: Progress) -> list[Made]:
@@ -167,7 +181,7 @@ def _work(job: _Job) -> list[Made]:
 def _in_parallel(jobs: Sequence[_Job], workers: int) -> Iterator[list[Made]]:
     # Spawned, since a forked copy of a process with threads may hang; each on one thread.
     context = get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(workers, context, _leave_interrupts) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, context, _follow_the_parent) as pool:
         futures = [pool.submit(_work, job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -177,9 +191,16 @@ def _in_parallel(jobs: Sequence[_Job], workers: int) -> Iterator[list[Made]]:
             raise
 
 
-def _leave_interrupts() -> None:
-    """Let the parent alone answer to Ctrl-C."""
+def _follow_the_parent() -> None:
+    """Let the parent alone answer to Ctrl-C, and end with it: a killed one cannot say goodbye."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_when_the_parent_has, daemon=True).start()
+
+
+def _end_when_the_parent_has() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
@@ -238,6 +259,25 @@ def _write_layout(folder: Path, source: Source, corpus: Corpus) -> None:
     hidden = folder.with_name(f".{folder.name}.tmp")
     LAYOUTS[folder.name](hidden, source)
     write_json(hidden / MARKER, marker(corpus))
+    if _same(hidden, folder):  # another process may be reading it
+        shutil.rmtree(hidden)
+        return
     if folder.exists():
         shutil.rmtree(folder)
     hidden.rename(folder)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return whether two folders hold the same names, links and bytes."""
+    names = sorted(path.relative_to(one) for path in one.rglob("*"))
+    if names != sorted(path.relative_to(other) for path in other.rglob("*")):
+        return False
+    return all(_same_file(one / name, other / name) for name in names)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    if one.is_dir() or other.is_dir():
+        return one.is_dir() and other.is_dir()
+    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)

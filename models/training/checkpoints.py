@@ -6,13 +6,16 @@ at any moment leaves whole files. They are read without running any code that a 
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import random
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -26,6 +29,8 @@ from earmark.models.training.config import RunConfig, differences, parse_plain
 FORMAT = "earmark-training-1"
 KEPT = 2
 BEST = "best.pt"
+_FULL = 2**20
+"""Bytes of room below which a disk is taken to be full."""
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 
@@ -59,6 +64,15 @@ class Checkpoint:
     format: str = FORMAT
 
 
+def _save(content: dict[str, Any], file: BinaryIO, folder: Path) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:  # PyTorch's says nothing of the disk
+        if shutil.disk_usage(folder).free >= _FULL:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+
+
 def save(checkpoint: Checkpoint, folder: Path, *, best: bool) -> Path:
     """Write a checkpoint, remove all but the last two, and keep a copy as the best if it is.
 
@@ -72,7 +86,7 @@ def save(checkpoint: Checkpoint, folder: Path, *, best: bool) -> Path:
     content = {each.name: getattr(checkpoint, each.name) for each in fields(checkpoint)}
     for place in (folder / BEST, path) if best else (path,):
         with open_whole(place) as file:
-            torch.save(content, file)
+            _save(content, file, folder)
     for old in saved(folder)[:-KEPT]:
         old.unlink()
     return path

@@ -13,7 +13,7 @@ from pathlib import Path
 from earmark.datasets.audio import AudioError, file_digest, load, map_ahead
 from earmark.datasets.base import Captioned, DataError, first_ten
 from earmark.datasets.processors import usable_cores
-from earmark.datasets.whole_files import TEMPORARY, open_whole, sync_folder, write_whole
+from earmark.datasets.whole_files import TEMPORARY, open_whole, room_left, sync_folder, write_whole
 from earmark.models.training.shards import (
     INDEX,
     PLAN,
@@ -163,6 +163,12 @@ def _claimed(out: Path, plan: Plan) -> Iterator[Plan]:
             yield found
     except Timeout:
         raise DataError(f"{out}: another process is preparing a corpus there") from None
+    except OSError as error:
+        raise DataError(
+            f"the prepared corpus cannot be written to {out}: {error.strerror or error}"
+            f"{room_left(error, out)}; finished shards are kept, and the same command goes on from "
+            f"there"
+        ) from error
 
 
 def _read_plan(path: Path) -> Plan:

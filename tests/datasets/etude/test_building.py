@@ -104,6 +104,44 @@ def test_a_worker_that_is_killed_ends_the_build_with_a_word_of_how_to_go_on(whol
     assert content(root) == content(whole)
 
 
+KILLED_AFTER_A_TRACK = """
+import os, signal, sys
+from earmark.datasets.etude.building import build
+
+def die(done, total, name):
+    if name == "tracks" and done:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    build(sys.argv[1], n_tracks=30, seconds=2, seed=7, workers=2, progress=die)
+"""
+
+
+def test_workers_end_with_a_build_that_is_killed(whole, tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED_AFTER_A_TRACK)
+    # Workers inherit the standard output: it ends when the last of them has.
+    done = subprocess.run(
+        [sys.executable, "-P", tmp_path / "killed.py", tmp_path / "out"],
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL
+    build(tmp_path / "out", **ASKED, workers=1)
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_a_finished_corpus_is_not_touched_by_building_it_again(whole, tmp_path):
+    root = tmp_path / "twice"
+    build(root, **ASKED, workers=1)
+    before = {path: path.stat().st_ino for path in root.rglob("*") if path.is_dir()}
+    assert len(before) > 5
+    build(root, **ASKED, workers=1)
+    # Another process may be reading: a folder that was replaced would be another one.
+    assert {path: path.stat().st_ino for path in before} == before
+    assert content(root) == content(whole)
+
+
 def test_a_failure_while_layouts_are_written_leaves_no_half_of_one(whole, tmp_path, monkeypatch):
     root = tmp_path / "layouts"
     with monkeypatch.context() as patch:
