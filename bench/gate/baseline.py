@@ -113,8 +113,21 @@ def _stripped(
     tasks = [_bare(task, list(arrays[task.id])) for task in run.record.tasks]
     items = {task.id: _own_columns(task, run.items[task.id]) for task in run.record.tasks}
     models = [one.model_copy(update={"training": None}) for one in run.record.models]
-    record = run.record.model_copy(update={"models": models, "tasks": tasks, "files": {}})
+    record = run.record.model_copy(
+        update={
+            "command": [_without_folders(word) for word in run.record.command],
+            "models": models,
+            "tasks": tasks,
+            "files": {},
+        }
+    )
     return record, items, {name: group for name, group in arrays.items() if group}
+
+
+def _without_folders(word: str) -> str:
+    """Return an argument without the folders of whoever made the run; ``--out=/a/b`` as well."""
+    head, equals, path = word.rpartition("=")
+    return head + equals + Path(path).name if Path(path).is_absolute() else word
 
 
 def _bare(task: TaskResult, arrays: list[str]) -> TaskResult:

@@ -8,6 +8,7 @@ import pytest
 from gated_runs import recording
 
 from earmark.bench.cli import INVALID, USAGE
+from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.gate.evidence import is_truth
 from earmark.reports import record_io
 
@@ -154,6 +155,16 @@ def kept(folder, tmp_path_factory):
     return update_baseline(
         folder / "base", reason="first", out=tmp_path_factory.mktemp("baselines")
     )
+
+
+def test_a_kept_baseline_names_no_folder_of_whoever_made_it(tmp_path):
+    base = recording(run="base", tasks=("genres",))
+    paths = ["--store", "/home/somebody/store", "--out=/home/somebody/runs", "suites/own.toml"]
+    base.record["command"] = ["earmark", "bench", *paths]
+    place = write_baseline(base.evidence(), tmp_path / "kept", reason="first")
+    command = record_io.read(place).command
+    assert command == ["earmark", "bench", "--store", "store", "--out=runs", "suites/own.toml"]
+    assert "somebody" not in (place / "run.json").read_text()
 
 
 def test_a_kept_baseline_holds_outcomes_and_nothing_of_third_parties(folder, kept):
