@@ -312,7 +312,7 @@ def machine_changes(candidate: Evidence, baseline: Evidence) -> list[str]:
     ]
     changes += [
         f"{word} {getattr(old, word)} to {getattr(new, word)}"
-        for word in ("processor", "gpu")
+        for word in ("processor", "cores", "gpu")
         if getattr(new, word) != getattr(old, word)
     ]
     return changes

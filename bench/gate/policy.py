@@ -95,7 +95,7 @@ class Statistics(_Part):
     replay: Literal["exact", "same-machine", "statistical"] = "exact"
     """What is done where model and data are the same as the baseline's: ``statistical`` treats them
     as if they had changed, for records from machines whose arithmetic differs; ``same-machine``
-    does so where processor, GPU or packages are not the baseline's."""
+    does so where processor, cores, GPU or packages are not the baseline's."""
     tolerance: float | None = Field(None, ge=0)
     """Of an exact replay, in the metric's unit; None: by the dtype that the model's card states."""
 

@@ -588,6 +588,7 @@ def test_breakdowns_and_means_over_prompts_are_gated_as_well(first, again, tmp_p
     [
         ({}, "same-machine", 1),
         ({"processor": "another"}, "same-machine", 0),
+        ({"cores": 64}, "same-machine", 0),
         ({"packages": {"numpy": "2.4.1"}}, "same-machine", 0),
         ({"packages": {"numpy": "2.4.0", "earmark": "0.2.0"}}, "same-machine", 1),
         ({"processor": "another"}, "exact", 1),
