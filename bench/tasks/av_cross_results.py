@@ -77,9 +77,9 @@ def results(
             )
             added = {
                 "kind": KIND,
-                "title": f"Heads trained and tested on {tested.card.title}"
+                "title": f"Heads trained and tested on {_called(work, name)}"
                 if name in work.learned
-                else f"Trained heads tested on {tested.card.title}",
+                else f"Trained heads tested on {_called(work, name)}",
                 "references": [*output.result.references, *ceiling(tested)],
                 "protocol": {**output.result.protocol, **_sources_stated(work, name)},
             }
@@ -103,6 +103,13 @@ def results(
     matrix = [matrix_table(work, scores), *tables]
     update = {"tables": [*matrix, *first.tables], "not_run": [*first.not_run, *work.not_run]}
     return [replace(outputs[0], result=first.model_copy(update=update)), *outputs[1:]]
+
+
+def _called(work: Work, name: str) -> str:
+    """Return a tested set's title, with its name in the suite where others have the same."""
+    titles = [one.card.title for one in work.tested.values()]
+    title = work.tested[name].card.title
+    return f"{title}, {name}" if titles.count(title) > 1 else title
 
 
 def _readable(result: TaskResult) -> list[Table]:

@@ -1,5 +1,7 @@
 """Heads in and across datasets: against scikit-learn, without leaks, under gain, and bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -247,6 +249,16 @@ def test_a_joint_model_is_scored_by_its_prompts_which_are_stated(world, tmp_path
     assert world.ran.cards["text-axis@random"].preprocessing["valence_low"] == "sad"
     assert found.result.protocol["prompts of text-axis@random, arousal"] == "'loud' against 'soft'"
     assert world.ran.heard == ["random"]
+
+
+def test_sets_of_one_title_are_told_apart_by_their_names(world):
+    a, b, c = (rated(name, names(name, 20)) for name in "abc")
+    b = replace(b, card=replace(b.card, title="a"))
+    found = world({"a": a, "b": b, "c": c}, "a", train=["a"], test=["b", "c"], folds=4)
+    assert [one.result.title for one in found.values()] == [
+        "Heads trained and tested on a, a", "Trained heads tested on a, b",
+        "Trained heads tested on c",
+    ]  # fmt: skip
 
 
 def test_runs_and_the_ceiling_of_annotators_are_told(world):
