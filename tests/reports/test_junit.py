@@ -1,6 +1,5 @@
-"""JUnit XML: what the schema of Jenkins' xUnit plug-in (junit-10) asks, held element by element."""
+"""JUnit XML: what the schemas of Jenkins' xUnit plug-in and of Surefire ask, element by element."""
 
-import re
 from dataclasses import fields
 from xml.etree import ElementTree
 
@@ -8,52 +7,16 @@ import gate_verdicts
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from junit_schemas import assert_valid_everywhere
 
 from earmark.bench.gate.comparison import Gated
 from earmark.bench.gate.verdict import Run, Verdict
 from earmark.reports.junit import render_junit
 
-# Element: required attributes, optional attributes, children.
-SCHEMA = {
-    "testsuites": ((), ("name", "time", "tests", "failures", "errors"), ("testsuite",)),
-    "testsuite": (
-        ("name", "tests", "failures", "errors"),
-        ("time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url"),
-        ("testsuite", "properties", "testcase", "system-out", "system-err"),
-    ),
-    "properties": ((), (), ("property",)),
-    "property": (("name", "value"), (), ()),
-    "testcase": (
-        ("name",),
-        ("time", "classname", "group"),
-        ("skipped", "error", "failure", "system-out", "system-err"),
-    ),
-    "failure": ((), ("type", "message"), ()),
-    "error": ((), ("type", "message"), ()),
-    "skipped": ((), ("type", "message"), ()),
-    "system-out": ((), (), ()),
-}
-TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?")
-MIXED = {"failure", "error", "skipped", "system-out", "property"}
-
-
-def assert_valid(element):
-    required, optional, children = SCHEMA[element.tag]
-    assert set(required) <= set(element.keys()) <= set(required) | set(optional), element.tag
-    if element.get("time") is not None and element.tag != "testcase":
-        assert TIME.fullmatch(element.get("time"))
-    if element.tag not in MIXED:
-        assert not (element.text or "").strip(), f"text in {element.tag}"
-    for child in element:
-        assert child.tag in children, f"{child.tag} in {element.tag}"
-        assert not (child.tail or "").strip()
-        assert_valid(child)
-
 
 def parsed(verdict):
     root = ElementTree.fromstring(render_junit(verdict).encode())
-    assert root.tag == "testsuites"
-    assert_valid(root)
+    assert_valid_everywhere(root)
     for suite in root:
         for word, kind in (("errors", "error"), ("failures", "failure"), ("skipped", "skipped")):
             assert int(suite.get(word)) == len(suite.findall(f"testcase/{kind}"))

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from gated_runs import recording
+from junit_schemas import assert_valid_everywhere
 
 from earmark.bench.cli import INVALID, USAGE
 from earmark.bench.gate.baseline import write_baseline
@@ -111,6 +112,7 @@ def test_every_output_says_the_same(earmark, folder, tmp_path, monkeypatch):
     verdict = json.loads((out / "verdict.json").read_text())
     failed = sum(row["status"] == "fail" for row in verdict["metrics"])
     junit = ElementTree.parse(out / "junit.xml").getroot()
+    assert_valid_everywhere(junit)
     assert int(junit.get("failures")) == failed > 0
     summary = (out / "summary.md").read_text()
     assert f"{failed} failed" in summary
