@@ -83,4 +83,4 @@ def fewest_values(level: float = LEVEL) -> int:
 
 def _probability(n: int, k: int) -> float:
     """Return the probability that k of n values lie below their median."""
-    return math.comb(n, k) / 2**n
+    return math.comb(n, k) * 0.5**n

@@ -1,5 +1,6 @@
 """``earmark report``: formats, places, several records, and how their models are compared."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -248,7 +249,7 @@ def test_a_task_with_no_score_and_no_item_is_a_stated_gap(base, tmp_path):
     folder = written(base, "empty", [(task, items.iloc[:0], {})], tmp_path)
     (path,) = report([folder], out=None, formats=["md"])
     text = path.read_text(encoding="utf-8")
-    assert "This task left no score." in text and "No score was computed." in text
+    assert "No score was computed." in text
     (path,) = report([folder], out=None, formats=["html"])
     assert "<figure" not in path.read_text(encoding="utf-8")
 
@@ -258,3 +259,54 @@ def test_the_command_prints_what_it_wrote(two, tmp_path, earmark):
     assert code == 0 and out.split() == [str(tmp_path / "report.md")]
     code, _, err = earmark("report", *two)
     assert code == 3 and "give --out DIR" in err
+
+
+SAVED_SPEED = {
+    "machine_info": {"machine": "x86_64", "processor": "AMD", "python_version": "3.11.7"},
+    "commit_info": {"id": None},
+    "datetime": "2026-05-04T10:00:00+00:00",
+    "benchmarks": [
+        {
+            "extra_info": {
+                "ratio": {
+                    "name": "ranks",
+                    "reference": "argsort",
+                    "ratio": 6.5,
+                    "low": 6.0,
+                    "high": 7.0,
+                    "level": 0.97,
+                    "ratios": [6.0, 6.5, 7.0],
+                    "target": 5.0,
+                    "clock": "wall",
+                    "ours_seconds": 0.01,
+                    "reference_seconds": 0.07,
+                    "busy": "",
+                    "verdict": "fast enough",
+                }
+            }
+        }
+    ],
+}
+
+
+def test_saved_speed_stands_in_the_report_of_one_record_and_of_several(earmark, two, tmp_path):
+    speed = tmp_path / "speed.json"
+    speed.write_text(json.dumps(SAVED_SPEED))
+    for runs in ([two[0]], two):
+        out = tmp_path / f"out-{len(runs)}"
+        asked = ("report", *runs, "--out", out, "--format", "md", "--speed", speed)
+        code, _, err = earmark(*asked)
+        assert code == 0, err
+        shown = (out / "report.md").read_text()
+        assert "## Speed" in shown
+        assert "on AMD, Python 3.11.7, 4 May 2026, 10:00 UTC" in shown
+        assert shown.index("| ranks") < shown.index("## Datasets")
+
+
+@pytest.mark.parametrize("command", ["report", "bench"])
+def test_a_speed_file_that_is_none_is_refused_by_name_before_any_work(earmark, tmp_path, command):
+    speed = tmp_path / "other.json"
+    speed.write_text('{"scores": []}')
+    code, out, err = earmark(command, tmp_path / "none", "--speed", speed)
+    assert (code, out) == (3, "")
+    assert f"speed file {speed} is no file of pytest-benchmark" in err
