@@ -618,3 +618,14 @@ def test_equal_weights_repeat_their_scores_where_the_machine_is_the_same(
     assert verdict.exit_code == code, causes(verdict)
     elsewhere = [words for words in verdict.warnings if "not the baseline's machine" in words]
     assert bool(elsewhere) == (replay == "same-machine" and code == 0)
+
+
+def test_models_that_were_read_from_the_store_are_told_from_those_listened_with(first, again):
+    candidate = again.copy()
+    candidate.model("one")["seconds"] = 3.0
+    verdict = gated(candidate, first, with_rules())
+    (words,) = (words for words in verdict.warnings if "not listened with anew" in words)
+    assert words.startswith("read from the store or from files, not listened with anew: two;")
+    candidate.model("two")["seconds"] = 0.0
+    verdict = gated(candidate, first, with_rules())
+    assert not any("not listened with anew" in words for words in verdict.warnings)
