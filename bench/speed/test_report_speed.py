@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from large_records import compared, runs_of
+from large_records import compared, runs_of  # type: ignore[import-not-found]
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from earmark.bench.report_command import compare_models
@@ -40,7 +40,7 @@ def test_a_leaderboard_of_50_models_and_20_tasks(
     runs = runs_of(n_runs=n_runs, n_models=50, n_tasks=20)
     given = [compared(runs[0])] if n_runs == 1 else runs
     started = time.process_time()
-    html = benchmark.pedantic(render, args=(given,), rounds=1)
+    html = benchmark.pedantic(render, args=(given,), rounds=1)  # type: ignore[no-untyped-call]
     seconds = time.process_time() - started
     size = len(html.encode())
     benchmark.extra_info["processor_seconds"] = seconds

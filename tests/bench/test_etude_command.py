@@ -116,7 +116,7 @@ def test_every_report_on_etude_says_synthetic(call, corpus, tmp_path):
         ("Etude (synthetic)", True)
     ]
     page = (run / "report.html").read_text()
-    assert "Synthetic data." in page
+    assert "Synthetic data" in page
     assert "Etude (synthetic)" in page
 
 
