@@ -194,7 +194,7 @@ def recall_curve(
         columns = legend_columns(names, width)
         stacked = width == "column"
         legend = 0.15 * math.ceil(len(names) / columns)
-        figure = new_figure(width, legend + 0.15 + 2.35 * (len(directions) if stacked else 1))
+        figure = new_figure(width, legend + 0.15 + 2.1 * (len(directions) if stacked else 1))
         shape = (len(directions), 1) if stacked else (1, len(directions))
         grid = figure.subplots(*shape, sharey=True, squeeze=False).ravel()
         for axes, way in zip(grid, directions, strict=True):

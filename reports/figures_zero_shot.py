@@ -116,7 +116,7 @@ def prompts(
 
 def row_height(n_prompts: int) -> float:
     """Return the inches that a model takes in :func:`prompts`."""
-    return 0.14 + 0.072 * min(n_prompts, 24)
+    return 0.12 + 0.064 * min(n_prompts, 24)
 
 
 def confusion(
@@ -193,7 +193,8 @@ def matrix_layout(classes: Sequence[str], n_models: int, width: Width) -> Matrix
     longest = max((text_width(name, 7) for name in labels), default=0) / 72
     # Only the first matrix of a row has its classes named.
     beside = longest + text_width(" (00,000)", 7) / 72 + 0.4
-    side = min((INCHES[width] - beside) / across - 0.12, 3.2 if few else 5.2)
+    widest = {1: 3.2 if few else 5.2, 2: 3.0, 3: 1.65}[across]
+    side = min((INCHES[width] - beside) / across - 0.12, widest)
     return MatrixLayout(across, side, side + 0.46, longest + 0.4, labels)
 
 
