@@ -324,9 +324,7 @@ def _residuals(
     return [*plots, *gaps]
 
 
-def _residuals_of(
-    columns: Mapping[str, list[Any]], scale: tuple[float, float] | None, of: str
-) -> Plot:
+def _residuals_of(columns: Mapping[str, Any], scale: tuple[float, float] | None, of: str) -> Plot:
     mean = {
         model: np.mean(
             [r for r, m in zip(columns["residual"], columns["model"], strict=True) if m == model]

@@ -340,3 +340,20 @@ def test_tasks_of_one_title_are_told_apart_by_dataset_or_id(sample):
     titles = [task.title for task in page.told_apart(record).tasks]
     assert titles == ["T, a", "T, two", "T, three", second.title]
     assert page.told_apart(sample.record) is sample.record
+
+
+def test_residuals_are_on_the_ratings_scale_and_lack_models_without_one(small):
+    (task,) = small.record.tasks
+    items = small.items[task.id]
+    first, second = (
+        model.model_copy(update={"av_scale": scale})
+        for model, scale in zip(small.record.models, [(1, 9), None], strict=True)
+    )
+    record = small.record.model_copy(update={"models": [first, second]})
+    *_, plot, gap = plots.plots_of(task, items, {}, record)
+    assert plot.title == "Residuals" and set(plot.data["model"]) == {first.id}
+    assert dataset_of(record, task).rating_scale == (-10, 10)
+    mine = items[items.model == first.id].dropna(subset=["rated", "predicted"])
+    expected = -10 + (mine.predicted - 1) / 8 * 20 - mine.rated
+    assert plot.data["residual"] == pytest.approx(expected.tolist(), abs=1e-12)
+    assert gap.reason.startswith(f"No residuals of {second.id}: predictions and ratings")
