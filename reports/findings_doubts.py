@@ -20,7 +20,7 @@ from earmark.reports.boards import (
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.findings import NOUNS, is_contaminated
 from earmark.reports.record import RunRecord
-from earmark.reports.scores import SENTINEL, Standing, dataset_of
+from earmark.reports.scores import SENTINEL, Standing, dataset_of, is_alarm
 
 MOST_CLAUSES = 2
 """Boards of which a sentence says each by name."""
@@ -51,16 +51,27 @@ def doubts(record: RunRecord, boards: Sequence[Board]) -> Text:
 
 
 def _broken(boards: Sequence[Board]) -> list[Text]:
-    broken = [b for b in boards if b.sentinel is not None and standing(b.sentinel) == "better"]
-    if not broken:
-        return []
-    where = places(broken, boards)
-    return [
-        (
-            Span(f"do not trust {where}", "strong"),
-            Span(f": {SENTINEL}, which hears nothing, is above chance there"),
+    """Return where the sentinel scores above chance: an alarm, or a caution."""
+    found: list[Text] = []
+    above = [b for b in boards if b.sentinel is not None and standing(b.sentinel) == "better"]
+    alarms = [b for b in above if b.sentinel is not None and is_alarm(b.sentinel)]
+    if alarms:
+        found.append(
+            (
+                Span(f"do not trust {places(alarms, boards)}", "strong"),
+                Span(f": {SENTINEL}, which hears nothing, is far above chance there"),
+            )
         )
-    ]
+    if lucky := [board for board in above if board not in alarms]:
+        found.append(
+            (
+                Span(
+                    f"{SENTINEL}, which hears nothing, is a little above chance on "
+                    f"{places(lucky, boards)}, as luck has it one time in 40"
+                ),
+            )
+        )
+    return found
 
 
 def _trained_on(record: RunRecord, boards: Sequence[Board]) -> list[Text]:

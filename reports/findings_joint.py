@@ -18,6 +18,7 @@ from earmark.reports.scores import (
     SENTINEL,
     against,
     best_first,
+    is_alarm,
     select,
     table,
 )
@@ -26,39 +27,41 @@ KINDS = ("retrieval", "zero_shot_classification", "zero_shot_tagging", "probe")
 
 
 def broken_sentinel(task: TaskResult, metric: str, subset: str) -> list[Text]:
-    """Return the alarm: random vectors score above chance, so the task's scores mean nothing."""
+    """Return the alarm: random vectors score far above chance, so the scores mean nothing."""
     score = _sentinel(task, metric, subset)
-    if score is None or score.chance is None or against(score, score.chance) != "better":
+    if score is None or score.chance is None or not is_alarm(score):
         return []
     return [
         (
             Span("Do not trust this task. ", "strong"),
             Span(SENTINEL, "name"),
             Span(", a model that hears and reads nothing, scores "),
-            Span("above chance", "strong"),
+            Span("far above chance", "strong"),
             Span(
                 f" ({_value(score)}, chance {_at(score, score.chance)}). Either labels leak into "
-                "the items, or the level of chance is wrong, or this is the one time in 40 that a "
-                "sound task shows it by luck: run it again with another seed before any number "
-                "below is used."
+                "the items, or the level of chance is wrong; luck does this one time in 740. Run "
+                "it again with another seed before any number below is used."
             ),
         )
     ]
 
 
 def sound_sentinel(task: TaskResult, metric: str, subset: str) -> list[Text]:
-    """Return that random vectors score no better than chance, as they must."""
+    """Return that random vectors score no better than chance, as they must, but for luck."""
     score = _sentinel(task, metric, subset)
     if score is None or score.value is None or score.chance is None:
+        return []
+    if is_alarm(score):
         return []
     standing = against(score, score.chance)
     said = {
         "level": " is at chance, as it must be",
+        "better": (
+            " scores a little above chance, which luck does one time in 40; another seed tells"
+        ),
         "worse": " scores below chance, which luck does one time in 40",
         "unknown": " has no interval, so whether it is at chance is not known",
     }
-    if standing not in said:
-        return []
     return [
         (
             Span("Sanity check: "),

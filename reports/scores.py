@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
 from typing import Literal, TypeVar
 
 from earmark.reports.record import (
@@ -31,6 +32,8 @@ FAILURES = "Failures of "
 of failures goes on with the model's id."""
 SENTINEL = "random"
 """The model that hears and reads nothing: its scores must be those of chance."""
+ALARM = 3.0
+"""Standard errors above chance beyond which the sentinel's score is an alarm."""
 
 BETWEEN_RUNS = "comparison of runs"
 """Part of the protocol of a task that models of several runs share: how they were compared."""
@@ -99,6 +102,22 @@ def against(score: Score, line: float) -> Standing:
     if not (above or below):
         return "level"
     return "better" if above == score.higher_is_better else "worse"
+
+
+def is_alarm(sentinel: Score) -> bool:
+    """Return whether a model that knows nothing is so far above chance that luck explains it badly.
+
+    Three standard errors, which luck reaches one time in 740; an interval that merely lies above
+    chance is reached one time in 40, so that some task of a large suite always shows it.
+    """
+    chance = sentinel.chance
+    if sentinel.value is None or sentinel.interval is None or chance is None:
+        return False
+    level = sentinel.interval.level
+    low, high = sentinel.interval.low, sentinel.interval.high
+    error = (high - low) / 2 / NormalDist().inv_cdf((1 + level) / 2)
+    above = sentinel.value - chance if sentinel.higher_is_better else chance - sentinel.value
+    return against(sentinel, chance) == "better" and above > ALARM * error
 
 
 def groups_of(task: TaskResult, *, metric: str, subset: str, dimension: Dimension) -> list[Group]:

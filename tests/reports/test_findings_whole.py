@@ -333,11 +333,21 @@ def test_random_above_chance_comes_first_of_all_doubts(record_of):
     warned = task("zero", values, ["a"], ["random"], ["b"], warnings=["w", "v"])
     record = record_of(warned, dirty=True)
     assert said(record)[2] == (
-        "Do not trust the task: random, which hears nothing, is above chance there; b is not told "
-        "apart from chance; 2 warnings stand on the task’s page; the code that ran had uncommitted "
-        "changes."
+        "Do not trust the task: random, which hears nothing, is far above chance there; b is not "
+        "told apart from chance; 2 warnings stand on the task’s page; the code that ran had "
+        "uncommitted changes."
     )
     assert said(record)[0] == "a is best and told apart from every other model."
+
+
+def test_random_a_little_above_chance_is_put_down_to_luck(record_of):
+    # Half widths are .05 = 1.96 standard errors: .16 is 2.4 of them above chance, .18 is 3.1.
+    little, far = (task("zero", {"a": 0.6, "random": value}, ["a"]) for value in (0.16, 0.18))
+    assert said(record_of(little))[2] == (
+        "Random, which hears nothing, is a little above chance on the task, as luck has it one "
+        "time in 40."
+    )
+    assert said(record_of(far))[2].startswith("Do not trust the task: ")
 
 
 def test_of_many_models_at_chance_the_number_is_given(record_of):
