@@ -136,6 +136,7 @@ EXTRAS = (
             Package("pandas-stubs", "pandas-stubs"),
             Package("pytest>=8", "pytest"),
             Package("pytest-benchmark>=4", "pytest_benchmark"),
+            Package("pyyaml>=6", "yaml"),
             Package("pytorch-metric-learning>=2", "pytorch_metric_learning"),
             Package("ruff>=0.6", "ruff"),
         ),
