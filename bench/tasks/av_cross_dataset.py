@@ -316,7 +316,7 @@ def _rate(
             rows = rater.model.predict_av_from_vectors(heard.rows(list(heard.vectors))).tolist()
             pairs = zip(heard.vectors, rows, strict=True)
             values[rater.name] = {i: (row[0], row[1]) for i, row in pairs}
-        elif rater.embedder is not None:
+        elif rater.embedder is not None and _anybody_heard(work, name):
             reason = f"{rater.embedder} has not heard its clips"
             work.not_run.append(NotRun(what=f"{rater.name} on {name}", reason=reason))
     own = {r.name: r.model for r in work.raters.values() if r.embedder is None}
@@ -326,8 +326,7 @@ def _rate(
     elif own and any(clip.path for clip in clips):
         found = predict_from_audio(own, clips, work.context.embeddings)
     else:
-        # Where no embedder has the set either, that is said once for all.
-        if any((embedder, name) in work.heard for embedder in work.embedders):
+        if _anybody_heard(work, name):
             reason = "no clip has audio here"
             work.not_run += [NotRun(what=f"{model} on {name}", reason=reason) for model in own]
         return
@@ -339,6 +338,11 @@ def _rate(
     work.not_run += found.not_run
     for model, seconds in found.seconds.items():
         work.seconds[model] = work.seconds.get(model, 0.0) + seconds
+
+
+def _anybody_heard(work: Work, name: str) -> bool:
+    """Return whether any embedder has a set: where none has, that is said once for all models."""
+    return any((embedder, name) in work.heard for embedder in work.embedders)
 
 
 def _add_loudness(work: Work, name: str, tested: RatedClips) -> None:
@@ -386,7 +390,7 @@ def _join(work: Work, ensemble: Ensemble) -> None:
             work.not_run.append(NotRun(what=what, reason=reason))
             continue
         ids, rows = common(work.values[basis], ensemble.models)
-        learnt_on = f"{basis}, {len(ids)} clips, without their ratings or judgements"
+        learnt_on = f"{basis} without its ratings or judgements"
         by_model = dict(zip(ensemble.models, rows, strict=True))
         moments = learn_moments(by_model, learnt_on=learnt_on)
         work.moments[ensemble.id, name] = moments
@@ -395,4 +399,6 @@ def _join(work: Work, ensemble: Ensemble) -> None:
         said = {i: (row[0], row[1]) for i, row in zip(ids, mean, strict=True)}
         work.values[name][ensemble.id] = said
         members = ", ".join(ensemble.models)
-        work.sources[name][ensemble.id] = f"mean of z-scores of {members}; moments of {learnt_on}"
+        work.sources[name][ensemble.id] = (
+            f"mean of z-scores of {members}; moments of the {moments.n} clips of {learnt_on}"
+        )

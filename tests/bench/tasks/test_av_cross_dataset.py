@@ -233,7 +233,7 @@ def test_an_ensemble_is_the_mean_of_z_scores_of_the_tested_clips(world):
         rows = np.array([part[i] for i in ids])
         z.append((rows - rows.mean(axis=0)) / rows.std(axis=0))
     np.testing.assert_allclose([both[i] for i in ids], np.mean(z, axis=0), atol=1e-9)
-    assert "without their ratings" in found.result.protocol["predictions of both"]
+    assert "the 40 clips of a without its ratings" in found.result.protocol["predictions of both"]
 
 
 def test_a_joint_model_is_scored_by_its_prompts_which_are_stated(world, tmp_path):
