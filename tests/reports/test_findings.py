@@ -177,6 +177,16 @@ def test_training_on_what_is_scored_is_named(sample):
     assert plain(text).startswith("deam-msd-musicnn-2 was trained on gtzan_excerpts, on which this")
 
 
+def test_models_out_of_fold_are_not_called_contaminated(sample):
+    tasks = [
+        one.model_copy(update={"out_of_fold": ["deam-msd-musicnn-2"]})
+        if one.dataset == "gtzan_excerpts"
+        else one
+        for one in sample.record.tasks
+    ]
+    assert contaminated(sample.record.model_copy(update={"tasks": tasks})) == []
+
+
 def test_training_on_what_is_scored_is_named_by_the_cards_id_too(sample):
     datasets = [
         one.model_copy(update={"id": "mine", "known_as": one.id})

@@ -76,6 +76,16 @@ def test_models_of_two_runs_on_the_same_items_stand_on_one_board(halves, sample)
     assert side.record.tasks[0].protocol["comparison of runs"] == "Not compared."
 
 
+def test_models_out_of_fold_stay_so_under_their_names_here(sample):
+    names = [model.id for model in sample.record.models]
+    runs = [
+        run_of(sample, name, own, **{"gtzan-av": {"out_of_fold": [own[0]]}})
+        for name, own in (("one", names[:2]), ("two", names[2:]))
+    ]
+    side = side_by_side(runs, lambda *_: NOT_COMPARED)
+    assert [task.out_of_fold for task in side.record.tasks] == [[], [names[0], names[2]]]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
