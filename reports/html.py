@@ -7,6 +7,7 @@ page forbids every load and every script but its own, whatever an id might hold.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import itertools
 import json
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60
 """Rows of a folded table that are in the page as such; longer ones are built when opened."""
+_MOST_PLAIN = 250_000
+"""Bytes of CSV above which a figure's data are compressed."""
 _UNQUOTED = " !$()*,/:;=?@[]|\\{}^"
 """What may stand in a link to data as it is: nothing that HTML or a data address would act on."""
 TEMPLATES = Path(__file__).parent / "templates"
@@ -142,6 +145,16 @@ class _Exported:
         }
 
 
+def _data_of(plot: Plot) -> dict[str, str]:
+    """Return what is downloaded as a figure's data: CSV, compressed where it is long."""
+    content = to_csv(plot.data).encode()
+    kind, ending = "text/csv;charset=utf-8", "csv"
+    if len(content) > _MOST_PLAIN:
+        content = gzip.compress(content, mtime=0)
+        kind, ending = "application/gzip", "csv.gz"
+    return {"data": f"data:{kind};base64,{base64.b64encode(content).decode()}", "ending": ending}
+
+
 class _Drawn:
     """Draws plots for the template, numbered in order of appearance."""
 
@@ -155,7 +168,7 @@ class _Drawn:
             "plot": plot,
             "wide": None if plot.small else self._svg(plot, f"fig{number}w", wide=True),
             "narrow": self._svg(plot, f"fig{number}n", wide=False),
-            "csv": base64.b64encode(to_csv(plot.data).encode()).decode(),
+            **_data_of(plot),
         }
 
     def _svg(self, plot: Plot, name: str, *, wide: bool) -> Markup:

@@ -1,6 +1,7 @@
 """The HTML report: one file, well formed, accessible, and deaf to markup in the data."""
 
 import base64
+import gzip
 import hashlib
 import itertools
 import re
@@ -8,6 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from earmark.reports import html as html_module
+from earmark.reports.content import Plot
 from earmark.reports.figure_style import palette
 from earmark.reports.html import TEMPLATES, render_html
 from earmark.reports.record import RecordError
@@ -85,7 +88,7 @@ def test_nothing_is_loaded_from_anywhere(root, html):
                 pytest.fail(f"<{element.tag} {name}={value!r}>")
             if name in {"href", "xlink:href"}:
                 follows = element.tag == "a" and value.startswith(
-                    ("https://", "data:text/csv", "data:text/plain")
+                    ("https://", "data:text/csv", "data:text/plain", "data:application/gzip")
                 )
                 assert follows or value.startswith("#"), f"<{element.tag} {name}={value!r}>"
             for target in re.findall(r"url\(([^)]*)\)", value or ""):
@@ -175,6 +178,17 @@ def test_every_figure_says_what_it_shows_and_offers_its_data(root, hostile):
         if "Predicted against rated" in caption.text:
             points = [line for line in data.splitlines() if line.startswith("arousal")]
             assert len(points) == 321
+
+
+def test_long_data_of_a_figure_are_compressed_and_whole():
+    numbers = [n / 7 for n in range(30_000)]
+    plot = Plot(title="t", caption="c", description="d", draw=None, data={"value": numbers})
+    found = html_module._data_of(plot)
+    head, content = found["data"].split(",")
+    assert (head, found["ending"]) == ("data:application/gzip;base64", "csv.gz")
+    lines = gzip.decompress(base64.b64decode(content)).decode().splitlines()
+    assert [float(line) for line in lines[1:]] == numbers
+    assert html_module._data_of(plot) == found
 
 
 def test_ids_are_unique_and_every_reference_has_its_target(root):
