@@ -40,6 +40,9 @@ MEANINGS: Final = {
     "invalid": "The run and its baseline cannot be compared, or a model is at chance or constant; "
     "the causes say which.",
 }
+PASSED: Final = "Gated scores that passed"
+MOST_PASSED: Final = 12
+"""Passed scores that are shown with the others; more are folded away."""
 STATUS: Final = {
     "pass": "pass",
     "fail": "FAIL",
@@ -193,12 +196,21 @@ def section(verdict: Plain) -> Section:
         )
     if verdict["warnings"]:
         blocks.append(Bullets([text(one) for one in verdict["warnings"]]))
-    if verdict["metrics"]:
-        blocks.append(_table(verdict["metrics"], method(verdict)))
+    passed = [row for row in verdict["metrics"] if row["status"] == "pass"]
+    others = [row for row in verdict["metrics"] if row["status"] != "pass"]
+    # What asks for nothing is folded away, unless it is little.
+    if len(passed) <= MOST_PASSED:
+        parts = [("Gated scores, those that did not pass first", [*others, *passed], False)]
+    else:
+        parts = [("Gated scores that did not pass", others, False), (PASSED, passed, True)]
+    note = method(verdict)
+    blocks += [
+        _table(caption, rows, note, folded=folded) for caption, rows, folded in parts if rows
+    ]
     return Section(title="Gate against the baseline", anchor="gate", blocks=blocks)
 
 
-def _table(rows: Sequence[Plain], note: str) -> TableBlock:
+def _table(caption: str, rows: Sequence[Plain], note: str, *, folded: bool) -> TableBlock:
     numeric = {"baseline", "candidate", "difference", "interval", "margin", "detectable", "n"}
     order = [2, 1, 3, 0, *range(4, len(HEADS))]
     columns = [
@@ -206,8 +218,9 @@ def _table(rows: Sequence[Plain], note: str) -> TableBlock:
         for place in order
     ]
     return TableBlock(
-        caption="Gated scores, those that did not pass first",
+        caption=caption,
         columns=columns,
         rows=[[Cell(cells(row)[place]) for place in order] for row in rows],
         notes=[note],
+        folded=folded,
     )

@@ -127,3 +127,25 @@ def test_the_page_shows_the_gate_before_its_tasks(small):
     first_task = small.record.tasks[0].title
     assert 0 < page.index('id="gate"') < page.rindex(first_task)
     assert "more than the margin 0.02" in page
+
+
+def test_many_scores_that_passed_are_folded_away_from_those_that_did_not():
+    verdict = gate_verdicts.mixed()
+    (good,) = [row for row in verdict["metrics"] if row["status"] == "pass"][:1]
+    bad = [row for row in verdict["metrics"] if row["status"] != "pass"]
+    tables = {
+        number: [
+            (block.caption, len(block.rows), block.folded)
+            for block in verdicts.section({**verdict, "metrics": [*bad, *[good] * number]}).blocks
+            if block.kind == "table"
+        ]
+        for number in (0, 12, 13)
+    }
+    assert tables[0] == [("Gated scores, those that did not pass first", len(bad), False)]
+    assert tables[12] == [("Gated scores, those that did not pass first", len(bad) + 12, False)]
+    assert tables[13] == [
+        ("Gated scores that did not pass", len(bad), False),
+        ("Gated scores that passed", 13, True),
+    ]
+    every = verdicts.section({**verdict, "metrics": [good] * 13}).blocks
+    assert [block.folded for block in every if block.kind == "table"] == [True]
