@@ -30,7 +30,7 @@ from earmark.datasets.etude.building import build
 from earmark.datasets.etude.layouts import LAYOUTS
 from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.processors import usable_cores
-from earmark.datasets.whole_files import room_left
+from earmark.datasets.whole_files import one_at_a_time, room_left
 from earmark.models.base import ModelError
 from earmark.models.training.checkpoints import BEST
 from earmark.models.training.config import load_config
@@ -175,20 +175,12 @@ def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
 @contextmanager
 def _alone(folder: Path, tell: Tell) -> Iterator[None]:
     """Wait until no other process makes the same folder; a disk that refuses is named."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / "making.lock")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            tell(f"another process is making {folder}; waiting for it")
-            lock.acquire()
-        try:
+        with one_at_a_time(
+            folder / "making.lock",
+            waiting=lambda: tell(f"another process is making {folder}; waiting for it"),
+        ):
             yield
-        finally:
-            lock.release()
     except BrokenPipeError:  # nobody is left to be told
         raise
     except OSError as error:

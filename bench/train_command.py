@@ -21,7 +21,7 @@ import typer
 from earmark.bench.metrics.retrieval import KS, recall_at_k
 from earmark.bench.ranking import count_ranks
 from earmark.bench.terminal import progress_bar
-from earmark.datasets.whole_files import room_left
+from earmark.datasets.whole_files import one_at_a_time, room_left
 from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
 
@@ -105,23 +105,17 @@ def _alone(folder: Path) -> Iterator[None]:
 
     Of the processes of one run, the first holds the folder for all.
     """
-    from filelock import FileLock, Timeout
-
     if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         yield
         return
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    lock = folder.with_name(f"{folder.name}.lock")
+
+    def tell() -> None:
+        typer.echo(f"another process is training in {folder}; waiting for it", err=True)
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            typer.echo(f"another process is training in {folder}; waiting for it", err=True)
-            lock.acquire()
-        try:
+        with one_at_a_time(lock, waiting=tell):
             yield
-        finally:
-            lock.release()
     except BrokenPipeError:  # nobody is left to be told
         raise
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the writer dies."""
+"""Files that are there whole or not at all, whenever the writer dies; and one writer at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -49,6 +49,30 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with open_whole(path) as file:
         file.write(content)
+
+
+@contextmanager
+def one_at_a_time(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file; where another process does, call ``waiting`` once and wait for it.
+
+    Raises
+    ------
+    OSError
+        If the lock's folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def sync_folder(folder: Path) -> None:
