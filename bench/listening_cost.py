@@ -5,7 +5,7 @@ Conventions
 * Timed is the model's own call on clips that are decoded already: what it resamples, cuts and
   computes, no decoding and no writing. Threads that decode ahead share the machine meanwhile.
 * The first call warms a model up (graphs, kernels, allocations): it counts only if there is no
-  other.
+  other, or if it took longer than all others together, having done work for them.
 * Of several processes each measures itself; the store keeps the figures of one of them.
 * What is kept is no part of a space's identity: without it every number is the same.
 """
@@ -166,10 +166,16 @@ class Meter:
             self._seconds += seconds
 
     def cost(self) -> Cost | None:
-        """Return what was measured until now; None where nothing was timed."""
+        """Return what was measured until now; None where nothing was timed.
+
+        The first call warms up and is left out, unless it took longer than all others together: it
+        then did work for them, as in a model that listens to its reference first.
+        """
         if self._first is None:
             return None
-        clips, seconds = (self._clips, self._seconds) if self._clips else self._first
+        clips, seconds = self._clips, self._seconds
+        if not clips or self._first[1] > seconds:
+            clips, seconds = clips + self._first[0], seconds + self._first[1]
         if seconds <= 0:
             return None
         found = traits(self._model)

@@ -78,7 +78,8 @@ def _notes(known: Sequence[Cost], *, missing: bool) -> list[str]:
     ]
     notes = [
         "Clips/s: decoded clips that the model itself was given, by the wall time of its calls "
-        "after the first, which warms it up; clips of other lengths take other times. "
+        "after the first, which warms it up (of all, where the first took longer than the rest); "
+        "clips of other lengths take other times. "
         f"Peak memory while listening: {', '.join(memory)}.",
         "Figures of different machines, and of different days on a shared one, are not comparable.",
     ]

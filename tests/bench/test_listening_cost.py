@@ -142,14 +142,22 @@ def test_a_model_that_holds_itself_is_read_to_an_end():
 # What is timed
 
 
-def test_the_first_call_warms_up_and_counts_only_if_there_is_no_other():
+def test_the_first_call_warms_up_and_counts_if_there_is_no_other():
     meter = Meter(Listener(), clock=ticking())
     assert meter.cost() is None
-    meter.add(clips=8, seconds=60)
-    assert (meter.cost().clips, meter.cost().seconds) == (8, 60)
+    meter.add(clips=8, seconds=5)
+    assert (meter.cost().clips, meter.cost().seconds) == (8, 5)
     meter.add(clips=8, seconds=4)
     meter.add(clips=2, seconds=1)
     assert (meter.cost().clips, meter.cost().clips_per_second) == (10, 2)
+
+
+def test_a_first_call_that_did_the_work_of_all_counts():
+    # A model that listens to its reference, the same clips, when it is first called.
+    meter = Meter(Listener(), clock=ticking())
+    meter.add(clips=8, seconds=60)
+    meter.add(clips=312, seconds=0.25)
+    assert (meter.cost().clips, meter.cost().seconds) == (320, 60.25)
 
 
 def test_a_clock_that_stands_still_measures_nothing():
