@@ -290,7 +290,7 @@ class Embeddings:
     def _meter(self, model: Any, card: ModelCard, kind: Kind) -> Meter:
         space = space_of(card, kind=kind, dtype=self._dtype)
         if space not in self._meters:
-            self._meters[space] = Meter(model, clock=self._clock)
+            self._meters[space] = Meter(model)
         return self._meters[space]
 
     def _is_mine(self, key: str) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -123,8 +122,6 @@ class Meter:
 
     Parameters
     ----------
-    clock
-        Gives seconds.
     resident
         Gives this process's memory in MiB, None where that cannot be had.
     """
@@ -133,11 +130,9 @@ class Meter:
         self,
         model: Any,
         *,
-        clock: Clock = time.perf_counter,
         resident: Callable[[], float | None] | None = None,
     ) -> None:
         self._model = model
-        self._clock = clock
         self._resident = resident_mib if resident is None else resident
         self._first: tuple[int, float] | None = None
         self._clips, self._seconds = 0, 0.0

@@ -143,7 +143,7 @@ def test_a_model_that_holds_itself_is_read_to_an_end():
 
 
 def test_the_first_call_warms_up_and_counts_if_there_is_no_other():
-    meter = Meter(Listener(), clock=ticking())
+    meter = Meter(Listener())
     assert meter.cost() is None
     meter.add(clips=8, seconds=5)
     assert (meter.cost().clips, meter.cost().seconds) == (8, 5)
@@ -154,7 +154,7 @@ def test_the_first_call_warms_up_and_counts_if_there_is_no_other():
 
 def test_a_first_call_that_did_the_work_of_all_counts():
     # A model that listens to its reference, the same clips, when it is first called.
-    meter = Meter(Listener(), clock=ticking())
+    meter = Meter(Listener())
     meter.add(clips=8, seconds=60)
     meter.add(clips=312, seconds=0.25)
     assert (meter.cost().clips, meter.cost().seconds) == (320, 60.25)
