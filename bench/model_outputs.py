@@ -15,7 +15,7 @@ from earmark.bench.listening_cost import Clock, Meter
 from earmark.bench.store import DType, Kind, Space, StoreError
 from earmark.datasets.audio import AudioError
 from earmark.datasets.base import first_ten
-from earmark.models.base import ModelCard, ModelError
+from earmark.models.base import ClipError, ModelCard, ModelError
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int, str], None]
@@ -114,7 +114,11 @@ class Output(Generic[Item]):
             self.progress(done, total, f"{self.card.id}: {self.kind}")
 
     def _embed(self, batch: Mapping[str, Item]) -> None:
-        rows = self._ask(batch)
+        try:
+            rows = self._ask(batch)
+        except ClipError as error:
+            self._refuse(batch, error)
+            return
         if len(rows) != len(batch):
             raise ModelError(
                 f"{self.card.id}: gave {len(rows)} {self.kind} for {len(batch)} items "
@@ -123,6 +127,14 @@ class Output(Generic[Item]):
         for key, row in zip(batch, rows, strict=True):
             self.space.put({key: self._checked(key, row)})
 
+    def _refuse(self, batch: Mapping[str, Item], error: ClipError) -> None:
+        """Note the item that the model cannot hear; of several, find it one by one."""
+        for key, item in batch.items():
+            if len(batch) > 1:
+                self._embed({key: item})
+            else:
+                self.refused[key] = f"{self.card.id} cannot hear it: {error}"
+
     def _ask(self, batch: Mapping[str, Item]) -> list[Floats]:
         """Ask the model, and say in its errors what it was asked."""
         started = self.clock()
@@ -130,6 +142,8 @@ class Output(Generic[Item]):
             rows = list(self.embed(list(batch.values())))
         except Exception as error:
             where = f"{self.card.id}: {self.kind} of {self._called(batch)}"
+            if isinstance(error, ClipError):
+                raise
             if isinstance(error, ModelError):
                 raise ModelError(f"{where}: {error}") from error
             error.add_note(f"while embedding: {where}")

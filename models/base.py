@@ -26,6 +26,10 @@ class ModelError(ValueError):
     """A model, its weights or what it was given is not as expected; the message names the mend."""
 
 
+class ClipError(ModelError):
+    """One clip that a model cannot hear, e.g. too short: a problem of that clip, not of the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What identifies a model's numbers: two models with equal cards give equal vectors."""

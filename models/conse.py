@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from earmark.datasets.audio import AudioError, SilentAudioError, Waveform, file_digest, load
 from earmark.datasets.base import audio_files, fingerprint
 from earmark.models.adapter import check_texts, read_texts, unit_vectors
-from earmark.models.base import Floats, ModelCard, ModelError, TextEmbedder
+from earmark.models.base import ClipError, Floats, ModelCard, ModelError, TextEmbedder
 from earmark.models.sentence_bert import MINILM, sentence_bert
 from earmark.models.tagger import Tagger, musicnn_tagger
 
@@ -163,10 +163,16 @@ class ConSE:
         """What is subtracted from clips' vectors, shape ``(dimension,)``."""
         if isinstance(self.audio_reference, str):
             return self._centre_without_data(self.audio_reference)
-        rows = [
-            self._combination(listen(path, self.sample_rate)) for path in self.audio_reference.paths
-        ]
+        rows = [self._reference_vector(path) for path in self.audio_reference.paths]
         return np.asarray(np.mean(rows, axis=0), np.float64)
+
+    def _reference_vector(self, path: Path) -> Doubles:
+        try:
+            return self._combination(listen(path, self.sample_rate))
+        except ClipError as error:  # no fault of the clip for which the centre is wanted
+            raise ModelError(
+                f"a file of audio_reference cannot be used: {path}: {error}"
+            ) from error
 
     @cached_property
     def text_centre(self) -> Doubles:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.models.base import Floats, ModelError
+from earmark.models.base import ClipError, Floats, ModelError
 from earmark.models.essentia_graph import Graph
 
 SAMPLE_RATE = 16000
@@ -34,9 +34,7 @@ def resample(samples: Floats, from_hz: int) -> Floats:
     )
     resampled = np.asarray(run(resampler, samples, source="resampling"), np.float32)
     if not resampled.size:
-        raise ModelError(
-            f"a clip of {samples.size} samples at {from_hz} Hz is too short to resample"
-        )
+        raise ClipError(f"too short to resample: {samples.size / from_hz:.2g} s at {from_hz} Hz")
     return resampled
 
 
@@ -45,14 +43,14 @@ def integrated_loudness(samples: Floats, sample_rate: int) -> float:
 
     Raises
     ------
-    ModelError
+    ClipError
         If no block of 0.4 s is above the absolute gate.
     """
     heard = np.resize(samples, max(samples.size, int(_SHORTEST_LOUDNESS_S * sample_rate)))
     meter = _standard().LoudnessEBUR128(sampleRate=sample_rate)
     loudness = float(run(meter, np.stack([heard, heard], axis=1), source="loudness")[2])
     if loudness <= GATE_LUFS:
-        raise ModelError(f"a clip has no block above {GATE_LUFS:g} LUFS: it cannot be normalised")
+        raise ClipError(f"no block is above {GATE_LUFS:g} LUFS: its loudness cannot be normalised")
     return loudness
 
 

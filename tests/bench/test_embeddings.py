@@ -19,6 +19,7 @@ from earmark.datasets.base import Clip, DataError
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
+    ClipError,
     ModelCard,
     ModelError,
     PatchEmbedder,
@@ -260,6 +261,28 @@ def test_bad_files_are_named_in_order_and_do_not_end_the_run(store, clips, kind)
         for number, problem in zip((1, 3, 4, 6), found.problems[:-1], strict=True):
             assert str(clips[number].path) in problem.reason
         assert "no audio" in found.problems[-1].reason
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10])
+def test_a_clip_that_the_model_cannot_hear_is_its_own_problem(
+    store, clips, monkeypatch, batch_size
+):
+    good, expected = Fake.embed_audio, np.delete(expected_vectors(range(10)), [2, 7], axis=0)
+    too_short = [RATE // 10 + 2, RATE // 10 + 7]
+
+    def embed(self, heard):
+        for clip in heard:
+            if len(clip.samples) in too_short:
+                raise ClipError(f"too short: {len(clip.samples)} samples")
+        return good(self, heard)
+
+    monkeypatch.setattr(Fake, "embed_audio", embed)
+    found = Embeddings(store).audio_vectors(Fake(), clips, batch_size=batch_size)
+    assert [(one.item, one.reason) for one in found.problems] == [
+        ("clip2", "fake cannot hear it: too short: 802 samples"),
+        ("clip7", "fake cannot hear it: too short: 807 samples"),
+    ]
+    np.testing.assert_array_equal(found.rows, expected)
 
 
 def test_every_clip_of_a_bad_file_is_named(store, tmp_path):

@@ -13,7 +13,7 @@ from earmark.bench.embeddings import Embeddings
 from earmark.bench.store import Store
 from earmark.datasets.audio import Waveform, decoded_files
 from earmark.datasets.base import Clip
-from earmark.models.base import ModelCard, ModelError, PatchHead
+from earmark.models.base import ClipError, ModelCard, ModelError, PatchHead
 
 RATE = 8000
 
@@ -121,6 +121,21 @@ def test_a_bad_file_is_a_problem_of_every_clip_that_has_it(store, clips, tmp_pat
     found = Embeddings(store).av_from_patches(Head(Network()), clips)
     assert [problem.item for problem in found.problems] == ["clip2", "same"]
     assert str(clips[2].path) in found.problems[0].reason
+    np.testing.assert_array_equal(found.rows, np.delete(expected(6), 2, axis=0))
+
+
+def test_a_clip_that_the_network_cannot_hear_is_its_own_problem(store, clips):
+    soundfile.write(clips[2].path, samples(2)[:1], RATE)
+
+    class Strict(Network):
+        def embed_patches(self, clip: Waveform) -> np.ndarray:
+            if len(clip.samples) < 40:
+                raise ClipError("too short")
+            return super().embed_patches(clip)
+
+    found = Embeddings(store).av_from_patches(Head(Strict()), clips)
+    (problem,) = found.problems
+    assert (problem.item, problem.reason) == ("clip2", "network cannot hear it: too short")
     np.testing.assert_array_equal(found.rows, np.delete(expected(6), 2, axis=0))
 
 

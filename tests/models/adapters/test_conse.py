@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from earmark.datasets.audio import Waveform, load
-from earmark.models.base import AudioEmbedder, ModelCard, ModelError, TextEmbedder
+from earmark.models.base import AudioEmbedder, ClipError, ModelCard, ModelError, TextEmbedder
 from earmark.models.conse import ConSE, read_audio_reference, read_text_reference
 from earmark.models.registry import MODELS
 from earmark.models.tagger import MSD_TAGS, musicnn_tagger
@@ -217,6 +217,19 @@ def test_names_a_reference_that_is_none(tmp_path):
         ModelError, match=r"a file of audio_reference cannot be used: .*broken\.wav"
     ):
         conse(audio_reference=read_audio_reference(tmp_path)).embed_audio(CLIPS)
+
+
+def test_a_reference_too_short_to_be_heard_is_no_fault_of_the_evaluated_clip(
+    reference, monkeypatch
+):
+    def refuse(self, clip):
+        raise ClipError("too short")
+
+    model = conse(audio_reference=read_audio_reference(reference[0]))
+    monkeypatch.setattr(FakeTagger, "probabilities", refuse)
+    with pytest.raises(ModelError, match=r"file of audio_reference .*wav: too short") as caught:
+        assert model.audio_centre is None
+    assert not isinstance(caught.value, ClipError)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from frozen_graphs import MUSICNN, RATE, VGGISH, music, projection, write_backbo
 
 from earmark.datasets.audio import Waveform, load
 from earmark.models import essentia_library
-from earmark.models.base import ModelError
+from earmark.models.base import ClipError, ModelError
 from earmark.models.essentia_av import essentia_av
 from earmark.models.essentia_backbones import SPECS, EssentiaBackbone
 from earmark.models.essentia_graph import read_graph
@@ -111,13 +111,18 @@ def test_what_follows_the_last_whole_patch_is_not_heard(affine):
         (np.zeros(0), RATE, r"mono and not empty, got shape \(0,\)"),
         (np.zeros((9, 2)), RATE, r"mono and not empty, got shape \(9, 2\)"),
         (np.array([0, np.nan]), RATE, "not finite"),
-        (np.ones(2), 44100, "2 samples at 44100 Hz is too short to resample"),
+        (np.ones(2), 44100, "too short to resample: 4.5e-05 s at 44100 Hz"),
         (np.ones(9000), 16000 * 257, "resampling: Essentia fails"),
     ],
 )
 def test_a_clip_that_cannot_be_heard_is_refused(affine, samples, rate, said):
     with pytest.raises(ModelError, match=said):
         affine.predict_av([Waveform(samples.astype(np.float32), rate)])
+
+
+def test_a_clip_too_short_to_resample_is_no_fault_of_the_model(affine):
+    with pytest.raises(ClipError):
+        affine.predict_av([Waveform(np.ones(1, np.float32), 44100)])
 
 
 def test_silence_has_finite_values(affine):
@@ -170,5 +175,5 @@ def test_a_clip_at_the_target_is_left_as_it_is(weights):
 def test_a_clip_below_the_gate_cannot_be_normalised(weights):
     backbone = EssentiaBackbone(read_graph(weights / "backbone.pb"), loudness=-20)
     quiet = Waveform(music().samples * np.float32(1e-5), RATE)
-    with pytest.raises(ModelError, match="no block above -70 LUFS"):
+    with pytest.raises(ModelError, match="no block is above -70 LUFS"):
         backbone.embed_patches(quiet)
