@@ -15,7 +15,7 @@ from earmark.bench.listening_cost import Clock, Meter
 from earmark.bench.store import DType, Kind, Space, StoreError
 from earmark.datasets.audio import AudioError
 from earmark.datasets.base import first_ten
-from earmark.models.base import ClipError, ModelCard, ModelError
+from earmark.models.base import ClipError, ModelCard, ModelError, in_words
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int, str], None]
@@ -30,6 +30,8 @@ class Refusal(str):
 
 
 NORM_TOLERANCE = 1e-3
+LOT_SECONDS = 10.0
+"""The most work that may wait to be kept: what an interrupt loses, if no item takes longer."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,10 @@ class Output(Generic[Item]):
     meter: Meter | None = None
     """Of a model that listens: what its clips cost."""
     clock: Clock = time.perf_counter
+    first_lot: int | None = None
+    """Items in the first call, whose cost nobody knows yet; None: ``batch_size``."""
+    call: str = ""
+    """The model's method, for messages."""
 
     def fill(self, keys: Sequence[str]) -> None:
         """Embed what the store lacks, and keep it."""
@@ -64,6 +70,8 @@ class Output(Generic[Item]):
         if not missing:
             return
         batch: dict[str, Item] = {}
+        lot = self.first_lot or self.batch_size
+        unkept = 0.0  # seconds of work since the last flush
         metered = self.meter.listening(self.space) if self.meter else nullcontext()
         with self.space, metered, closing(self.load(missing)) as loaded:
             for key, item in loaded:
@@ -73,14 +81,25 @@ class Output(Generic[Item]):
                     self._report(done, len(keys))
                     continue
                 batch[key] = item
-                if len(batch) == self.batch_size:
-                    self._embed(batch)
+                if len(batch) >= lot:
+                    took = self._embed(batch)
                     done += len(batch)
                     self._report(done, len(keys))
+                    unkept += took
+                    lot = self._next_lot(len(batch), took)
+                    if unkept + lot * took / len(batch) > LOT_SECONDS:
+                        self.space.flush()
+                        unkept = 0.0
                     batch = {}
             if batch:
                 self._embed(batch)
                 self._report(done + len(batch), len(keys))
+
+    def _next_lot(self, items: int, seconds: float) -> int:
+        """Return how many items to ask for at once: the batch, or fewer of a slow model's."""
+        if seconds * self.batch_size <= LOT_SECONDS * items:
+            return self.batch_size
+        return max(1, int(items * LOT_SECONDS / seconds))
 
     def rows(self, keys: Sequence[str]) -> dict[str, Floats]:
         """Return the rows of all keys that are not refused, embedding anew what is damaged."""
@@ -113,12 +132,12 @@ class Output(Generic[Item]):
         if self.progress is not None:
             self.progress(done, total, f"{self.card.id}: {self.kind}")
 
-    def _embed(self, batch: Mapping[str, Item]) -> None:
+    def _embed(self, batch: Mapping[str, Item]) -> float:
+        """Ask the model, put what it gives, and return the seconds that it took."""
         try:
-            rows = self._ask(batch)
+            rows, seconds = self._ask(batch)
         except ClipError as error:
-            self._refuse(batch, error)
-            return
+            return self._refuse(batch, error)
         if len(rows) != len(batch):
             raise ModelError(
                 f"{self.card.id}: gave {len(rows)} {self.kind} for {len(batch)} items "
@@ -126,34 +145,43 @@ class Output(Generic[Item]):
             )
         for key, row in zip(batch, rows, strict=True):
             self.space.put({key: self._checked(key, row)})
+        return seconds
 
-    def _refuse(self, batch: Mapping[str, Item], error: ClipError) -> None:
+    def _refuse(self, batch: Mapping[str, Item], error: ClipError) -> float:
         """Note the item that the model cannot hear; of several, find it one by one."""
-        for key, item in batch.items():
-            if len(batch) > 1:
-                self._embed({key: item})
-            else:
-                self.refused[key] = f"{self.card.id} cannot hear it: {error}"
+        if len(batch) > 1:
+            return sum(self._embed({key: item}) for key, item in batch.items())
+        for key in batch:
+            self.refused[key] = f"{self.card.id} cannot hear it: {error}"
+        return 0.0
 
-    def _ask(self, batch: Mapping[str, Item]) -> list[Floats]:
+    def _ask(self, batch: Mapping[str, Item]) -> tuple[list[Floats], float]:
         """Ask the model, and say in its errors what it was asked."""
         started = self.clock()
         try:
             rows = list(self.embed(list(batch.values())))
         except Exception as error:
-            where = f"{self.card.id}: {self.kind} of {self._called(batch)}"
             if isinstance(error, ClipError):
                 raise
-            if isinstance(error, ModelError):
-                raise ModelError(f"{where}: {error}") from error
-            error.add_note(f"while embedding: {where}")
-            raise
+            raise self._failed(batch, error) from error
         finally:
             seconds = self.clock() - started
             self.seconds = (self.seconds or 0.0) + seconds
         if self.meter is not None:
             self.meter.add(clips=len(batch), seconds=seconds)
-        return rows
+        return rows, seconds
+
+    def _failed(self, batch: Mapping[str, Item], error: Exception) -> ModelError:
+        """Return the error of a call; of several items, find the one that it fails on alone."""
+        blamed: Mapping[str, Item] = batch
+        for key, item in batch.items() if len(batch) > 1 else ():
+            try:
+                list(self.embed([item]))
+            except Exception as own:
+                blamed, error = {key: item}, own
+                break
+        where = f"{self.card.id}: {self.call or self.kind} of {self._called(blamed)}"
+        return ModelError(f"{where}: {in_words(error)}")
 
     def _called(self, keys: Iterable[str]) -> str:
         return first_ten([self.names[key] for key in keys])

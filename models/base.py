@@ -30,6 +30,19 @@ class ClipError(ModelError):
     """One clip that a model cannot hear, e.g. too short: a problem of that clip, not of the run."""
 
 
+def in_words(error: BaseException) -> str:
+    """Return what went wrong in code that is not Earmark's, for a message that names the code.
+
+    >>> in_words(KeyError("weights"))
+    "KeyError: 'weights' (--debug shows where)"
+    """
+    if type(error).__module__.startswith("earmark."):
+        return str(error)  # it names the thing and the fix already
+    text = str(error)
+    said = f": {text[:500]}" if text else ""
+    return f"{type(error).__name__}{said} (--debug shows where)"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What identifies a model's numbers: two models with equal cards give equal vectors."""

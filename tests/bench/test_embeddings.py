@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.bench.embeddings import Embeddings
-from earmark.bench.store import Store
+from earmark.bench.store import Space, Store
 from earmark.datasets.audio import Waveform, decoded_files
 from earmark.datasets.base import Clip, DataError
 from earmark.models.base import (
@@ -133,7 +134,7 @@ def test_only_what_is_missing_is_embedded(store, clips):
     fake = Fake()
     decoded = decoded_files()
     found = Embeddings(store).audio_vectors(fake, clips, batch_size=4)
-    assert fake.heard == [4, 3]
+    assert fake.heard == [1, 4, 2]  # how long one takes is not known before the first
     assert decoded_files() - decoded == 7
     np.testing.assert_array_equal(found.rows, expected_vectors(range(10)))
 
@@ -313,12 +314,12 @@ def test_clips_of_the_same_id_are_refused(store, clips):
 
 
 def nan(rows: np.ndarray) -> np.ndarray:
-    rows[-1, 1] = np.nan
+    rows[2:, 1] = np.nan
     return rows
 
 
 def infinite(rows: np.ndarray) -> np.ndarray:
-    rows[-1, 1] = -np.inf
+    rows[2:, 1] = -np.inf
     return rows
 
 
@@ -338,12 +339,12 @@ def test_a_bad_vector_is_refused_with_the_model_and_the_clip(store, clips, monke
     spoil, message = BAD_VECTORS[bad]
     good = Fake.embed_audio
     monkeypatch.setattr(Fake, "embed_audio", lambda self, heard: spoil(good(self, heard)))
-    # of a batch of three, nan and infinite are in the last row only
-    name = "clip2" if bad in ("nan", "infinite") else "clip0"
+    # the first clip is asked for alone; of a batch of three, nan and infinite are in the last row
+    name = "clip3" if bad in ("nan", "infinite") else "clip0"
     with pytest.raises(ModelError, match=rf"^fake: audio_vectors of clip {name}: .*{message}"):
         Embeddings(store).audio_vectors(Fake(), clips, batch_size=3)
     (space,) = store.spaces()
-    assert len(space) == (2 if name == "clip2" else 0)  # the good rows before it are kept
+    assert len(space) == (3 if name == "clip3" else 0)  # the good rows before it are kept
     assert np.isfinite(list(space.get(space._index.where).values())).all()
 
 
@@ -373,28 +374,97 @@ def test_a_number_beyond_half_precision_is_refused_not_made_infinite(store, clip
 
 def test_too_few_vectors_are_refused(store, clips, monkeypatch):
     good = Fake.embed_audio
-    monkeypatch.setattr(Fake, "embed_audio", lambda self, heard: good(self, heard)[1:])
-    with pytest.raises(ModelError, match=r"fake: gave 2 audio_vectors for 3 items \(clip clip0,"):
+    monkeypatch.setattr(Fake, "embed_audio", lambda self, heard: good(self, heard)[:2])
+    with pytest.raises(ModelError, match=r"fake: gave 2 audio_vectors for 3 items \(clip clip1,"):
         Embeddings(store).audio_vectors(Fake(), clips, batch_size=3)
 
 
-def test_a_models_own_errors_name_the_clips_and_keep_what_was_made(store, clips, monkeypatch):
-    good = Fake.embed_audio
+CALLS = {
+    "embed_audio": ("audio_vectors", {"batch_size": 3}),
+    "predict_av": ("av", {"batch_size": 3}),
+    "embed_patches": ("patches", {}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("failure", [ModelError("out of weights"), RuntimeError("input too short")])
+def test_a_models_own_error_names_model_call_and_clip(store, clips, monkeypatch, call, failure):
+    """The clip that the model fails on, of a batch of three; what was made before is kept."""
+    good, short = getattr(Fake, call), len(noise(5))
 
     def fail(self, heard):
-        if len(self.heard) == 2:
+        if short in [len(clip.samples) for clip in (heard if isinstance(heard, list) else [heard])]:
             raise failure
         return good(self, heard)
 
-    monkeypatch.setattr(Fake, "embed_audio", fail)
-    failure = ModelError("out of weights")
-    with pytest.raises(ModelError, match=r"fake: audio_vectors of clip clip6, .*: out of weights"):
-        Embeddings(store).audio_vectors(Fake(), clips, batch_size=3)
-    failure = MemoryError("out of memory")
-    with pytest.raises(MemoryError) as caught:
-        Embeddings(store).audio_vectors(Fake(version="2"), clips, batch_size=3)
-    assert "clip clip6" in caught.value.__notes__[0]
-    assert [len(space) for space in store.spaces()] == [6, 6]
+    monkeypatch.setattr(Fake, call, fail)
+    said = re.escape(str(failure))
+    kind, options = CALLS[call]
+    with pytest.raises(ModelError, match=rf"^fake: {call} of clip clip5: .*{said}") as caught:
+        getattr(Embeddings(store), kind)(Fake(), clips, **options)
+    assert caught.value.__cause__ is failure  # its traceback is there for --debug
+    (space,) = store.spaces()
+    assert len(space) == (5 if call == "embed_patches" else 4)  # 0; 1, 2, 3; then 4 with 5 and 6
+
+
+def test_an_error_names_the_text_or_all_of_a_batch_if_none_fails_alone(store, clips, monkeypatch):
+    good = Fake.embed_text
+    monkeypatch.setattr(
+        Fake, "embed_text", lambda self, texts: good(self, [{"b": None}.get(t, t) for t in texts])
+    )
+    with pytest.raises(ModelError, match=r"^fake: embed_text of 'b': \w+Error"):
+        Embeddings(store).text_vectors(Fake(), ["a", "b", "c"])
+
+    def fail(self, heard):
+        if len(heard) > 1:
+            raise MemoryError
+
+        return Fake.embed_audio(self, heard)
+
+    fake = Fake()
+    monkeypatch.setattr(fake, "embed_audio", lambda heard: fail(fake, heard))
+    with pytest.raises(ModelError, match=r"embed_audio of clip clip1, clip clip2: MemoryError \("):
+        Embeddings(store).audio_vectors(fake, clips, batch_size=2)
+
+
+class Slow(Fake):
+    """Takes 4 s a clip on a clock of its own, and is interrupted."""
+
+    def __init__(self, *, until: int = 99) -> None:
+        super().__init__()
+        self.now, self.until = 0.0, until
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> np.ndarray:
+        for _ in clips:
+            if self.now >= self.until:
+                raise KeyboardInterrupt
+            self.now += 4
+        return super().embed_audio(clips)
+
+
+def test_a_slow_model_is_asked_for_ten_seconds_at_once(store, clips):
+    slow = Slow()
+    found = Embeddings(store, clock=lambda: slow.now).audio_vectors(slow, clips)
+    assert slow.heard == [1, 2, 2, 2, 2, 1]
+    np.testing.assert_array_equal(found.rows, expected_vectors(range(10)))
+
+
+@pytest.mark.parametrize("killed_at", [3, 9, 14, 21, 30])
+def test_what_a_killed_process_loses_is_at_most_ten_seconds_of_work(
+    store, clips, monkeypatch, killed_at
+):
+    monkeypatch.setattr(Space, "close", lambda self: None)  # as a kill: nothing more is written
+    slow = Slow(until=killed_at)
+    with pytest.raises(KeyboardInterrupt):
+        Embeddings(store, clock=lambda: slow.now).audio_vectors(slow, clips)
+    (space,) = Store(store.root).spaces()
+    assert slow.now - 4 * len(space) <= 10
+
+
+def test_a_fast_model_is_asked_in_whole_batches(store, clips):
+    fake = Fake()
+    Embeddings(store, clock=lambda: 0.0).audio_vectors(fake, clips, batch_size=4)
+    assert fake.heard == [1, 4, 4, 1]
 
 
 def test_a_dimension_that_changed_without_a_new_version_is_refused(store, clips):
