@@ -160,9 +160,9 @@ class Output(Generic[Item]):
         started = self.clock()
         try:
             rows = list(self.embed(list(batch.values())))
+        except ClipError:
+            raise
         except Exception as error:
-            if isinstance(error, ClipError):
-                raise
             raise self._failed(batch, error) from error
         finally:
             seconds = self.clock() - started
@@ -177,6 +177,8 @@ class Output(Generic[Item]):
         for key, item in batch.items() if len(batch) > 1 else ():
             try:
                 list(self.embed([item]))
+            except ClipError:
+                continue
             except Exception as own:
                 blamed, error = {key: item}, own
                 break
