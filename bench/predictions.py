@@ -1,21 +1,30 @@
 """Predictions of arousal and valence by song, read from MusAV's JSONL format, CSV or Parquet.
 
-One row a song and model: ``songid``, ``arousal_mean``, ``valence_mean`` and, where a file holds
+A ``.json`` or ``.jsonl`` file holds one object per line, or one array of objects.
+One row per song and model: ``songid``, ``arousal_mean``, ``valence_mean`` and, where a file holds
 more than one model or its name is not the model's, ``model``.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from earmark.datasets.base import DataError
+from earmark.datasets.names import shown
+from earmark.datasets.text_files import (
+    UnreadableError,
+    as_number,
+    csv_rows,
+    decode,
+    header_hint,
+    json_lines,
+    parse_json,
+)
 
 COLUMNS = ("songid", "arousal_mean", "valence_mean")
 
@@ -63,7 +72,7 @@ def read_predictions(path: Path | str) -> list[Predictions]:
         is not finite or is there twice: the first ten are listed, and how many there are.
     """
     path = Path(path)
-    readers = {".jsonl": _jsonl, ".json": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    readers = {".jsonl": _json, ".json": _json, ".csv": _csv, ".parquet": _parquet}
     if path.suffix.lower() not in readers:
         raise DataError(
             f"{path}: predictions are read from {', '.join(readers)}, got {path.suffix!r}"
@@ -74,8 +83,11 @@ def read_predictions(path: Path | str) -> list[Predictions]:
         raise DataError(f"predictions {path}: {error.strerror or error}") from error
     faults = _Faults(path)
     by_model: dict[str, dict[str, tuple[float, float]]] = {}
-    for place, row in readers[path.suffix.lower()](path, content, faults):
-        _take(row, place, default_model=path.stem, into=by_model, faults=faults)
+    try:
+        for place, row in readers[path.suffix.lower()](content, faults):
+            _take(row, place, default_model=path.stem, into=by_model, faults=faults)
+    except UnreadableError as error:
+        raise DataError(f"predictions {error.of(path)}") from error
     faults.raise_if_any()
     if not by_model:
         raise DataError(f"{path}: no predictions in it")
@@ -91,80 +103,92 @@ def _take(
     into: dict[str, dict[str, tuple[float, float]]],
     faults: _Faults,
 ) -> None:
-    missing = [column for column in COLUMNS if row.get(column) in (None, "")]
+    missing = [column for column in COLUMNS if _is_blank(row.get(column))]
     if missing:
         faults.add(place, f"no {', '.join(missing)}")
         return
-    song = str(row["songid"])
-    try:
-        arousal, valence = float(row["arousal_mean"]), float(row["valence_mean"])
-    except (TypeError, ValueError):
+    name, model = row["songid"], row.get("model")
+    for what, value in (("songid", name), ("model", model)):
+        if isinstance(value, bool) or not isinstance(value, str | int | None):
+            faults.add(place, f"{what} is {_short(value)}, expected text or a whole number")
+            return
+    song = str(name).strip()
+    given = row["arousal_mean"], row["valence_mean"]
+    arousal, valence = map(as_number, given)
+    if math.isnan(arousal) or math.isnan(valence):
         faults.add(
             place,
-            f"song {song}: arousal_mean {row['arousal_mean']!r}, valence_mean "
-            f"{row['valence_mean']!r} are not numbers",
+            f"song {shown(song)}: arousal {_short(given[0])}, valence {_short(given[1])}, expected "
+            f"finite numbers",
         )
         return
-    if not (math.isfinite(arousal) and math.isfinite(valence)):
-        faults.add(place, f"song {song}: arousal {arousal}, valence {valence} is not finite")
-        return
-    values = into.setdefault(str(row.get("model") or default_model), {})
+    name_of_model = default_model if _is_blank(model) else str(model).strip()
+    values = into.setdefault(name_of_model, {})
     if song in values:
-        faults.add(place, f"song {song}: there twice for this model")
+        faults.add(place, f"song {shown(song)}: there twice for this model")
         return
     values[song] = (arousal, valence)
 
 
-def _jsonl(path: Path, content: bytes, faults: _Faults) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            faults.add(place, f"not JSON ({error}): {line[:60].decode(errors='replace')}")
-            continue
-        if isinstance(row, dict):
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+def _json(content: bytes, faults: _Faults) -> Rows:
+    """Yield the objects of JSON lines, or of one array."""
+    text = decode(content)
+    of_array = text.lstrip().startswith("[")
+    rows = enumerate(parse_json(text), start=1) if of_array else json_lines(text)
+    for number, row in rows:
+        place = f"{'item' if of_array else 'line'} {number}"
+        if isinstance(row, UnreadableError):
+            faults.add(place, row.reason)
+        elif isinstance(row, dict):
             yield place, row
         else:
-            faults.add(place, f"expected an object, got {line[:60].decode(errors='replace')}")
+            faults.add(place, f"expected an object, got {_short(row)}")
 
 
-def _csv(path: Path, content: bytes, faults: _Faults) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error}") from error
-    reader = csv.DictReader(text.splitlines())
-    _check_columns(path, reader.fieldnames or [])
-    for row in reader:
-        place = f"line {reader.line_num}"
-        if None in row:
-            faults.add(place, f"{len(row[None])} more fields than the header has")
+def _csv(content: bytes, faults: _Faults) -> Rows:
+    rows = csv_rows(decode(content))
+    header = [name.strip() for name in rows[0][1]] if rows else []
+    _check_columns(header)
+    for line, fields in rows[1:]:
+        if len(fields) == len(header):
+            yield f"line {line}", dict(zip(header, fields, strict=True))
         else:
-            yield place, row
+            faults.add(f"line {line}", f"expected {len(header)} fields, found {len(fields)}")
 
 
-def _parquet(
-    path: Path, content: bytes, faults: _Faults
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parquet(content: bytes, faults: _Faults) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
+        _check_columns(table.column_names)
+        rows = table.to_pylist()
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is not Parquet: {error}") from error
-    _check_columns(path, table.column_names)
-    for number, row in enumerate(table.to_pylist()):
+        raise UnreadableError(f"is not Parquet: {error}") from error
+    for number, row in enumerate(rows):
         yield f"row {number}", row
 
 
-def _check_columns(path: Path, found: Any) -> None:
+def _check_columns(found: Sequence[str]) -> None:
+    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    if twice:
+        raise UnreadableError(f"names a column twice: {', '.join(map(shown, twice))}", 1)
     missing = [column for column in COLUMNS if column not in found]
     if missing:
-        raise DataError(
-            f"{path}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)} and optionally "
-            f"model, found {', '.join(found) or 'none'}"
+        raise UnreadableError(
+            f"no column {', '.join(missing)}; expected {', '.join(COLUMNS)} and optionally model, "
+            f"found {', '.join(map(shown, found)) or 'none'}{header_hint(found, missing)}"
         )

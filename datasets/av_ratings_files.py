@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import math
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,6 +15,14 @@ from pathlib import Path
 from earmark.datasets.av_tables import DIMENSIONS, value_fault
 from earmark.datasets.base import DataError, Problem, Scale, audio_files, first_ten
 from earmark.datasets.gtzan import GENRES
+from earmark.datasets.names import shown, why_absent
+from earmark.datasets.text_files import (
+    UnreadableError,
+    as_number,
+    header_hint,
+    parse_toml,
+    read_rows,
+)
 
 QUADRANTS = {"e1": (1, 1), "e2": (1, -1), "e3": (-1, -1), "e4": (-1, 1)}
 """The side of the scale's middle on which arousal and valence are: 1 high, -1 low."""
@@ -145,8 +151,8 @@ def _described(path: Path) -> Options:
     if not path.exists():
         return Options()
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = parse_toml(path.read_bytes())
+    except (OSError, UnreadableError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
     known = [option.name for option in fields(Options)]
     for key, value in values.items():
@@ -171,7 +177,7 @@ def as_scale(value: Scale | Sequence[float] | None, *, of: str) -> Scale | None:
     if value is None or isinstance(value, Scale):
         return value
     numbers = list(value) if isinstance(value, Sequence) else []
-    plain = all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers)
+    plain = all(not isinstance(n, str) and math.isfinite(as_number(n)) for n in numbers)
     if len(numbers) != 2 or not plain:
         raise DataError(f"{of} is {value!r}, expected two numbers, the lowest and highest rating")
     return Scale(*map(float, numbers))
@@ -193,26 +199,11 @@ def _ratings_file(root: Path, options: Options) -> Path:
 
 def _lines(path: Path, problems: list[Problem]) -> list[tuple[int, list[str]]]:
     """Return the table's rows, its header first, with their line numbers; without blank lines."""
-    rows = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            try:
-                rows = [(reader.line_num, row) for row in reader if row]
-            except csv.Error as error:
-                problems.append(Problem(path, f"is not CSV: {error}", reader.line_num))
-                return []
-    except OSError as error:
-        problems.append(Problem(path, f"cannot be read: {error.strerror or error}"))
-        return []
-    except UnicodeDecodeError:
-        problems.append(Problem(path, "is not UTF-8 text"))
-        return []
-    if len(rows) < 2:
-        content = "holds a header and no rating" if rows else "is empty"
-        problems.append(Problem(path, f"{content}; expected a header and one row a clip"))
-        return []
-    return rows
+    header, rows, found = read_rows(path)
+    problems += found
+    if header and not rows and not found:
+        problems.append(Problem(path, "holds a header and no rating; expected one row per clip"))
+    return [(1, header), *rows] if header else []
 
 
 def _is_gtzan_excerpts(path: Path, lines: list[tuple[int, list[str]]]) -> bool:
@@ -231,16 +222,15 @@ def _columns(path: Path, header: list[str], reading: Reading) -> dict[str, int]:
         for option in fields(Options)
         if option.name.endswith("_column") and getattr(reading.options, option.name) is not None
     }
-    lacking = [f"{name!r} ({option}=)" for option, name in asked.items() if name not in header]
+    asked = {option: name.strip() for option, name in asked.items()}
+    lacking = {option: name for option, name in asked.items() if name not in header}
     if lacking:
+        expected = " and ".join(f"{name!r} ({option}=)" for option, name in lacking.items())
         found = ", ".join(map(repr, header))
-        message = f"expected the column {' and '.join(lacking)}, found columns {found}"
+        hint = header_hint(header, list(lacking.values()))
+        message = f"expected the column {expected}, found columns {found}{hint}"
         reading.faults.append(Problem(path, message, 1))
         return {}
-    twice = [name for name in asked.values() if header.count(name) > 1]
-    if twice:
-        message = f"has the column {twice[0]!r} {header.count(twice[0])} times"
-        reading.faults.append(Problem(path, message, 1))
     return {option: header.index(name) for option, name in asked.items()}
 
 
@@ -253,17 +243,13 @@ def _read_rows(
     contradicted: list[Problem] = []
     contradicted_exchanged = 0
     for number, cells in lines[1:]:
-        if len(cells) != len(lines[0][1]):
-            message = f"has {len(cells)} fields, expected {len(lines[0][1])}"
-            reading.faults.append(Problem(path, message, number))
-            continue
-        cell = {option: cells[index].strip() for option, index in columns.items()}
+        cell = {option: cells[index] for option, index in columns.items()}
         name = cell["id_column"]
         messages = _wrong_values(name, cell, scale)
         if name in line_of:
-            messages.append(f"id {name} is already on line {line_of[name]}")
+            messages.append(f"id {shown(name)} is already on line {line_of[name]}")
         if cell.get("unit_column") == "":
-            messages.append(f"id {name} has no unit")
+            messages.append(f"id {shown(name)} has no unit")
         reading.faults += [Problem(path, message, number) for message in messages]
         line_of.setdefault(name, number)
         if messages:
@@ -304,7 +290,8 @@ def _wrong_values(name: str, cell: dict[str, str], scale: Scale) -> list[str]:
     if not name:
         return ["has no id"]
     found = [
-        value_fault(cell[f"{kind}_column"], scale, of=f"{kind} of {name}") for kind in DIMENSIONS
+        value_fault(cell[f"{kind}_column"], scale, of=f"{kind} of {shown(name)}")
+        for kind in DIMENSIONS
     ]
     return [message for message in found if message is not None]
 
@@ -340,6 +327,7 @@ def _find_audio(reading: Reading, *, require_audio: bool) -> None:
     if missing:
         place = "has no audio of" if folder.is_dir() else "is not a folder with the audio of"
         mend = "; name the folder with audio=, or give require_audio=False" if require_audio else ""
+        mend = f"{why_absent(missing, folder, found=reading.paths.values())}{mend}"
         message = f"{place} {len(missing)} rated ids: {first_ten(missing)}{mend}"
         (reading.faults if require_audio else reading.remarks).append(Problem(folder, message))
     rated: dict[Path, str] = {}

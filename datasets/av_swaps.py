@@ -8,7 +8,6 @@ the mean correlations is more than :data:`MARGIN`.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from earmark.datasets.base import DataError
+from earmark.datasets.text_files import UnreadableError, as_number, csv_rows, read_text
 
 MARGIN = 0.1
 """Of mean Pearson correlations. What separates DEAM's swapped part from its mended one is .4."""
@@ -113,22 +113,14 @@ def dynamic_means(arousal: Path, valence: Path) -> dict[str, tuple[float, float]
 
 def _means(path: Path) -> dict[str, float]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        rows = [row for _, row in csv_rows(read_text(path))]
+    except UnreadableError as error:
+        raise DataError(f"{path} {error}") from error
     if not rows or rows[0][0].strip() != "song_id":
         raise DataError(f"{path}: expected dynamic annotations with song_id in the first column")
     means = {}
-    for name, *cells in filter(None, rows[1:]):
-        values = [value for value in map(_number, cells) if math.isfinite(value)]
+    for name, *cells in rows[1:]:
+        values = [value for value in map(as_number, cells) if math.isfinite(value)]
         if values:
             means[name.strip()] = sum(values) / len(values)
     return means
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import (
-    AUDIO_SUFFIXES,
     Clip,
     DataError,
     DatasetCard,
@@ -27,7 +26,9 @@ from earmark.datasets.base import (
     first_ten,
     with_origin,
 )
-from earmark.datasets.captions import files_by_stem, one_file, read_table
+from earmark.datasets.captions import files_by_stem, one_file
+from earmark.datasets.names import AUDIO_SUFFIXES, shown
+from earmark.datasets.text_files import as_number, header_hint, is_whole_number, read_table
 
 DIMENSIONS = ("arousal", "valence")
 
@@ -78,8 +79,9 @@ def read_columns(path: Path, columns: Sequence[str]) -> tuple[Rows, list[Problem
     found = {name: stands_as.get(_squeezed(name), []) for name in columns}
     absent = [name for name, names in found.items() if not names]
     if absent:
-        shown = ", ".join(map(repr, header))
-        message = f"has no column {' or '.join(map(repr, absent))}, found columns {shown}"
+        columns_there = ", ".join(map(repr, header))
+        message = f"has no column {' or '.join(map(repr, absent))}, found columns {columns_there}"
+        message += header_hint(header, absent)
         return [], [*problems, Problem(path, message, 1)]
     twice = [names for names in found.values() if len(names) > 1]
     if twice:
@@ -89,7 +91,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> tuple[Rows, list[Problem
         problems.append(Problem(path, "holds a header and no row"))
     names = {name: stands[0] for name, stands in found.items()}
     return [
-        (line, {name: row[stands].strip() for name, stands in names.items()}) for line, row in lines
+        (line, {name: row[stands] for name, stands in names.items()}) for line, row in lines
     ], problems
 
 
@@ -101,18 +103,12 @@ def value_fault(text: str, scale: Scale, *, of: str) -> str | None:
     """
     value = as_number(text)
     if math.isnan(value):
-        return f"{of} is {text!r}, expected a number"
+        comma = as_number(text.replace(",", ".", 1))
+        fix = "" if math.isnan(comma) else f", {comma:g} with a point"
+        return f"{of} is {text!r}, expected a number{fix}"
     if not scale.low <= value <= scale.high:
         return f"{of} is {value}, expected {scale.low:g} to {scale.high:g}"
     return None
-
-
-def as_number(text: str) -> float:
-    """Return the number that a cell holds, NaN where it holds none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def ratings_of(
@@ -124,18 +120,18 @@ def ratings_of(
         name = row[columns.id]
         texts = (row[columns.arousal], row[columns.valence])
         found = [
-            value_fault(text, scale, of=f"{kind} of {name}")
+            value_fault(text, scale, of=f"{kind} of {shown(name)}")
             for kind, text in zip(DIMENSIONS, texts, strict=True)
         ]
         found += [
-            f"standard deviation of {name} is {row[column]!r}, expected a number from 0"
+            f"standard deviation of {shown(name)} is {row[column]!r}, expected a number from 0"
             for column in columns.deviations or ()
-            if not 0 <= as_number(row[column]) < math.inf
+            if not as_number(row[column]) >= 0
         ]
         if not name:
             found = ["has no id"]
         elif name in line_of:
-            found.append(f"id {name} is already on line {line_of[name]}")
+            found.append(f"id {shown(name)} is already on line {line_of[name]}")
         line_of.setdefault(name, line)
         messages = [message for message in found if message is not None]
         yield from (Problem(path, message, line) for message in messages)
@@ -301,7 +297,7 @@ def values_digest(ratings: Iterable[Rating]) -> str:
 
 
 def _place(name: str) -> tuple[bool, int, str]:
-    return (False, int(name), name) if name.isdecimal() else (True, 0, name)
+    return (False, int(name), name) if is_whole_number(name) else (True, 0, name)
 
 
 def _stem(name: str) -> str:

@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.datasets.names import AUDIO_SUFFIXES, shown
+
 Floats = NDArray[np.float64]
-
-AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav"})
-"""Of the files that datasets look for; libsndfile reads them all."""
-
 
 MARKER = "etude.json"
 """In the root of a known layout that a program filled with its own content; says what it is."""
@@ -35,8 +33,8 @@ class Problem:
     """1-based; None where the problem is the file itself."""
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line is not None else str(self.path)
-        return f"{place}: {self.message}"
+        place = shown(str(self.path))
+        return f"{place}{'' if self.line is None else f':{self.line}'}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +200,7 @@ def with_origin(card: DatasetCard, root: Path, *, of_original: Collection[str] =
         origin = {name: str(said[name]) for name in texts}
         remarks = [str(note) for note in said["notes"]]
         synthetic = said["synthetic"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{found[0]} says that a program made these files, but not what they are "
             f"({type(error).__name__}: {error}): expected JSON with {', '.join(texts)}, notes and "
@@ -220,12 +218,14 @@ def with_origin(card: DatasetCard, root: Path, *, of_original: Collection[str] =
 def fingerprint(parts: Iterable[str]) -> str:
     """Return the sha256 of the parts, each on its own line, as 64 hexadecimal digits.
 
+    Of a file name that is not UTF-8 its own bytes are taken.
+
     >>> fingerprint(["a", "b"]) == fingerprint(["a", "b"]) != fingerprint(["b", "a"])
     True
     """
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.encode())
+        digest.update(part.encode(errors="surrogateescape"))
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -233,14 +233,16 @@ def fingerprint(parts: Iterable[str]) -> str:
 def first_ten(names: Sequence[str]) -> str:
     """Return the first ten names and how many there are, for an error message.
 
+    What cannot be seen in a name is shown.
+
     >>> first_ten(["a", "b"])
     'a, b'
     >>> first_ten([str(i) for i in range(12)])
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more (12 in all)'
     """
-    shown = ", ".join(names[:10])
+    ten = ", ".join(map(shown, names[:10]))
     more = len(names) - 10
-    return f"{shown} and {more} more ({len(names)} in all)" if more > 0 else shown
+    return f"{ten} and {more} more ({len(names)} in all)" if more > 0 else ten
 
 
 def refuse(dataset: str, problems: Sequence[Problem]) -> None:
@@ -252,9 +254,9 @@ def refuse(dataset: str, problems: Sequence[Problem]) -> None:
         With the first ten problems, one a line, and how many there are.
     """
     if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+        ten = "\n".join(f"  {problem}" for problem in problems[:10])
         more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(f"{dataset} has {len(problems)} problem(s):\n{shown}{more}")
+        raise DataError(f"{shown(dataset)} has {len(problems)} problem(s):\n{ten}{more}")
 
 
 def audio_files(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What all sets of captioned clips share: reading tables, safe paths, assembly, and their faults.
+"""What all sets of captioned clips share: safe paths, assembly, and their faults.
 
 The sets themselves are :mod:`.captions_csv`, :mod:`.captions_manifest`, :mod:`.captions_musiccaps`,
 :mod:`.captions_song_describer` and :mod:`.captions_clotho`.
@@ -6,8 +6,6 @@ The sets themselves are :mod:`.captions_csv`, :mod:`.captions_manifest`, :mod:`.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ from earmark.datasets.base import (
     refuse,
     with_origin,
 )
+from earmark.datasets.names import why_absent
 
 Missing = Literal["error", "drop", "keep"]
 """What to do about clips without a file: an error; drop them and their captions; or keep them with
@@ -63,48 +62,6 @@ class Sheet:
     rule: str
     rows: Sequence[Row]
     problems: Sequence[Problem]
-
-
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[Problem]]:
-    """Return a CSV file's header and its rows with their lines; blank rows are left out.
-
-    LF and CRLF, with or without a byte order mark. Line breaks in quotes stay, as LF.
-    """
-    if not path.is_file():
-        return [], [], [Problem(path, "no such file")]
-    try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        return [], [], [Problem(path, f"is not UTF-8 (byte {error.start}): save it as such")]
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows, problems = [], []
-    try:
-        header = next(reader, [])
-        line = reader.line_num + 1
-        for fields in reader:
-            if len(fields) == len(header):
-                rows.append((line, dict(zip(header, fields, strict=True))))
-            elif fields:
-                message = f"expected {len(header)} comma-separated fields, found {len(fields)}"
-                problems.append(Problem(path, message, line))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        return [], [], [Problem(path, f"is not a CSV file: {error}", reader.line_num)]
-    if not header:
-        problems.append(Problem(path, "is an empty file"))
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        problems.append(Problem(path, f"names a column twice: {', '.join(repeated)}", 1))
-    return header, rows, problems
-
-
-def lacking(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[Problem]:
-    """Return a problem if a table has not all the columns."""
-    absent = [name for name in columns if name not in header]
-    if not absent:
-        return []
-    found = ", ".join(header)
-    return [Problem(path, f"has no column {' or '.join(absent)}, found {found}", 1)]
 
 
 def inside(root: Path, relative: str) -> Path:
@@ -260,9 +217,11 @@ def _absent(sheet: Sheet) -> list[str]:
 
 def _absence(sheet: Sheet, absent: Sequence[str]) -> Problem:
     n_clips = len({row.clip for row in sheet.rows})
+    there = [row.path for row in sheet.rows if row.path and row.clip not in set(absent)]
     message = (
-        f"{len(absent)} of {n_clips} clips have no file here: {first_ten(absent)}; point audio at "
-        f"their folder, or give missing='drop' or, for text alone, 'keep'"
+        f"{len(absent)} of {n_clips} clips have no file here: {first_ten(absent)}"
+        f"{why_absent(absent, sheet.audio, found=there)}; point audio at their folder, or give "
+        f"missing='drop' or, for text alone, 'keep'"
     )
     return Problem(sheet.audio, message)
 

@@ -31,9 +31,8 @@ from earmark.datasets.captions import (
     assemble,
     faults,
     inside,
-    lacking,
-    read_table,
 )
+from earmark.datasets.text_files import lacking, read_table
 
 Split = Literal["development", "validation", "evaluation"]
 

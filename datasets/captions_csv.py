@@ -29,10 +29,10 @@ from earmark.datasets.captions import (
     faults,
     files_by_stem,
     inside,
-    lacking,
     one_file,
-    read_table,
 )
+from earmark.datasets.names import escaped, look_alikes, shown
+from earmark.datasets.text_files import lacking, read_table
 
 FOLDER = "folder"
 """In place of a column of labels: a clip's label is the name of the folder that it is in."""
@@ -131,10 +131,11 @@ class _Columns:
 
     def found_in(self, header: list[str]) -> _Columns:
         """Fill in the columns that are known by their names."""
-        path = self.path or ("path" if "path" in header else None)
-        return replace(
-            self, path=path, split=self.split or ("split" if "split" in header else None)
-        )
+        others = (self.path, self.id, self.split, self.unit, self.label)
+        given = _Columns(self.caption.strip(), *(name and name.strip() for name in others))
+        path = given.path or ("path" if "path" in header else None)
+        split = given.split or ("split" if "split" in header else None)
+        return replace(given, path=path, split=split)
 
     @property
     def clip(self) -> str:
@@ -177,7 +178,7 @@ def _read(root: Path, split: str | None, table: str, audio: str, columns: _Colum
 
 def _label(how: str | None, row: dict[str, str], path: Path | None) -> str | None:
     if how == FOLDER:
-        return path.parent.name if path else None
+        return escaped(path.parent.name) if path else None
     return row[how] or None if how else None
 
 
@@ -189,20 +190,22 @@ def _of_split(
     if column is None:
         raise DataError(f"{of}: no column of splits, got split={split!r}; name it by split_column")
     known = sorted({row[column] for _, row in lines} - {""})
-    if split not in known:
-        raise DataError(f"{of}: no split {split!r}; the column {column} has {', '.join(known)}")
-    return [(line, row) for line, row in lines if row[column] == split]
+    if split.strip() not in known:
+        there = ", ".join(map(shown, known))
+        raise DataError(f"{of}: no split {split!r}; the column {column} has {there}")
+    return [(line, row) for line, row in lines if row[column] == split.strip()]
 
 
 def _wrong_splits(
     place: Path, lines: list[tuple[int, dict[str, str]]], column: str, clip_column: str
 ) -> list[Problem]:
-    """Return the rows without a split, and clips that are in two."""
-    problems = []
+    """Return the rows without a split, clips that are in two, and splits that look the same."""
+    alike = look_alikes(row[column] for _, row in lines)
+    problems = [Problem(place, f"the splits {pair}: write them alike") for pair in alike]
     split_of: dict[str, str] = {}
     for line, row in lines:
         clip, split = row[clip_column], row[column]
-        if not split.strip():
+        if not split:
             problems.append(Problem(place, f"the split of {clip} is blank", line))
         elif split_of.setdefault(clip, split) != split:
             message = f"{clip} is in the splits {split_of[clip]} and {split}: put it in one"

@@ -20,12 +20,12 @@ References
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from earmark.datasets.base import Captioned, DataError, Problem, card_of_folder
 from earmark.datasets.captions import Missing, Row, Sheet, assemble, faults, inside
+from earmark.datasets.text_files import UnreadableError, parse_json, read_text
 
 
 def load(
@@ -90,7 +90,7 @@ def _read(root: Path, split: str, audio: str) -> Sheet:
         if wrong:
             problems.append(Problem(place, wrong, line))
             continue
-        name = str(item["audio_id"])
+        name = str(item["audio_id"]).strip()
         if line_of.setdefault(name, line) != line:
             message = f"audio_id {name} is there twice, also in item {line_of[name]}"
             problems.append(Problem(place, message, line))
@@ -107,9 +107,9 @@ def _read(root: Path, split: str, audio: str) -> Sheet:
 
 def _items(place: Path) -> tuple[list[Any], list[Problem]]:
     try:
-        items = json.loads(place.read_bytes())
-    except ValueError as error:
-        return [], [Problem(place, f"is not JSON: {error}")]
+        items = parse_json(read_text(place))
+    except UnreadableError as error:
+        return [], [error.of(place)]
     if isinstance(items, list):
         return items, []
     message = f"expected a list of items with audio_id, caption, audio_path; found {_kind(items)}"

@@ -40,10 +40,9 @@ from earmark.datasets.captions import (
     assemble,
     faults,
     files_by_stem,
-    lacking,
     one_file,
-    read_table,
 )
+from earmark.datasets.text_files import lacking, read_table
 
 Split = Literal["eval", "train", "balanced", "all"]
 

@@ -39,9 +39,8 @@ from earmark.datasets.captions import (
     assemble,
     faults,
     inside,
-    lacking,
-    read_table,
 )
+from earmark.datasets.text_files import lacking, read_table
 
 Split = Literal["full", "valid"]
 

@@ -76,6 +76,7 @@ from earmark.datasets.base import (
     refuse,
 )
 from earmark.datasets.deam_artists import artists
+from earmark.datasets.text_files import is_whole_number
 
 SCALE = Scale(1, 9)
 N_SONGS = 1802
@@ -238,7 +239,7 @@ def _rated(table: Path, faults: list[Problem]) -> Iterator[Rating]:
     faults += problems
     last = max(last for _, last in PARTS.values())
     for row in sort_out(ratings_of(table, rows, STATIC, SCALE), faults):
-        if row.id.isdecimal() and 1 <= int(row.id) <= last:
+        if is_whole_number(row.id) and 1 <= int(row.id) <= last:
             yield replace(row, id=str(int(row.id)))
         else:
             message = f"song_id {row.id!r} is none of DEAM's, expected a number from 1 to {last}"

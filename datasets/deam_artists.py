@@ -17,9 +17,11 @@ at hand.
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from earmark.datasets.base import DataError
+from earmark.datasets.text_files import is_whole_number
 
 FILES = ("metadata_2013.csv", "metadata_2014.csv", "metadata_2015.csv")
 
@@ -47,7 +49,7 @@ def artists(root: Path) -> dict[str, str]:
 def _read(path: Path, *, exact: bool) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
-        rows = list(csv.reader(text.splitlines()))
+        rows = list(csv.reader(io.StringIO(text, newline="")))
     except (OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     header = [name.strip().lower() for name in rows[0]] if rows else []
@@ -62,6 +64,6 @@ def _read(path: Path, *, exact: bool) -> dict[str, str]:
     for row in rows[1:]:
         if len(row) == len(header) or (len(row) > artist and not exact):
             name, number = " ".join(row[artist].split()), row[ids[0]].strip()
-            if name and number.isdecimal():
+            if name and is_whole_number(number):
                 found[str(int(number))] = name
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import Problem
+from earmark.datasets.names import shown
+from earmark.datasets.text_files import (
+    UnreadableError,
+    csv_rows,
+    header_hint,
+    is_whole_number,
+    lacking,
+    read_rows,
+    read_text,
+    repeated,
+    rows_of,
+    with_line_feeds,
+)
 
 _PATH = re.compile(r"[0-9a-f]/[^/\\]+\.mp3")
 
@@ -33,13 +44,18 @@ def read_annotations(path: Path) -> tuple[Table, list[Problem]]:
     text, problems = _text(path)
     if problems:
         return Table(), problems
-    header = next(csv.reader(io.StringIO(text), delimiter="\t"), [])
+    first = text.partition("\n")[0]
+    try:
+        rows = csv_rows(first, delimiter="\t")
+    except UnreadableError:  # quoted, but not separated by tabs
+        rows = [(1, first.split("\t"))]
+    header = [name.strip() for name in rows[0][1]] if rows else []
     problem = _wrong_header(path, header)
     if problem:
         return Table(), [problem]
     table = _read_plain(text, header)
     if table is None:
-        table, problems = _read_any(path, text, header)
+        table, problems = _read_any(path, text)
     problems += _wrong_rows(path, table)
     return (Table() if problems else table), problems
 
@@ -48,44 +64,31 @@ def read_artists(path: Path) -> tuple[dict[str, str], list[Problem]]:
     """Return the artist of each clip id; none where the file is absent."""
     if not path.is_file():
         return {}, []
-    text, problems = _text(path)
+    header, rows, problems = read_rows(path, delimiter="\t")
+    if header:
+        problems += lacking(path, header, ("clip_id", "artist"))
     if problems:
         return {}, problems
-    rows = csv.reader(io.StringIO(text), delimiter="\t")
-    header = next(rows, [])
-    lacking = [name for name in ("clip_id", "artist") if name not in header]
-    if lacking:
-        found = ", ".join(header[:12])
-        return {}, [Problem(path, f"has no column {' or '.join(lacking)}, found {found}", 1)]
     id_column, artist_column = header.index("clip_id"), header.index("artist")
-    artists = {}
-    for row in rows:
-        if len(row) != len(header):
-            message = f"expected {len(header)} tab-separated fields, found {len(row)}"
-            problems.append(Problem(path, message, rows.line_num))
-        else:
-            artists[row[id_column]] = row[artist_column].strip()
-    return ({} if problems else artists), problems
+    return {row[id_column]: row[artist_column] for _, row in rows}, []
 
 
 def _text(path: Path) -> tuple[str, list[Problem]]:
     if not path.is_file():
         return "", [Problem(path, "no such file; expected MagnaTagATune's own, tab-separated")]
     try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"), []
-    except UnicodeDecodeError as error:
-        return "", [Problem(path, f"is not UTF-8 (byte {error.start}): save it as such")]
+        return with_line_feeds(read_text(path)), []
+    except UnreadableError as error:
+        return "", [error.of(path)]
 
 
 def _wrong_header(path: Path, header: Sequence[str]) -> Problem | None:
     for name in ("clip_id", "mp3_path"):
         if name not in header:
-            found = ", ".join(header[:5])
-            return Problem(path, f"has no tab-separated column {name}, found {found}, ...", 1)
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        return Problem(path, f"names a column twice: {', '.join(repeated)}", 1)
-    return None
+            found = ", ".join(shown(one[:60]) for one in header[:5])
+            hint = header_hint(header, [name])
+            return Problem(path, f"has no tab-separated column {name}, found {found}, ...{hint}", 1)
+    return next(iter(repeated(path, header)), None)
 
 
 def _read_plain(text: str, header: Sequence[str]) -> Table | None:
@@ -121,27 +124,24 @@ def _read_plain(text: str, header: Sequence[str]) -> Table | None:
     cells = np.frombuffer(joined.encode(), np.uint8).reshape(len(lines), n_tags, -1)
     labels = cells[:, :, 0] - ord("0")
     plain = (labels <= 1).all() and (cells[:, :, 1:] == list(between.encode())).all()
-    if not plain or any("\t" in name or '"' in name for name in (*ids, *paths)):
+    odd = re.compile(r'[\t"]|^\s|\s$')
+    if not plain or any(map(odd.search, (*ids, *paths))):
         return None
     return Table(tuple(ids), tuple(header[1:-1]), np.ascontiguousarray(labels), tuple(paths))
 
 
-def _read_any(path: Path, text: str, header: Sequence[str]) -> tuple[Table, list[Problem]]:
+def _read_any(path: Path, text: str) -> tuple[Table, list[Problem]]:
+    header, rows, problems = rows_of(path, text, delimiter="\t")
+    if not header:
+        return Table(), problems
     id_column, path_column = header.index("clip_id"), header.index("mp3_path")
     columns = [i for i in range(len(header)) if i not in (id_column, path_column)]
-    problems: list[Problem] = []
     ids, paths, labels = [], [], []
-    rows = csv.reader(io.StringIO(text), delimiter="\t")
-    next(rows)
-    for row in rows:
-        if len(row) != len(header):
-            message = f"expected {len(header)} tab-separated fields, found {len(row)}"
-            problems.append(Problem(path, message, rows.line_num))
-            continue
+    for line, row in rows:
         wrong = next((i for i in columns if row[i] not in ("0", "1")), None)
         if wrong is not None:
             message = f"{header[wrong]!r} must be 0 or 1, got {row[wrong]!r}"
-            problems.append(Problem(path, message, rows.line_num))
+            problems.append(Problem(path, message, line))
             continue
         ids.append(row[id_column])
         paths.append(row[path_column])
@@ -160,8 +160,10 @@ def _wrong_rows(path: Path, table: Table) -> list[Problem]:
     problems = []
     seen: dict[str, int] = {}
     for line, (name, place) in enumerate(zip(table.ids, table.paths, strict=True), start=2):
-        if not (name.isascii() and name.isdigit()):
-            problems.append(Problem(path, f"clip_id must be a whole number, got {name!r}", line))
+        if not is_whole_number(name):
+            # More than 18 digits are none here: nobody's ids, and no machine's whole number.
+            message = f"clip_id must be a whole number, got {name!r}"
+            problems.append(Problem(path, message, line))
         if not _PATH.fullmatch(place):
             message = f"mp3_path must be like 0/name-30-59.mp3 (folders 0 to f), got {place!r}"
             problems.append(Problem(path, message, line))

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.datasets.av_tables import DIMENSIONS, as_number, audio_paths, read_columns
+from earmark.datasets.av_tables import DIMENSIONS, audio_paths, read_columns
 from earmark.datasets.base import (
     Clip,
     DataError,
@@ -44,6 +44,7 @@ from earmark.datasets.base import (
     with_origin,
 )
 from earmark.datasets.pairwise import PairwiseJudgements, build, by_level
+from earmark.datasets.text_files import as_number
 
 UNCHECKED = (
     "layout as that of Emo-Soundscapes, of the same laboratory; the set's own is not documented "

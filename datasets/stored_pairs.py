@@ -12,7 +12,6 @@ Texts
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import zipfile
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import DataError, Problem, first_ten, refuse
+from earmark.datasets.text_files import UnreadableError, json_lines, read_table, read_text
 
 Floats = NDArray[np.float32]
 
@@ -133,15 +133,18 @@ def read_item_texts(
     lines_of: dict[str, int] = {}
     try:
         rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"texts {path} cannot be read: {error}") from error
+    except UnreadableError as error:
+        raise DataError(f"texts {error.of(path)}") from error
     for number, row in rows:
+        if isinstance(row, UnreadableError):
+            problems.append(Problem(path, row.reason, number))
+            continue
         if not isinstance(row, dict) or not row.keys() >= {id_key, text_key}:
             held = ", ".join(map(str, row)) if isinstance(row, dict) else repr(row)[:40]
             message = f"expected the keys {id_key!r} and {text_key!r}, found {held or 'nothing'}"
             problems.append(Problem(path, message, number))
             continue
-        item, value = str(row[id_key]), row[text_key]
+        item, value = str(row[id_key]).strip(), row[text_key]
         given = [value] if isinstance(value, str) else value
         if not isinstance(given, Sequence) or not all(isinstance(text, str) for text in given):
             message = f"{text_key} of {item} is {value!r}, expected a text or a list of texts"
@@ -156,18 +159,11 @@ def read_item_texts(
     return {item: tuple(dict.fromkeys(texts)) for item, texts in found.items() if texts}
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        for row in rows:
-            yield rows.line_num, row
+def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    _, rows, problems = read_table(path)
+    refuse(f"texts {path}", problems)
+    return rows
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    # Not splitlines(): it also splits at characters that JSON allows inside a string.
-    for number, line in enumerate(path.read_bytes().decode().split("\n"), 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}:{number}: is not JSON: {error.msg}") from error
+    return json_lines(read_text(path))

@@ -11,6 +11,7 @@ from earmark.bench.metrics.pairwise import agreement, swapped_axis
 from earmark.bench.tasks.musav_truth import Truth
 from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.musav import DIMENSIONS, MusAV
+from earmark.datasets.names import did_you_mean, shown
 
 SCALES = ((0.0, 1.0), (-1.0, 1.0), (1.0, 9.0), (-10.0, 10.0), (0.0, 100.0))
 """Rating scales in use, narrowest first."""
@@ -46,14 +47,21 @@ def check_predictions(
         if infinite:
             faults.append(f"{model}: not finite for {first_ten(infinite)}")
         missing, unknown = sorted(judged - set(values)), sorted(set(values) - known)
-        if len(missing) == len(judged):
-            faults.append(f"{model}: none of the {len(judged):,} judged songs is predicted")
+        none = len(missing) == len(judged)
+        if none:
+            has = ", ".join(map(shown, sorted(values)[:3]))
+            near = did_you_mean(next(iter(values), ""), judged)
+            faults.append(
+                f"{model}: none of the {len(judged):,} judged songs is predicted; it has {has}; "
+                f"judged are {', '.join(missing[:3])}.{near}"
+            )
         elif not allow_missing and missing:
             faults.append(f"{model}: {_songs(missing)} missing: {first_ten(missing)}")
-        if not allow_missing and unknown:
+        if not allow_missing and unknown and not none:
             faults.append(f"{model}: {_songs(unknown)} not in MusAV: {first_ten(unknown)}")
     if faults:
-        mend = "" if allow_missing else "; --allow-missing scores what is there"
+        helps = not allow_missing and not any(": none of the" in fault for fault in faults)
+        mend = "; --allow-missing scores what is there" if helps else ""
         raise DataError(f"predictions do not fit MusAV{mend}\n  " + "\n  ".join(faults))
 
 

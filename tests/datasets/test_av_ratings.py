@@ -235,14 +235,14 @@ def test_the_quadrant_that_fits_is_told_by_the_sides_of_the_middle(arousal, vale
     [
         (("d", 9.5, 5), "arousal of d is 9.5, expected 1 to 9"),
         (("d", 5, 0.99), "valence of d is 0.99, expected 1 to 9"),
-        (("d", "inf", 5), "arousal of d is inf, expected 1 to 9"),
+        (("d", "inf", 5), "arousal of d is 'inf', expected a number"),
         (("d", "nan", 5), "arousal of d is 'nan', expected a number"),
         (("d", 5, ""), "valence of d is '', expected a number"),
         (("d", 5, "high"), "valence of d is 'high', expected a number"),
         (("a", 5, 5), "id a is already on line 3"),
         ((" ", 5, 5), "has no id"),
-        (("d", 5), "has 2 fields, expected 3"),
-        (("d", 5, 5, 5), "has 4 fields, expected 3"),
+        (("d", 5), "expected 3 comma-separated fields, found 2"),
+        (("d", 5, 5, 5), "expected 3 comma-separated fields, found 4"),
     ],
 )
 def test_a_wrong_row_is_named_by_line_and_refused(tmp_path, row, message):
@@ -273,7 +273,7 @@ def test_columns_of_other_names_are_refused_by_name(tmp_path):
         load_rated_folder(root, scale=(1, 9))
     assert (
         "ratings.csv:1: expected the column 'track_id' (id_column=) and 'arousal' "
-        "(arousal_column=), found columns 'song_id', ' arousal_mean', 'valence'"
+        "(arousal_column=), found columns 'song_id', 'arousal_mean', 'valence'"
     ) in str(error.value)
     opened = load_rated_folder(
         root, scale=(1, 9), id_column="song_id", arousal_column=" arousal_mean"
@@ -283,7 +283,7 @@ def test_columns_of_other_names_are_refused_by_name(tmp_path):
 
 def test_a_column_there_twice_is_refused(tmp_path):
     root = write(tmp_path, [("a", 1, 2, 3)], header="track_id,arousal,valence,arousal")
-    with pytest.raises(DataError, match="has the column 'arousal' 2 times"):
+    with pytest.raises(DataError, match="names a column twice: arousal"):
         load_rated_folder(root, scale=(1, 9))
 
 
@@ -296,10 +296,10 @@ def test_a_clip_without_a_unit_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty; expected a header"),
+        (b"", "is an empty file"),
         (b"track_id,arousal,valence\n", "holds a header and no rating"),
         (b"track_id,arousal,valence\n\xff,1,2\n", "is not UTF-8"),
-        (b'track_id,arousal,valence\n"a" b,1,2\n', r"ratings\.csv:2: is not CSV"),
+        (b'track_id,arousal,valence\n"a" b,1,2\n', r"ratings\.csv:2: is not a CSV file"),
         (b"track_id;arousal;valence\na;1;2\n", "found columns 'track_id;arousal;valence'"),
     ],
 )

@@ -46,7 +46,8 @@ def test_columns_of_other_names_are_refused_by_name(tmp_path):
     path.write_text("A,b\n1,2\n")
     rows, (problem,) = read_columns(path, ["a", "b", "c"])
     assert rows == []
-    assert str(problem) == f"{path}:1: has no column 'a' or 'c', found columns 'A', 'b'"
+    message = "has no column 'a' or 'c', found columns 'A', 'b'. Did you mean A?"
+    assert str(problem) == f"{path}:1: {message}"
 
 
 def test_clips_are_in_the_order_of_numbers_then_names(tmp_path):

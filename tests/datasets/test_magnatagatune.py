@@ -184,6 +184,7 @@ def test_an_empty_partition_is_refused(tmp_path):
         (lambda t: t.replace('"0"', '""', 1), "2: 'acoustic' must be 0 or 1, got ''"),
         (lambda t: t.replace('"0"\t', "", 1), "2: expected 53 tab-separated fields, found 52"),
         (lambda t: t.replace('"4"', '"four"'), "3: clip_id must be a whole number, got 'four'"),
+        (lambda t: t.replace('"4"', f'"{10**24}"'), "3: clip_id must be a whole number, got '1000"),
         (lambda t: t.replace('"4"', '"30"'), "3: clip_id 30 is there twice, also in 2"),
         (lambda t: t.replace("c-29-58", "c-0-29"), "3: mp3_path 0/a-b-01-c-0-29.mp3 is there twi"),
         (lambda t: t.replace("c/g-", "../g-"), "5: mp3_path must be like 0/name-30-59.mp3"),
@@ -236,7 +237,7 @@ def test_the_plain_reader_reads_what_the_general_one_reads_or_leaves_it_to_it(da
     plain = magnatagatune_files._read_plain(text, header)
     if plain is None:
         return
-    other, problems = magnatagatune_files._read_any("t", text, header)
+    other, problems = magnatagatune_files._read_any("t", text)
     assert not problems
     assert (plain.ids, plain.tags, plain.paths) == (other.ids, other.tags, other.paths)
     np.testing.assert_array_equal(plain.labels, other.labels)
