@@ -26,15 +26,12 @@ from typing import Any
 from earmark.bench.suite import Suite
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import DataError, fingerprint
-from earmark.datasets.etude.building import build
 from earmark.datasets.etude.layouts import LAYOUTS
 from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.processors import usable_cores
 from earmark.datasets.whole_files import one_at_a_time, room_left
 from earmark.models.base import ModelError
-from earmark.models.training.checkpoints import BEST
 from earmark.models.training.config import load_config
-from earmark.models.training.export import CHECKPOINTS, export
 from earmark.models.training.preparation import prepare
 from earmark.models.training.sources import open_source
 from earmark.models.training_log import LOG, METRICS
@@ -164,6 +161,8 @@ def make_further(
 
 def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
     """Build a corpus; return it, and whether there was anything to do."""
+    from earmark.datasets.etude.building import build
+
     try:
         before = read_corpus(place).fingerprint
     except DataError:
@@ -218,6 +217,9 @@ class _Job:
 
     def lacks_its_log(self, made_from: Mapping[str, str]) -> bool:
         """Return whether it was exported without the log that its run still has."""
+        from earmark.models.training.checkpoints import BEST
+        from earmark.models.training.export import CHECKPOINTS
+
         there = (self.run / METRICS, self.run / CHECKPOINTS / BEST)
         return (
             not (self.exported / LOG).is_file()
@@ -292,6 +294,8 @@ def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step
 
 
 def _export(job: _Job, made_from: Mapping[str, str]) -> None:
+    from earmark.models.training.export import export
+
     half = job.exported.with_name(f"{job.name}.half")
     shutil.rmtree(half, ignore_errors=True)
     export(job.run, half, name=f"etude-{job.name}", licence="Apache-2.0")

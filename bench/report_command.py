@@ -82,6 +82,7 @@ def report(
         raise ReportError("players are in the HTML report alone: add html to --format")
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
+    loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
     from earmark.reports import page, page_side_by_side
     from earmark.reports.html import page_html
     from earmark.reports.markdown import page_markdown
@@ -90,7 +91,6 @@ def report(
     from earmark.reports.speed import read_benchmarks, with_speed
 
     timed = [read_benchmarks(path) for path in speed]
-    loaded = [load(run) for run in runs]
     if len(loaded) == 1:
         shown = loaded[0].record
         built = page.build(shown, loaded[0].items, loaded[0].arrays)

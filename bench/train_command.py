@@ -72,13 +72,14 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
         As :func:`earmark.models.training.trainer.train`.
     """
     from earmark.models.training.locked_config import is_locked
-    from earmark.models.training.trainer import train
 
     folder = out or Path("trained") / config.stem
     if is_locked(config):
         _train_locked(config, folder, resume=resume, json=json)
         return
     read = load_config(config)
+    from earmark.models.training.trainer import train
+
     with _alone(folder), progress_bar() as progress:
         done = train(
             read,
@@ -127,7 +128,6 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> None:
     """Learn the projections of frozen towers (preset ``locked``)."""
-    from earmark.models.training.locked import WEIGHTS, train_locked
     from earmark.models.training.locked_config import load_locked_config
 
     if resume:
@@ -136,6 +136,8 @@ def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> No
             f"to resume; leave out --resume"
         )
     read = load_locked_config(config)
+    from earmark.models.training.locked import WEIGHTS, train_locked
+
     started = time.perf_counter()
     with progress_bar() as progress:
         learned = train_locked(read, folder, progress=progress)

@@ -10,14 +10,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import Floats, ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
 """What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
@@ -116,6 +118,8 @@ def pick_device(name: str) -> torch.device:
     ModelError
         If there is no such device.
     """
+    import torch
+
     if name == "auto":
         if not torch.cuda.is_available():
             return torch.device("cpu")
@@ -137,6 +141,8 @@ def pick_device(name: str) -> torch.device:
 @contextmanager
 def inference() -> Iterator[None]:
     """No gradients, and no TF32, whose 10-bit products move vectors by a thousandth on a GPU."""
+    import torch
+
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:

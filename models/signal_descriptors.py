@@ -36,7 +36,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from earmark.datasets.audio import Waveform
 from earmark.models.adapter import RESAMPLER, check_clips
@@ -137,6 +136,8 @@ def describe(samples: Doubles) -> dict[str, float]:
 
 def _loudness(samples: Doubles) -> float:
     """Return integrated loudness: K-weighted, in blocks of 0.4 s every 0.1 s, gated twice [1]_."""
+    from scipy.signal import lfilter
+
     weighted = samples
     for numerator, denominator in _k_weighting():
         weighted = lfilter(numerator, denominator, weighted)

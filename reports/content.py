@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-from earmark.reports.figure_style import Width
-from earmark.reports.figures import Columns
+    from earmark.reports.figure_style import Width
+    from earmark.reports.figures import Columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,6 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student
 
 from earmark.bench.gate.outcomes import Pair
 from earmark.bench.metrics.base import Floats
@@ -160,6 +159,8 @@ def _p_value(values: Floats, observed: float, n_units: int) -> float:
     # Replicates of equal outcomes differ in the last digits.
     if error <= 1e-12 * max(1.0, abs(observed)):
         return float(share) if observed > 0 else 1.0
+    from scipy.stats import t as student
+
     return float(max(share, student.sf(observed / error, n_units - 1)))
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from earmark.bench.metrics import classification, pairwise, regression, tagging
 from earmark.bench.metrics.base import Floats, Metric
@@ -109,6 +108,8 @@ class Rankings:
 
         A record keeps scores as float32, in which two that differed may have become equal.
         """
+        from scipy.stats import rankdata
+
         dense = rankdata(self.scores, method="dense", axis=0)
         return self._macro(dense - self.labels / 4), self._macro(dense + self.labels / 4)
 

@@ -20,13 +20,16 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.statistics import draw_counts, unit_labels
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # Weights held at once (1 MiB of float64, which the processor's cache keeps), and their bounds.
 _BLOCK, _FEWEST_ROWS, _MOST_ROWS = 2**17, 16, 128
@@ -110,6 +113,8 @@ def _thresholds(truth: NDArray[np.bool_], scores: Floats) -> tuple[csr_array, cs
     A row is a threshold. Its clips are, in the first matrix, those at it and above it, down from
     the one before; in the second the positive ones at it; in the third the negative ones at it.
     """
+    from scipy.sparse import csr_array
+
     order = np.argsort(-scores, kind="stable")
     ranked, positive = scores[order], truth[order]
     tie = np.cumsum(np.concatenate([[True], ranked[1:] != ranked[:-1]])) - 1

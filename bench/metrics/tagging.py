@@ -37,7 +37,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.comparisons import (
@@ -355,6 +354,8 @@ def _exchanged(
     seed: int,
 ) -> Floats:
     """Return macro differences where each unit's ranks change hands by a coin, (replicates,)."""
+    from scipy.stats import rankdata
+
     both = np.vstack([rankdata(np.asarray(one, np.float64), axis=0) for one in (first, second)])
     # Every clip twice, once with each model's rank: a model is a choice of one of the two.
     ranking = PresortedScores(np.vstack([np.asarray(labels)] * 2), both)

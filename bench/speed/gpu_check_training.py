@@ -149,7 +149,8 @@ def train_from_shards(check: Check, until: float) -> dict[str, Any]:
 
 def train_augmented(check: Check, until: float) -> dict[str, Any]:
     """Time our step with the paper's augmentation, on data that is on the device."""
-    from earmark.models.training.augmentation import TRAINING, Augmentation
+    from earmark.models.training.augmentation import Augmentation
+    from earmark.models.training.config import TRAINING
 
     ours = make_ours(check, compiled=check.device.type == "cuda")
     ours.augment = Augmentation(TRAINING, sample_rate=16_000)

@@ -20,19 +20,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from earmark.bench.metrics import classification, tagging
 from earmark.bench.metrics.base import Floats
 from earmark.datasets.base import DataError, first_ten
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 INNER_FOLDS = 3
@@ -124,6 +123,8 @@ def cross_validated(
 
 
 def _stratified(targets: Targets, units: NDArray[np.str_], folds: int, seed: int) -> list[Rows]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     own = len(np.unique(units)) == len(units)
     split = StratifiedKFold if own else StratifiedGroupKFold
     with warnings.catch_warnings():
@@ -178,6 +179,8 @@ def probe(
     With several folds, scores of tags become ranks within their fold, from 0 to 1: a fold with more
     clips of a tag was fitted on fewer, and its scores would be lower for that alone.
     """
+    from scipy.stats import rankdata
+
     found = Probed(np.full((len(features), n_outputs), np.nan))
     log = _Log()
     grid = check_grid(grid)
@@ -274,6 +277,8 @@ def _path(
     log: _Log,
 ) -> list[Floats]:
     """Return scores of the held-out clips ``(n_held, n_outputs)`` for each value of the grid."""
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(features[train])
     fitted, scored = scaler.transform(features[train]), scaler.transform(features[held])
     scores = [np.zeros((len(held), n_outputs)) for _ in grid]
@@ -292,6 +297,8 @@ def _path(
 
 
 def _regression(*, weighted: bool) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(
         max_iter=MOST_ITERATIONS,
         class_weight="balanced" if weighted else None,
@@ -303,6 +310,8 @@ def _each(
     model: LogisticRegression, features: Floats, target: Targets, grid: Sequence[float], log: _Log
 ) -> Iterator[int]:
     """Fit the model with each value of the grid in turn; what does not converge is logged."""
+    from sklearn.exceptions import ConvergenceWarning
+
     for index, c in enumerate(grid):
         model.C = c
         with warnings.catch_warnings(record=True) as caught:

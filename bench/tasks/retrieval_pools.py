@@ -18,18 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from earmark.bench.metrics.ranks import Ranks, count_ranks, count_ranks_both_ways
 from earmark.bench.metrics.relevance import Indices
 from earmark.bench.tasks.joint import JointVectors
 from earmark.bench.tasks.retrieval_protocol import DRAWS, Direction, Setting
 from earmark.datasets.base import Captioned, Clip, DataError, first_ten
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Vectors = NDArray[np.floating[Any]]
 
@@ -141,13 +142,16 @@ def heard_set(dataset: Captioned, vectors: JointVectors) -> HeardSet:
 
 def _units(clips: Sequence[Clip], pairs: Indices) -> tuple[NDArray[np.str_], int]:
     """Return the unit of each clip, and how many clips share a caption across units."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     names = [clip.unit or clip.id for clip in clips]
     first: dict[str, int] = {}
     own = np.array([first.setdefault(name, len(first)) for name in names], np.intp)
     # A caption's clips are linked to its first.
     _, starts, caption = np.unique(pairs[:, 0], return_index=True, return_inverse=True)
     one, other = own[pairs[starts[caption], 1]], own[pairs[:, 1]]
-    links = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(first), len(first)))
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(len(first), len(first)))
     _, component = connected_components(links, directed=False)
     # Named after the first of its units.
     leader = np.full(int(component.max()) + 1, len(first))
@@ -224,8 +228,10 @@ def rank_draws(
     }
 
 
-def relevance(heard: HeardSet, draw: Draw) -> sparse.csr_array:
+def relevance(heard: HeardSet, draw: Draw) -> csr_array:
     """Return which captions (rows) and clips (columns) of a draw belong together."""
+    from scipy.sparse import csr_array
+
     caption_place = np.full(len(heard.captions), -1)
     caption_place[draw.captions] = np.arange(len(draw.captions))
     clip_place = np.full(len(heard.clips), -1)
@@ -234,10 +240,10 @@ def relevance(heard: HeardSet, draw: Draw) -> sparse.csr_array:
     inside = (rows >= 0) & (columns >= 0)
     shape = (len(draw.captions), len(draw.clips))
     entries = (np.ones(int(inside.sum()), np.bool_), (rows[inside], columns[inside]))
-    return sparse.csr_array(entries, shape=shape)
+    return csr_array(entries, shape=shape)
 
 
-def with_captions(belongs: sparse.csr_array) -> Indices:
+def with_captions(belongs: csr_array) -> Indices:
     """Return the columns of a relevance that have a row: the clips that can be queries."""
     return np.flatnonzero(np.bincount(belongs.tocoo().col, minlength=belongs.shape[1]))
 

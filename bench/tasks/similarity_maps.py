@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from earmark.bench.metrics.products import dot_products
 from earmark.bench.metrics.relevance import Indices
@@ -74,6 +73,8 @@ def share_above(aligned: ArrayLike, random: ArrayLike) -> float | None:
     first, second = np.asarray(aligned), np.asarray(random)
     if not first.size or not second.size:
         return None
+    from scipy.stats import rankdata
+
     ranks = rankdata(np.concatenate([first, second]))[: len(first)]
     above = ranks.sum() - len(first) * (len(first) + 1) / 2
     return float(above / (len(first) * len(second)))

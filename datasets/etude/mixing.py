@@ -16,8 +16,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, rfft
-from scipy.signal import sosfilt
 
 from earmark.datasets.etude import waves
 from earmark.datasets.etude.score import Room
@@ -44,6 +42,8 @@ def loudness(signal: Signal, sample_rate: int) -> float:
     Blocks of 400 ms that overlap by three quarters are gated at -70 LUFS and then at 10 LU below
     their mean.
     """
+    from scipy.signal import sosfilt
+
     hop = round(_BLOCK_S * sample_rate)
     weighted = sosfilt(_weighting(sample_rate), signal)
     hops = weighted[: weighted.size // hop * hop].reshape(-1, hop)
@@ -114,6 +114,8 @@ def in_room(dry: Signal, send: Signal, room: Room, *, tilt: float, sample_rate: 
     tilt
         dB per octave around 1 kHz.
     """
+    from scipy.fft import irfft, rfft
+
     length = round(room.seconds * sample_rate)
     size = _transform_size(dry.size + length)
     response = _room if size <= _KEPT else _room.__wrapped__
@@ -134,6 +136,8 @@ def _transform_size(n_samples: int) -> int:
 @lru_cache(maxsize=6)
 def _room(seconds: float, size: int, sample_rate: int) -> NDArray[np.complex128]:
     """Return the spectrum of a room's response: noise that dies away, upper frequencies first."""
+    from scipy.fft import rfft
+
     length = round(seconds * sample_rate)
     response = waves.noise(length, sample_rate, start=sample_rate)
     response = response * waves.decay(length, sample_rate, seconds)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from earmark.datasets.base import DataError
 from earmark.datasets.etude.composition import compose
@@ -62,6 +61,8 @@ def _quantised(score: Score) -> NDArray[np.int16]:
 
 def _as_mp3(samples: NDArray[np.float32]) -> bytes:
     # 320 / 441 is 16,000 / 22,050. Between two samples the signal may be above their peaks.
+    from scipy.signal import resample_poly
+
     resampled = np.clip(resample_poly(samples, 320, 441), -1, 1)
     return _encode(
         resampled,

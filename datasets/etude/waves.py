@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter, sosfilt
 
 Signal = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -101,6 +100,8 @@ def noise(n_samples: int, sample_rate: int, *, start: int = 0) -> Signal:
 
 def low_pass(signal: Signal, sample_rate: int, hertz: float) -> Signal:
     """Return a signal through a one-pole low-pass; shape as the signal."""
+    from scipy.signal import sosfilt
+
     keep = _pole(sample_rate, hertz)
     return np.asarray(sosfilt([[1 - keep, 0, 0, 1.0, -keep, 0]], signal), np.float32)
 
@@ -150,6 +151,8 @@ def string(
     pluck[:length] -= pluck[:length].mean().round(6)
     offset = max(1, int(pick * period))
     pluck[offset:] -= pluck[:-offset].copy()
+    from scipy.signal import lfilter
+
     return np.asarray(lfilter([1.0], feedback, pluck), np.float32)
 
 

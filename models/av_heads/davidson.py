@@ -27,8 +27,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import log_softmax
 
 from earmark.models.av_heads.head import Doubles
 from earmark.models.base import ModelError
@@ -104,6 +102,8 @@ def fit_davidson(
     ModelError
         If the penalty is not above 0, no vote is decided, or the maximum is not found.
     """
+    from scipy.linalg import cho_factor, cho_solve
+
     if not 0 < penalty < np.inf:
         raise ModelError(f"penalty is {penalty}, expected a number above 0")
     if not votes[:, [0, 2]].any():
@@ -137,6 +137,8 @@ def fit_davidson(
 
 
 def _log_probabilities(utility: Doubles, log_nu: Doubles) -> Doubles:
+    from scipy.special import log_softmax
+
     logits = np.stack([utility / 2, log_nu, -utility / 2], axis=1)
     return np.asarray(log_softmax(logits, axis=1))
 

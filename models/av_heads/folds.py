@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from earmark.models.base import ModelError
 
@@ -109,6 +107,9 @@ def linked_groups(first: ArrayLike, second: ArrayLike, labels: ArrayLike, *, n: 
     Comparisons of one triplet (label) belong together, and so do any two that share a track; what
     is linked to one is linked to the other. ``n`` is the number of tracks.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     one, other = np.asarray(first, np.intp), np.asarray(second, np.intp)
     triplet = n + group_numbers(labels, len(one))
     size = n + len(one)

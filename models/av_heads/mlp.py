@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import nn
 
 from earmark.models.av_heads.folds import group_numbers, held_out
 from earmark.models.av_heads.head import (
@@ -32,6 +31,10 @@ from earmark.models.av_heads.head import (
     standardisation,
 )
 from earmark.models.base import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 _TOO_SMALL = 1e-6
 """An improvement below this share of the error is none."""
@@ -93,6 +96,8 @@ def fit_mlp(
     ModelError
         As :func:`check_rated` and :func:`held_out`, or if the ratings left to fit on are constant.
     """
+    import torch
+
     config = config or MLPConfig()
     rows, rated = check_rated(features, targets)
     groups = group_numbers(groups, len(rows))
@@ -121,6 +126,9 @@ def fit_mlp(
 
 def new_network(dimension: int, hidden_units: int, *, generator: torch.Generator) -> nn.Sequential:
     """Return a perceptron in float64 with Glorot's uniform weights and biases of 0, as Keras'."""
+    import torch
+    from torch import nn
+
     network = nn.Sequential(
         nn.Linear(dimension, hidden_units), nn.ReLU(), nn.Linear(hidden_units, 2)
     )
@@ -146,6 +154,9 @@ def train_network(
 
     ``train`` and ``valid`` are features ``(n, dimension)`` and targets ``(n, n_outputs)``.
     """
+    import torch
+    from torch import nn
+
     optimiser = torch.optim.Adam(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -35,52 +35,10 @@ from torch import Tensor
 from earmark.models.adapter import require
 from earmark.models.base import ModelError
 from earmark.models.training.batches import scale
+from earmark.models.training.config import AugmentationConfig
 
 _AT_ONCE = 8
 """Examples shifted together: each takes about 50 MB a copy of its spectrogram (20 s, 16 kHz)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentationConfig:
-    """Independent probabilities a transformation, and ranges; the defaults are for training.
-
-    The paper states noise and pitch shift without figures; these are the released code's.
-    """
-
-    p_polarity: float = 0.0
-    p_noise: float = 0.3
-    p_gain: float = 0.0
-    p_pitch_shift: float = 0.4
-    snr_db: tuple[float, float] = (3.0, 30.0)
-    """Signal-to-noise ratio of coloured noise, in dB."""
-    noise_decay: tuple[float, float] = (-2.0, 2.0)
-    """Exponent of the noise's spectrum: 0 is white, 1 pink, -1 blue."""
-    gain_db: tuple[float, float] = (-18.0, 6.0)
-    semitones: tuple[float, float] = (-4.0, 4.0)
-    pitch_overlap: int = 32
-    """Windows over each sample in the pitch shift. 32 is the library's; 8 take a fifth of the time
-    and leave a tone 25 instead of 27 dB above what the shift adds to it."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, tuple | list):
-                low, high = value
-                object.__setattr__(self, field.name, (low, high))
-                if not low <= high:
-                    raise ModelError(f"augmentation: {field.name} is {low} to {high}")
-            elif field.name == "pitch_overlap":
-                if value < 2:
-                    raise ModelError(f"augmentation: pitch_overlap is {value}, expected 2 or more")
-            elif not 0 <= value <= 1:
-                raise ModelError(f"augmentation: {field.name} is {value}, expected 0 to 1")
-
-
-TRAINING = AugmentationConfig()
-"""Of the input of the audio tower."""
-SSL = AugmentationConfig(p_polarity=0.8, p_noise=0.3, p_gain=0.2, p_pitch_shift=0.4)
-"""Of the second view in self-supervised learning."""
-NONE = AugmentationConfig(p_noise=0.0, p_pitch_shift=0.0)
 
 
 @dataclass(frozen=True, slots=True)

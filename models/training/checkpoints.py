@@ -15,16 +15,18 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from earmark.datasets.base import first_ten
 from earmark.datasets.whole_files import TEMPORARY, open_whole
 from earmark.models.base import ModelError
 from earmark.models.training.config import RunConfig, differences, parse_plain
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 FORMAT = "earmark-training-1"
 KEPT = 2
@@ -65,6 +67,8 @@ class Checkpoint:
 
 
 def _save(content: dict[str, Any], file: BinaryIO, folder: Path) -> None:
+    import torch
+
     try:
         torch.save(content, file)
     except RuntimeError as error:  # PyTorch's says nothing of the disk
@@ -108,6 +112,8 @@ def load(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise ModelError(f"no checkpoint {path}; `earmark train` writes checkpoints/step-<n>.pt")
+    import torch
+
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -163,6 +169,8 @@ def to_resume(
 
 def random_state(device: torch.device) -> dict[str, Any]:
     """Return where this process's random numbers stand: python, NumPy, torch, its GPU."""
+    import torch
+
     version, python, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
     state = {
@@ -180,6 +188,8 @@ def set_random_state(states: Sequence[dict[str, Any]], *, rank: int, device: tor
 
     A process that was not there when the checkpoint was written keeps the state it has.
     """
+    import torch
+
     if rank >= len(states):
         return
     state = states[rank]

@@ -8,13 +8,9 @@ from pathlib import Path
 
 from earmark.datasets.base import fingerprint
 from earmark.models.base import ModelError, Plain
-from earmark.models.dcase import checkpoint as dcase_checkpoint
 from earmark.models.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
-from earmark.models.muscall import checkpoint as muscall_checkpoint
-from earmark.models.training.building import rebuild, write_words
 from earmark.models.training.checkpoints import BEST, Checkpoint, load
 from earmark.models.training.config import RunConfig, parse_plain
-from earmark.models.training.learners import DCASELearner, MusCALLLearner
 from earmark.models.training_log import METRICS, TrainingLog, read_metrics, thinned, write_log
 
 CHECKPOINTS = "checkpoints"
@@ -50,7 +46,12 @@ def export(
     path, folder = Path(checkpoint), Path(out)
     if path.is_dir():
         path = path / CHECKPOINTS / BEST
-    found = load(path)
+    found = load(path)  # before the networks, so that a wrong path is named at once
+    from earmark.models.dcase import checkpoint as dcase_checkpoint
+    from earmark.models.muscall import checkpoint as muscall_checkpoint
+    from earmark.models.training.building import rebuild, write_words
+    from earmark.models.training.learners import DCASELearner, MusCALLLearner
+
     config = parse_plain(found.config, of=str(path))
     learner = rebuild(config, found.words, found.model)
     log = _log(path, found, config)

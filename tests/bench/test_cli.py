@@ -3,13 +3,30 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+import typer
 
+from earmark.bench import cli
 from earmark.datasets.musav import load
 
-HEAVY = ("torch", "tensorflow", "essentia", "matplotlib", "pandas", "scipy", "pyarrow")
+HEAVY = ("torch", "tensorflow", "essentia", "matplotlib", "pandas", "scipy", "sklearn", "pyarrow")
+
+
+def command_names(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command, those of groups of commands too."""
+    for name, command in group.commands.items():
+        yield (*above, name)
+        if isinstance(command, click.Group):
+            yield from command_names(command, *above, name)
+
+
+APP = typer.main.get_command(cli.app)
+HELP = ("--help", *(" ".join((*names, "--help")) for names in command_names(APP)))
 
 
 @pytest.fixture
@@ -31,20 +48,61 @@ def predictions(tmp_path, data):
     return path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["musav", "--help"], ["run", "--help"]])
-def test_help_imports_nothing_heavy(arguments):
+MISTAKES = (
+    "run nosuch.toml",
+    "run --replicates many",
+    "bench nosuch.toml",
+    "embed",
+    "gate nosuch --baseline nosuch --policy nosuch.toml",
+    "gate nosuch --baseline nosuch --policy {policy}",
+    "gate {policy} --baseline",
+    "compare nosuch nosuch",
+    "baseline update nosuch --reason none",
+    "report nosuch",
+    "report nosuch --format docx",
+    "musav nosuch.jsonl",
+    "musav --datas",
+    "train nosuch.toml",
+    "export nosuch.pt out",
+    "prepare nosuch out",
+    "check-data musav nosuch",
+    "check-data nosuch nosuch",
+    "check-model nosuch",
+    "etude build out --tracks 3",
+    "etude nosuch",
+    "fetch nosuch",
+    "list nosuch",
+    "nosuch",
+)
+ANSWERS = ("list models", "list datasets", "list suites", "fetch", "doctor", "--version")
+
+
+def test_help_mistakes_and_lists_import_nothing_heavy(tmp_path):
+    policy = tmp_path / "gate.toml"
+    policy.write_text(Path(cli.__file__).with_name("baselines").joinpath("etude.toml").read_text())
+    asked = [line.format(policy=policy) for line in (*HELP, *MISTAKES, *ANSWERS)]
+    # In one process, so that the test is quick: what is imported stays, the first is to blame.
     code = (
-        "import sys; sys.argv = ['earmark', *sys.argv[1:]]\n"
-        "from earmark.bench import cli\n"
-        "try:\n    cli.main()\nexcept SystemExit as done:\n    assert not done.code\n"
-        f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
-        "assert not heavy, heavy\n"
+        "import json, sys\nfrom earmark.bench import cli\nfound = {}\n"
+        "for line in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['earmark', *line.split()]\n"
+        "    try:\n        cli.main()\n"
+        "    except SystemExit as done:\n        code = done.code or 0\n"
+        f"    found[line] = code, [m for m in {HEAVY!r} if m in sys.modules]\n"
+        "sys.stdout = sys.__stdout__\nprint('\\n' + json.dumps(found))"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert {line: heavy for line, (_, heavy) in found.items() if heavy} == {}
+    assert {found[line][0] for line in HELP} == {0}
+    wrong = [line.format(policy=policy) for line in MISTAKES]
+    assert {line: found[line][0] for line in wrong if found[line][0] not in (3, 64)} == {}
 
 
 def test_scoring_predictions_imports_no_deep_learning(predictions, data):

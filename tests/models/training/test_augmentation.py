@@ -13,13 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.models.base import ModelError
-from earmark.models.training.augmentation import (
-    NONE,
-    SSL,
-    TRAINING,
-    Augmentation,
-    AugmentationConfig,
-)
+from earmark.models.training.augmentation import Augmentation
+from earmark.models.training.config import NONE, SSL, TRAINING, AugmentationConfig
 
 pytest.importorskip("torch_audiomentations", reason="needs the extra train")
 

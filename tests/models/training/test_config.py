@@ -8,9 +8,10 @@ import pytest
 
 from earmark.models.base import ModelError
 from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED
-from earmark.models.training.augmentation import NONE, TRAINING
 from earmark.models.training.building import build
 from earmark.models.training.config import (
+    NONE,
+    TRAINING,
     RunConfig,
     differences,
     load_config,
