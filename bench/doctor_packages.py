@@ -84,8 +84,8 @@ REQUIRED = (
     Package("scipy>=1.11", "scipy"),
     Package("soundfile>=0.12.1", "soundfile"),
     Package("threadpoolctl>=3.1", "threadpoolctl"),
-    Package("torch>=2.4", "torch"),
-    Package("torchaudio>=2.4", "torchaudio"),
+    Package("torch>=2.6", "torch"),
+    Package("torchaudio>=2.6", "torchaudio"),
     Package("typer>=0.12", "typer"),
     Package("typst>=0.14", "typst"),
 )

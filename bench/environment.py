@@ -102,7 +102,13 @@ def _from_top(folder: Path, path: Path) -> str:
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=20, check=False
+            # A checkout's own settings may name a program to run, which is not ours to start.
+            ["git", "-c", "core.fsmonitor=false", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return None

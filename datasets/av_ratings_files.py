@@ -163,6 +163,11 @@ def _described(path: Path) -> Options:
         if key != "scale" and not isinstance(value, bool if key == "synthetic" else str):
             expected = "true or false" if key == "synthetic" else "text"
             raise DataError(f"{path.name}: {key} is {value!r}, expected {expected}")
+        if key in ("ratings", "audio") and (Path(value).is_absolute() or ".." in Path(value).parts):
+            raise DataError(
+                f"{path.name}: {key} {value!r} leads out of {path.parent}: a file names what lies "
+                f"below its folder; give {key}= yourself for another place"
+            )
     return Options(**values | {"scale": as_scale(values.get("scale"), of=f"scale in {path.name}")})
 
 

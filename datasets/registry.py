@@ -3,6 +3,9 @@
 A name is looked up among the built-in ones (kept as ``module:attribute`` text, so that naming one
 imports nothing), then among the entry points of installed packages, and a name with a colon is
 itself read as ``module:attribute``, or ``path/to/file.py:attribute``.
+
+A name with a colon runs whatever code it names. Users may write one (on the command line, in a
+suite); what a file of somebody else says is opened within :func:`named_by`, which refuses it.
 """
 
 from __future__ import annotations
@@ -12,13 +15,38 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from earmark.datasets.base import DataError
+
+_NAMED_BY: ContextVar[tuple[str, str] | None] = ContextVar("_NAMED_BY", default=None)
+"""The file that names loaders now, and the fix; None where the user names them."""
+
+
+@contextmanager
+def named_by(file: str, *, fix: str) -> Iterator[None]:
+    """Open registered loaders alone within the block, at any depth: a file names them.
+
+    ``file`` begins the error of a loader that is not registered; ``fix`` ends it.
+    """
+    # The outermost file counts: what it names may not lift the rule for itself.
+    token = _NAMED_BY.set(_NAMED_BY.get() or (file, fix))
+    try:
+        yield
+    finally:
+        _NAMED_BY.reset(token)
+
+
+def naming_file() -> str | None:
+    """Return the file that names loaders and options now; None where the user does."""
+    found = _NAMED_BY.get()
+    return found and found[0]
 
 
 class Registry:
@@ -53,8 +81,14 @@ class Registry:
         Raises
         ------
         DataError
-            If the name is unknown (with the nearest known ones), or its target cannot be imported.
+            If the name is unknown (with the nearest known ones), its target cannot be imported, or
+            a file names code that is not registered (:func:`named_by`).
         """
+        if ":" in name and (named := _NAMED_BY.get()):
+            raise DataError(
+                f"{named[0]} names the loader {name!r}, which is no registered {self.kind}; it was "
+                f"not opened, since a file must not choose the code that runs. {named[1]}"
+            )
         target = name if ":" in name else self.targets().get(name)
         if target is None:
             known = sorted(self.targets())

@@ -226,9 +226,11 @@ def _load(folder: Path) -> tuple[Any, Any]:
     try:
         with quiet_loading():
             model, info = library.ClapModel.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True
+                folder, local_files_only=True, output_loading_info=True, trust_remote_code=False
             )
-            processor = library.ClapProcessor.from_pretrained(folder, local_files_only=True)
+            processor = library.ClapProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
     except Exception as error:  # what damaged folders raise is the libraries' affair
         raise ModelError(
             f"clap: {folder} cannot be loaded as a ClapModel with its processor: "

@@ -67,6 +67,21 @@ class Graph:
 
 
 _PLACEHOLDER, _CONSTANT = "Placeholder", "Const"
+_ACTING = (
+    *(
+        b"WriteFile",
+        b"ReadFile",
+        b"PyFunc",
+        b"SaveV2",
+        b"SaveSlices",
+        b"RestoreV2",
+        b"RestoreSlice",
+    ),
+    *(b"MergeV2Checkpoints", b"SummaryWriter", b"SummaryFileWriter", b"PrintV2", b"DebugIdentity"),
+    *(b"DebugNan", b"DebugNumeric", b"MatchingFiles", b"ReaderV2", b"Dataset", b"RemoteCall"),
+)
+"""TensorFlow's operations that read or write files, call out, or run Python. Frozen models have
+none; they may also stand in functions of a graph, so the names are looked for in the whole file."""
 
 
 def read_graph(path: Path) -> Graph:
@@ -75,7 +90,8 @@ def read_graph(path: Path) -> Graph:
     Raises
     ------
     ModelError
-        If the file cannot be read, is no frozen graph, or ends in the middle of a node.
+        If the file cannot be read, is no frozen graph, ends in the middle of a node, or holds an
+        operation that acts on more than its inputs.
     """
     try:
         data = path.read_bytes()
@@ -88,6 +104,11 @@ def read_graph(path: Path) -> Graph:
             f"weights {path} ({len(data)} bytes) are not a frozen TensorFlow graph, or cut short: "
             f"{error}; download them again"
         ) from error
+    if acting := [name.decode() for name in _ACTING if name in data]:
+        raise ModelError(
+            f"weights {path}: the graph names {', '.join(acting)}, which read or write files or "
+            f"run code and belong in no frozen model; nothing of it was run"
+        )
     return Graph(path, hashlib.sha256(data).hexdigest(), nodes)
 
 

@@ -55,6 +55,7 @@ from earmark.models.locked_weights import (
     Tower,
     content_digest,
     load_learned,
+    towers_of,
 )
 from earmark.models.training_log import METRICS, TrainingLog, read_metrics, thinned
 
@@ -222,6 +223,7 @@ def locked(
     text: Mapping[str, Any] | None = None,
     audio_reference: str | None = None,
     text_reference: str | None = None,
+    towers: str = "registered",
 ) -> Locked:
     """Return a joint model of two frozen towers.
 
@@ -238,20 +240,23 @@ def locked(
         of training.
     text_reference
         A file of texts, ``.csv`` with a column ``caption`` or one a line, likewise.
+    towers
+        ``trust`` opens whatever code the weights file names as its towers' loaders; by default
+        only registered models are opened.
 
     Raises
     ------
     ModelError
         If weights are not found or damaged, or a tower is not that of the training.
     DataError
-        If a loader or one of its options is unknown.
+        If a loader or one of its options is unknown, or the file names one that is not registered.
     """
     path = Path(weights).expanduser()
     file = path / "weights.safetensors" if path.is_dir() else path
     learned = load_learned(file)
     log = read_metrics(path / METRICS) if path.is_dir() else None
     opened = [
-        open_tower(*_opening(given, tower), side=side)
+        _open_side(given, tower, side=side, file=file, towers=towers)
         for side, given, tower in (
             ("audio", audio, learned.audio_tower),
             ("text", text, learned.text_tower),
@@ -267,12 +272,17 @@ def locked(
     )
 
 
-def _opening(given: Mapping[str, Any] | None, tower: Tower) -> tuple[str, Mapping[str, Any]]:
+def _open_side(
+    given: Mapping[str, Any] | None, tower: Tower, *, side: str, file: Path, towers: str
+) -> Any:
+    """Open a tower as the user says, or as the weights file does."""
     if given is None:
-        return tower.loader, tower.options
+        with towers_of(file, towers=towers, option=side, of="locked"):
+            return open_tower(tower.loader, tower.options, side=side)
     if "loader" not in given:
         raise ModelError(f"locked: a tower is given as {dict(given)!r}, expected a key 'loader'")
-    return str(given["loader"]), {key: value for key, value in given.items() if key != "loader"}
+    options = {key: value for key, value in given.items() if key != "loader"}
+    return open_tower(str(given["loader"]), options, side=side)
 
 
 def _card(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from earmark.datasets.registry import named_by
 from earmark.datasets.whole_files import write_whole
 from earmark.models.base import ModelError
 
@@ -52,6 +54,42 @@ class Tower:
     id: str
     version: str
     weights_digest: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, Mapping):
+            raise TypeError(f"options of a tower are {self.options!r}, expected a table")
+        for name in ("loader", "id", "version", "weights_digest"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} of a tower is {getattr(self, name)!r}, expected text")
+
+
+def towers_of(
+    file: Path | str, *, towers: str, option: str, of: str
+) -> AbstractContextManager[None]:
+    """Return the context in which the towers that a weights file names are opened.
+
+    Parameters
+    ----------
+    towers
+        ``registered``: a file may name registered loaders alone; ``trust``: any loader, also
+        ``module:attribute`` and ``path/to/file.py:attribute``, whose code then runs.
+    option
+        With which the user names a tower in place of the file.
+
+    Raises
+    ------
+    ModelError
+        If ``towers`` is neither.
+    """
+    if towers == "trust":
+        return nullcontext()
+    if towers != "registered":
+        raise ModelError(f"{of}: towers = {towers!r}, expected 'registered' or 'trust'")
+    return named_by(
+        f"{of}: the weights file {file}",
+        fix=f'If you know that code, give {option} = {{loader = "..."}}, or towers = "trust" to '
+        f"open whatever this file names",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,16 @@ References
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from earmark.datasets.registry import naming_file
 from earmark.models.adapter import (
     RESAMPLER,
     check_texts,
@@ -51,6 +55,11 @@ CITATION = """@misc{zhu2025muq,
 LICENCE = "CC BY-NC 4.0 (weights), MIT (code)"
 MAX_TOKENS = 512
 """Of XLM-RoBERTa, with start and end."""
+_TOWERS = {
+    "audio_model": re.compile(r"OpenMuQ/MuQ-[\w.-]+"),
+    "text_model": re.compile(r"(FacebookAI/)?xlm-roberta-(base|large)"),
+}
+"""Names of the hub that a release's ``config.json`` gives its towers."""
 
 
 class MuQMuLanModel(CroppedAudio):
@@ -108,6 +117,7 @@ def muq_mulan(
     crop: str = "windows(10 s, 10 s)",
     device: str = "auto",
     training_datasets: Sequence[str] = ("msd",),
+    towers: str = "registered",
 ) -> MuQMuLanModel:
     """Return MuQ-MuLan.
 
@@ -125,14 +135,19 @@ def muq_mulan(
         ``cpu``, ``cuda`` or ``auto``.
     training_datasets
         For the card.
+    towers
+        ``trust`` opens whatever models the folder's ``config.json`` names as its towers, and the
+        package runs their code; by default only those of the release.
 
     Raises
     ------
     ModelError
-        If the package is not installed, or the weights are not found or are not MuQ-MuLan's.
+        If the package is not installed, the weights are not found or are not MuQ-MuLan's, or name
+        other towers than the release.
     """
     library = require("muq", extra="muq", of="muq-mulan")
     folder = pretrained_folder(weights, revision=revision, extra="muq", of="muq-mulan")
+    _check_towers(folder, towers)
     chosen = pick_device(device)
     try:
         with quiet_loading():
@@ -171,3 +186,24 @@ def muq_mulan(
         ),
     )
     return MuQMuLanModel(model, crop=policy, card=card, device=chosen)
+
+
+def _check_towers(folder: Path, towers: str) -> None:
+    """Refuse towers of others: the package runs the code that comes with whatever is named."""
+    if towers not in ("registered", "trust"):
+        raise ModelError(f"muq-mulan: towers = {towers!r}, expected 'registered' or 'trust'")
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_bytes()) if path.is_file() else {}
+        named = {side: config[side]["name"] for side in _TOWERS if side in config}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"muq-mulan: {path} is damaged: {error!r}") from error
+    trusted = towers == "trust" and naming_file() is None
+    for side, name in named.items():
+        # A folder of that name where one works would be taken before the hub's.
+        released = isinstance(name, str) and _TOWERS[side].fullmatch(name)
+        if not trusted and (not released or Path(name).exists()):
+            raise ModelError(
+                f"muq-mulan: {path} names the {side} {name!r}, which is not the release's; it was "
+                f'not opened, since its code would run. If you know it, give towers = "trust"'
+            )

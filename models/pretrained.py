@@ -1,6 +1,7 @@
 """Folders of pre-trained weights as Hugging Face lays them out: found, downloaded, told apart.
 
-Only a name such as ``laion/clap-htsat-unfused`` that the user gives is ever asked of the hub.
+Only a name such as ``laion/clap-htsat-unfused`` that the user gives is ever asked of the hub; one
+that a file gives is looked for in the hub's cache alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import fingerprint
+from earmark.datasets.registry import naming_file
 from earmark.models.adapter import require
 from earmark.models.base import ModelError
 
@@ -41,16 +43,13 @@ def pretrained_folder(weights: str, *, revision: str | None, extra: str, of: str
         raise ModelError(f"{of}: {weights} is no folder, nor a name owner/name of the hub")
     hub = require("huggingface_hub", extra=extra, of=of)
     settings = [f"*{suffix}" for suffix in _SETTINGS]
+    how = {"revision": revision, "local_files_only": naming_file() is not None}
     try:
         # Repositories hold the same weights in several formats; only one of them is fetched.
-        found = Path(
-            hub.snapshot_download(
-                weights, revision=revision, allow_patterns=[*settings, "*" + _SAFE]
-            )
-        )
+        found = Path(hub.snapshot_download(weights, allow_patterns=[*settings, "*" + _SAFE], **how))
         if not any(found.rglob("*" + _SAFE)):
             patterns = [*settings, "*" + _PICKLED]
-            found = Path(hub.snapshot_download(weights, revision=revision, allow_patterns=patterns))
+            found = Path(hub.snapshot_download(weights, allow_patterns=patterns, **how))
     except Exception as error:  # the hub's client raises errors of many libraries
         raise ModelError(
             f"{of}: {weights!r} is no folder here, and could not be had from the hub nor from its "

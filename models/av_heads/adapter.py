@@ -12,6 +12,7 @@ from earmark.datasets.base import fingerprint
 from earmark.datasets.places import placed
 from earmark.models.av_heads.weights import TrainedHead, load_head
 from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, PatchEmbedder
+from earmark.models.locked_weights import towers_of
 
 
 class AVHead:
@@ -109,7 +110,9 @@ def put_on(trained: TrainedHead, embedder: object) -> AVHead:
     )
 
 
-def av_head(*, weights: str, embedder: Mapping[str, Any] | None = None) -> AVHead:
+def av_head(
+    *, weights: str, embedder: Mapping[str, Any] | None = None, towers: str = "registered"
+) -> AVHead:
     """Return a trained head on its embedder.
 
     Parameters
@@ -119,24 +122,28 @@ def av_head(*, weights: str, embedder: Mapping[str, Any] | None = None) -> AVHea
     embedder
         How the embedder is opened: ``{loader = "...", ...}`` with the loader's options; by default
         as it was for training.
+    towers
+        ``trust`` opens whatever code the weights file names as its embedder's loader; by default
+        only a registered model is opened.
 
     Raises
     ------
     ModelError
         If the weights are not found or damaged, or the embedder is not that of the training.
     DataError
-        If a loader or one of its options is unknown.
+        If a loader or one of its options is unknown, or the file names one that is not registered.
     """
     from earmark.models.registry import MODELS
 
     trained = load_head(weights)
-    loader, options = trained.embedder.loader, dict(trained.embedder.options)
-    if embedder is not None:
-        if not isinstance(embedder, Mapping) or "loader" not in embedder:
-            raise ModelError(f"av-head: embedder is {embedder!r}, expected a key 'loader' in it")
-        options = {key: value for key, value in embedder.items() if key != "loader"}
-        loader = str(embedder["loader"])
-    return put_on(trained, MODELS.create(loader, placed(options)))
+    if embedder is None:
+        tower = trained.embedder
+        with towers_of(weights, towers=towers, option="embedder", of="av-head"):
+            return put_on(trained, MODELS.create(tower.loader, placed(dict(tower.options))))
+    if not isinstance(embedder, Mapping) or "loader" not in embedder:
+        raise ModelError(f"av-head: embedder is {embedder!r}, expected a key 'loader' in it")
+    options = {key: value for key, value in embedder.items() if key != "loader"}
+    return put_on(trained, MODELS.create(str(embedder["loader"]), placed(options)))
 
 
 def _check_embedder(trained: TrainedHead, embedder: AudioEmbedder | PatchEmbedder) -> None:

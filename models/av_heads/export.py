@@ -13,6 +13,7 @@ References
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,15 @@ def export(model: AVHead, folder: Path | str, *, version: str, description: str 
     Raises
     ------
     ModelError
-        If a file cannot be written, or the package onnx is not installed.
+        If a file cannot be written, the head's name is no name of a file, or the package onnx is
+        not installed.
     """
     folder, name = Path(folder), model.trained.name
+    if not re.fullmatch(r"\w[\w.+@ -]*", name):  # it comes from a weights file
+        raise ModelError(
+            f"head {name!r} cannot be written to {folder}: its name would name a file, so give it "
+            f"one of letters, digits, '_', '-', '+', '@', ' ' and '.'"
+        )
     graph = onnx_model(model.trained.head).SerializeToString()
     told = metadata(model, version=version, description=description)
     text = json.dumps(told, indent=4, ensure_ascii=False) + "\n"

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from earmark.datasets.base import first_ten
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
@@ -32,6 +33,8 @@ from earmark.models.training.learners import DCASELearner, Learner, MusCALLLearn
 
 _TABLE = "model.text_enc.word_enc.embedding.weight"
 _VOCABULARY = "vocabulary.json"
+_FILES = (_VOCABULARY, "vocab.json", "merges.txt", "tokenizer_config.json")
+"""Names that a checkpoint may give to files of words: a checkpoint may be of somebody else."""
 
 
 def build(config: RunConfig, captions: Sequence[str]) -> tuple[Learner, dict[str, str]]:
@@ -167,7 +170,18 @@ def _tokenizer_of(words: Mapping[str, str], config: RunConfig) -> BPETokenizer:
 
 
 def write_words(words: Mapping[str, str], folder: Path) -> None:
-    """Write the files of a tokeniser or a vocabulary."""
+    """Write the files of a tokeniser or a vocabulary.
+
+    Raises
+    ------
+    ModelError
+        If a file has another name than these have; it might lie anywhere.
+    """
+    if others := sorted(set(words) - set(_FILES)):
+        raise ModelError(
+            f"the checkpoint holds words in files called {first_ten(others)}, expected some of "
+            f"{', '.join(_FILES)}; nothing was written"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in words.items():
         (folder / name).write_text(content, encoding="utf-8", newline="\n")

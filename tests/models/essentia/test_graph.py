@@ -4,7 +4,13 @@ import sys
 from importlib import metadata
 
 import pytest
-from frozen_graphs import MUSICNN, write_backbone, write_first_generation, write_second_generation
+from frozen_graphs import (
+    MUSICNN,
+    node,
+    write_backbone,
+    write_first_generation,
+    write_second_generation,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +37,15 @@ def test_a_graph_gives_names_operations_and_shapes_of_inputs(tmp_path):
 def test_the_parameters_of_a_graph_are_its_constant_arrays_of_floats(tmp_path, write, expected):
     graph = read_graph(write(tmp_path / "head.pb"))
     assert (graph.n_parameters, graph.dtype) == (expected, "float32")
+
+
+@pytest.mark.parametrize("op", ["WriteFile", "PyFunc", "EagerPyFunc", "PrintV2"])
+def test_a_graph_that_would_act_on_files_is_refused_before_tensorflow_sees_it(tmp_path, op):
+    path = write_first_generation(tmp_path / "head.pb")
+    read_graph(path)
+    path.write_bytes(path.read_bytes() + node("kind", op))
+    with pytest.raises(ModelError, match=f"head.pb: the graph names .*{op.removeprefix('Eager')}"):
+        read_graph(path)
 
 
 @given(st.floats(0, 0.999))
