@@ -1,7 +1,7 @@
 """The command line. Imports typer alone: what a command needs is imported when it runs.
 
 Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid or uncomparable input, 64 usage,
-70 internal error, 130 interrupted, 143 terminated (a training run was saved first).
+70 internal error, 130 interrupted by Ctrl-C, 143 terminated (a training run was saved first).
 """
 
 from __future__ import annotations
@@ -13,7 +13,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from earmark.bench.cli_base import INTERNAL, INVALID, REGRESSION, USAGE, ExitError, Json, app, fail
+from earmark.bench.cli_base import (
+    INTERNAL,
+    INTERRUPTED,
+    INVALID,
+    REGRESSION,
+    USAGE,
+    ExitError,
+    Json,
+    app,
+    fail,
+    if_interrupted,
+    interrupted_message,
+    note_interrupts,
+    same_command,
+)
 
 Speed = Annotated[
     list[Path] | None,
@@ -68,6 +82,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Evaluate what suites list; leave a record and reports."""
+    if_interrupted(f"what was heard is kept in {store}, records of finished suites in {out}")
     from earmark.bench.run_command import run_suites
 
     done = run_suites(
@@ -116,6 +131,10 @@ def bench_all(
     """
     from earmark.bench import bench_command
 
+    if_interrupted(
+        f"what was built and trained is kept in the cache, what was heard in {store}, records of "
+        f"finished suites in {out}"
+    )
     code = bench_command.bench_all(
         suites,
         out=out,
@@ -140,6 +159,7 @@ def embed(
     ] = Path("store"),
 ) -> None:
     """Fill the store for suites, alone or under torchrun, without scoring anything."""
+    if_interrupted(f"what was heard is kept in {store}")
     from earmark.bench.embed_command import embed_suites
 
     embed_suites(suites, store=store)
@@ -207,6 +227,12 @@ def report(
     speed: Speed = None,
 ) -> None:
     """Render a record, or a leaderboard of several, as one HTML file, a PDF, Markdown."""
+    if_interrupted(
+        lambda: (
+            f"reports that were finished are whole, no other was begun; `{same_command()}` "
+            f"renders them again"
+        )
+    )
     from earmark.bench.report_command import report as render
     from earmark.bench.terminal import progress_bar
 
@@ -235,6 +261,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Download released weights and annotations, each file held against its digest."""
+    if_interrupted("what arrived is kept in the cache")
     from earmark.bench.fetch_command import fetch_names, list_names
 
     if names:
@@ -313,30 +340,32 @@ from earmark.bench import cli_gate, cli_making  # noqa: E402, F401
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake never shows a traceback unless ``--debug``."""
+    came = note_interrupts()
     try:
         app()
-        sys.exit(0)
-    except SystemExit as done:
-        sys.exit(USAGE if done.code == 2 else done.code)
-    except ExitError as done:
-        sys.exit(done.code)
+        done: int | str | None = 0
+    except SystemExit as ended:
+        done = USAGE if ended.code == 2 else ended.code
+    except ExitError as ended:
+        done = ended.code
     except KeyboardInterrupt:
-        fail("interrupted; what was stored is kept, the same command goes on from there", 130)
+        done = INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`): nobody is left to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except ValueError as error:
-        # DataError, ModelError, SuiteError and RecordError are ValueErrors with a mend in them.
-        if os.environ.get("EARMARK_DEBUG"):
-            raise
-        if type(error).__module__.startswith("earmark."):
-            fail(str(error), INVALID)
-        fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+        done = 0
     except Exception as error:
         if os.environ.get("EARMARK_DEBUG"):
             raise
-        fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+        if not came:
+            # DataError, ModelError, SuiteError and RecordError are ValueErrors with a fix in them.
+            if isinstance(error, ValueError) and type(error).__module__.startswith("earmark."):
+                fail(str(error), INVALID)
+            fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
+        done = INTERRUPTED
+    if came or done == INTERRUPTED:
+        fail(interrupted_message(), INTERRUPTED)
+    sys.exit(done)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 REGRESSION, INVALID, USAGE, INTERNAL = 1, 3, 64, 70
-TERMINATED = 143  # 128 + SIGTERM, as shells say it
+INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT and SIGTERM, as shells say it
 
 app = typer.Typer(
     name="earmark",
@@ -28,6 +32,46 @@ class ExitError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+_kept: list[Callable[[], str]] = []
+
+
+def if_interrupted(kept: str | Callable[[], str]) -> None:
+    """Set what Ctrl-C says of this command: what is kept; a function is asked when it comes.
+
+    A text is followed by the command that goes on, which is the same one.
+    """
+    _kept[:] = [kept if callable(kept) else lambda: f"{kept}; `{same_command()}` goes on"]
+
+
+def same_command(*further: str) -> str:
+    """Return the command line as it was given, for a shell."""
+    return shlex.join(["earmark", *sys.argv[1:], *further])
+
+
+def interrupted_message() -> str:
+    """Return what Ctrl-C says: in one sentence, what is kept and which command goes on."""
+    kept = _kept[0]() if _kept else f"nothing was written; `{same_command()}` starts again"
+    return f"interrupted: {kept}"
+
+
+def note_interrupts() -> list[int]:
+    """Return a list that is no longer empty once Ctrl-C came.
+
+    Wherever the exception is lost (in a callback of a C library, a destructor), the command must
+    not end as if nothing had been.
+    """
+    came: list[int] = []
+    _kept.clear()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        signal.signal(signal.SIGINT, note)
+    return came
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earmark.bench.cli_base import TERMINATED, Json, app, fail
+from earmark.bench.cli_base import TERMINATED, Json, app, fail, if_interrupted, same_command
 
 etude = typer.Typer(help="The built-in corpus of synthesised music.", no_args_is_help=True)
 app.add_typer(etude, name="etude")
@@ -43,6 +43,7 @@ def prepare(
     json: Json = False,
 ) -> None:
     """Decode a corpus once for training; interrupted, the same command goes on."""
+    if_interrupted(f"finished shards are kept in {out}")
     from earmark.bench.prepare_command import prepare_corpus
 
     prepare_corpus(
@@ -71,6 +72,7 @@ def etude_build(
     json: Json = False,
 ) -> None:
     """Make the corpus of synthesised music; interrupted, the same command goes on."""
+    if_interrupted(f"finished tracks are kept in {out}")
     from earmark.bench.etude_command import build_corpus
 
     build_corpus(
@@ -108,6 +110,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model on a prepared corpus; SIGTERM saves and exits with 143."""
+    if_interrupted(lambda: _kept_of(out or Path("trained") / config.stem, resume=resume))
     from earmark.bench.train_command import train_model
     from earmark.models.training.termination import Stopped
 
@@ -115,6 +118,15 @@ def train(
         train_model(config, out=out, resume=resume, json=json)
     except Stopped as stopped:
         fail(str(stopped), TERMINATED)
+
+
+def _kept_of(folder: Path, *, resume: bool) -> str:
+    """Return what Ctrl-C leaves of a training."""
+    steps = sorted((folder / "checkpoints").glob("step-*.pt"))
+    if not steps:
+        return f"no checkpoint had been written; `{same_command()}` starts again"
+    again = same_command() if resume else same_command("--resume")
+    return f"{steps[-1]} is kept; `{again}` goes on from it"
 
 
 @app.command()

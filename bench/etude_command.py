@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json as json_module
 from pathlib import Path
 from time import perf_counter
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from earmark.bench.terminal import progress_bar
+from earmark.datasets.whole_files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +97,9 @@ def draw_corpus(picture: Path, *, seconds: float, seed: int) -> None:
         axes.set_title(_caption(score), fontsize=8, loc="left")
     figure.supxlabel("time (s); dotted: a new section", fontsize=9)
     figure.supylabel("frequency (kHz)", fontsize=9)
-    figure.savefig(picture, pil_kwargs={"quality": 70} if picture.suffix == ".jpg" else None)
+    drawn, quality = io.BytesIO(), {"quality": 70} if picture.suffix == ".jpg" else None
+    figure.savefig(drawn, format=picture.suffix[1:] or None, pil_kwargs=quality)
+    write_whole(picture, drawn.getvalue())
     typer.echo(picture)
 
 

@@ -17,6 +17,7 @@ from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import Verdict, judge, unreadable
 from earmark.bench.runner import render_reports
 from earmark.bench.terminal import new_table
+from earmark.datasets.whole_files import write_whole
 from earmark.reports import verdicts
 from earmark.reports.junit import render_junit
 from earmark.reports.record import RecordError
@@ -107,7 +108,7 @@ def write_verdict(plain: Mapping[str, Any], out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            (out / name).write_text(content, encoding="utf-8")
+            write_whole(out / name, content.encode())
     except OSError as error:
         raise RecordError(
             f"the verdict ({plain['outcome']}) could not be written to {out}: "

@@ -22,6 +22,7 @@ from earmark.datasets.audio import AudioError, load
 from earmark.datasets.base import Clip, DataError
 from earmark.datasets.places import placed
 from earmark.datasets.registry import DATASETS
+from earmark.datasets.whole_files import interrupts_wait
 from earmark.reports.players import MIB, Excerpt, Excerpts, Wish, size
 from earmark.reports.record import ItemProblem, RunRecord
 
@@ -227,13 +228,14 @@ def cut(path: Path, *, seconds: float = SECONDS) -> bytes:
         piece[:n_fade] *= ramp
         piece[-n_fade:] *= ramp[::-1]
     file = io.BytesIO()
-    soundfile.write(
-        file,
-        piece,
-        SAMPLE_RATE,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        bitrate_mode="VARIABLE",
-        compression_level=_SMALLNESS,
-    )
+    with interrupts_wait():
+        soundfile.write(
+            file,
+            piece,
+            SAMPLE_RATE,
+            format="MP3",
+            subtype="MPEG_LAYER_III",
+            bitrate_mode="VARIABLE",
+            compression_level=_SMALLNESS,
+        )
     return file.getvalue()

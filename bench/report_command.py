@@ -29,6 +29,7 @@ from earmark.bench.metrics.statistics import ratio
 from earmark.bench.tasks.base import Dimension, comparison_of, groups_of
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import first_ten
+from earmark.datasets.whole_files import write_whole
 from earmark.reports import record_io
 from earmark.reports.record import Comparison, RecordError, Score, TaskResult
 from earmark.reports.scores import headline, select, unique
@@ -86,7 +87,7 @@ def report(
     from earmark.reports import page, page_side_by_side
     from earmark.reports.html import page_html
     from earmark.reports.markdown import page_markdown
-    from earmark.reports.pdf import write_pdf
+    from earmark.reports.pdf import pdf_bytes
     from earmark.reports.side_by_side import side_by_side
     from earmark.reports.speed import read_benchmarks, with_speed
 
@@ -117,16 +118,17 @@ def report(
         for name in wanted:
             path = folder / f"report.{name}"
             if name == "html":
-                path.write_text(page_html(played), encoding="utf-8")
+                content = page_html(played).encode()
             elif name == "md":
-                path.write_text(page_markdown(built), encoding="utf-8")
+                content = page_markdown(built).encode()
             else:
-                write_pdf(built, path)
+                content = pdf_bytes(built)
+            write_whole(path, content)
             written.append(path)
         if figures:
             from earmark.reports.figure_files import write_figures
 
-            written += write_figures(built, folder / "figures")
+            written += write_figures(built, folder / "figures", write=write_whole)
     except OSError as error:
         raise RecordError(f"report in {folder} could not be written: {error.strerror}") from error
     return written

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -299,7 +298,7 @@ def render_reports(
     from earmark.bench.report_command import load
     from earmark.reports.html import page_html
     from earmark.reports.page import build
-    from earmark.reports.pdf import write_pdf
+    from earmark.reports.pdf import pdf_bytes
     from earmark.reports.speed import read_benchmarks, with_speed
     from earmark.reports.verdicts import section
 
@@ -312,9 +311,7 @@ def render_reports(
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(html, page_html(page).encode())
-        with tempfile.TemporaryDirectory() as drawn:
-            write_pdf(page, Path(drawn) / "report.pdf")
-            write_whole(pdf, (Path(drawn) / "report.pdf").read_bytes())
+        write_whole(pdf, pdf_bytes(page))
     except OSError as error:
         raise RecordError(
             f"the reports could not be written to {out}: {error.strerror or error}"

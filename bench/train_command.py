@@ -151,7 +151,10 @@ def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> No
         f"{folder}: {facts['pairs']} pairs of {facts['items']} items and {facts['texts']} texts, "
         f"temperature {learned.temperature:.3f}; {seconds:.0f} s"
     )
-    typer.echo(f'[models.{folder.name}]\nloader = "locked"\nweights = "{folder}"')
+    # Loaders that are not registered are opened for those who trust the file alone.
+    own = any(":" in tower.loader for tower in (learned.audio_tower, learned.text_tower))
+    trust = '\ntowers = "trust"' if own else ""
+    typer.echo(f'[models.{folder.name}]\nloader = "locked"\nweights = "{folder}"{trust}')
 
 
 def export_checkpoint(

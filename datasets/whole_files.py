@@ -1,14 +1,17 @@
-"""Files that are there whole or not at all, whenever the writer dies; and one writer at a time."""
+"""Files that are whole or not there, whenever the writer dies or is interrupted; one at a time."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
 TEMPORARY = ".tmp-"
@@ -49,6 +52,51 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with open_whole(path) as file:
         file.write(content)
+
+
+@contextmanager
+def folder_whole(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that takes the name of ``folder``, absent or empty, when the block ends.
+
+    Nothing is left behind if the block raises.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or the folder is not empty.
+    """
+    folder = folder.resolve()
+    made = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    made.mkdir(parents=True)
+    try:
+        yield made
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block, in which a C library calls Python back.
+
+    cffi and ctypes print an exception of a callback and drop it: the interrupt would be lost, and
+    the library would go on with a wrong answer, e.g. write an MP3 with a hole.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # only the main thread is interrupted, and only if it does not ignore it
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])
 
 
 @contextmanager

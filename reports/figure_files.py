@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,11 +21,17 @@ DPI = 300
 """Of the PNG: print's."""
 
 
-def write_figures(report: Page, folder: Path, *, width: Width = "full") -> list[Path]:
+def write_figures(
+    report: Page,
+    folder: Path,
+    *,
+    width: Width = "full",
+    write: Callable[[Path, bytes], object] = Path.write_bytes,
+) -> list[Path]:
     """Write ``figure-<n>-<title>.{svg,pdf,png,csv}`` a figure; the same bytes for the same report.
 
     ``width`` is that of a paper's column or of its text block. Figures are numbered as on the
-    page. An older file of the same name is replaced.
+    page. An older file of the same name is replaced, by ``write``.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def write_figures(report: Page, folder: Path, *, width: Width = "full") -> list[
         }
         for ending, content in files.items():
             path = folder / f"{name}.{ending}"
-            path.write_bytes(content)
+            write(path, content)
             written.append(path)
     return written
 

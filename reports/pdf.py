@@ -78,12 +78,17 @@ def write_pdf(report: Page, path: str | Path) -> None:
     RecordError
         If the file cannot be written.
     """
-    with tempfile.TemporaryDirectory() as name:
-        drawn = _compiled(_sources(report, Path(name)), timestamp(report.created))
+    drawn = pdf_bytes(report)
     try:
         Path(path).write_bytes(drawn)
     except OSError as error:
         raise RecordError(f"report {path} could not be written: {error.strerror}") from error
+
+
+def pdf_bytes(report: Page) -> bytes:
+    """Return a report's content as a PDF."""
+    with tempfile.TemporaryDirectory() as name:
+        return _compiled(_sources(report, Path(name)), timestamp(report.created))
 
 
 def write_sources(

@@ -1,8 +1,8 @@
 """What somebody else's file says reaches no import, no path outside its place, and no program.
 
-One test for each place that had none of its own. Those with one are tested beside it: captions,
-pickles and records of ``report --audio`` in `tests/datasets`, `tests/models` and `tests/bench`, HTML,
-Typst and Markdown in `tests/reports`.
+One test for each place that had none. Others are tested beside their code: captions, pickles and
+records of ``report --audio`` in `tests/datasets`, `tests/models` and `tests/bench`; HTML, Typst
+and Markdown in `tests/reports`.
 """
 
 from __future__ import annotations

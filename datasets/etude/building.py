@@ -6,6 +6,7 @@ Layout
 
     corpus.json          version, seed, length, number of tracks, layouts and the fingerprint
     attributes.json      what is true of each track and what its caption mentions, see .loading
+    digests.json         the sha256 of each file in tracks/; a file that has another is made again
     tracks/NNNNN.wav     22,050 Hz mono, 16 bits: the one rendering of a track
     tracks/NNNNN.mp3     16 kHz mono, 40 kbit/s, of the WAV; only where a layout demands it
     captions/ gtzan/ mtat/ musav/ emomusic/     the layouts, linking to the files in tracks/
@@ -19,11 +20,12 @@ number or order, nor on how often the build was cut off.
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -33,12 +35,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from earmark.datasets.base import MARKER, DataError
+from earmark.datasets.base import MARKER, DataError, first_ten
 from earmark.datasets.etude.corpus import MIN_TRACKS, VERSION, split_of
 from earmark.datasets.etude.layouts import LAYOUTS, Source, needs_mp3
 from earmark.datasets.etude.manifest import (
     ATTRIBUTES_FILE,
     CORPUS_FILE,
+    DIGESTS_FILE,
     Corpus,
     attributes_of,
     described,
@@ -46,6 +49,7 @@ from earmark.datasets.etude.manifest import (
     known_layouts,
     marker,
     read_corpus,
+    read_digests,
     write_json,
 )
 from earmark.datasets.etude.score import check_track
@@ -114,7 +118,9 @@ def _build(out: Path, corpus: Corpus, workers: int, progress: Progress) -> Corpu
     folder.mkdir(exist_ok=True)
     for leftover in (*folder.glob(".*.tmp"), *out.glob(".*.tmp")):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    made = _make_all(folder, corpus, workers, progress)
+    made = _make_all(folder, corpus, read_digests(out), workers, progress)
+    digests = {name: digest for one in made for name, digest in one.files.items()}
+    _verify(folder, digests)
     tracks = [one.track for one in made]
     source = Source(
         tracks,
@@ -128,6 +134,7 @@ def _build(out: Path, corpus: Corpus, workers: int, progress: Progress) -> Corpu
         _write_layout(out / name, source, corpus)
         progress(done, len(corpus.layouts), "layouts")
     write_json(out / ATTRIBUTES_FILE, attributes_of(tracks))
+    write_json(out / DIGESTS_FILE, digests)
     finished = replace(corpus, fingerprint=digest_of(corpus, {m.track: m.digest for m in made}))
     write_json(out / CORPUS_FILE, described(finished))
     return finished
@@ -142,10 +149,33 @@ def _is_finished(out: Path, corpus: Corpus) -> bool:
     )
 
 
-def _make_all(folder: Path, corpus: Corpus, workers: int, progress: Progress) -> list[Made]:
+def _names_of(numbers: Iterable[int]) -> Iterator[str]:
+    """Yield the names that files of these tracks may have."""
+    for number in numbers:
+        yield from (f"{number:05d}.wav", f"{number:05d}.mp3")
+
+
+def _verify(folder: Path, digests: Mapping[str, str]) -> None:
+    """Hold the files against what was made of them, before the corpus is called finished."""
+    wrong = []
+    for name, digest in digests.items():
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                wrong.append(name)
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} files in {folder} are not as they were written ({first_ten(wrong)}): "
+            f"the disk fails, or another program writes there; remove them and build again"
+        )
+
+
+def _make_all(
+    folder: Path, corpus: Corpus, digests: Mapping[str, str], workers: int, progress: Progress
+) -> list[Made]:
     jobs = [
-        _Job(tuple(range(first, min(first + _BATCH, corpus.n_tracks))), folder, corpus)
+        _Job(numbers, folder, corpus, {n: digests[n] for n in _names_of(numbers) if n in digests})
         for first in range(0, corpus.n_tracks, _BATCH)
+        for numbers in (range(first, min(first + _BATCH, corpus.n_tracks)),)
     ]
     progress(0, corpus.n_tracks, "tracks")
     made: list[Made] = []
@@ -159,9 +189,11 @@ def _make_all(folder: Path, corpus: Corpus, workers: int, progress: Progress) ->
 class _Job:
     """Some tracks for one worker."""
 
-    numbers: tuple[int, ...]
+    numbers: range
     folder: Path
     corpus: Corpus
+    digests: Mapping[str, str]
+    """Of the files of a finished corpus."""
 
 
 def _work(job: _Job) -> list[Made]:
@@ -173,6 +205,7 @@ def _work(job: _Job) -> list[Made]:
             seed=seed,
             seconds=seconds,
             mp3=needs_mp3(job.corpus.layouts, split_of(number)),
+            digests=job.digests,
         )
         for number in job.numbers
     ]

@@ -22,6 +22,7 @@ CITATION = """\
 }"""
 
 CORPUS_FILE, ATTRIBUTES_FILE = "corpus.json", "attributes.json"
+DIGESTS_FILE = "digests.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,24 @@ def digest_of(corpus: Corpus, files: Mapping[Track, str]) -> str:
     return fingerprint((head, *rows))
 
 
+def read_digests(root: Path) -> Mapping[str, str]:
+    """Return the sha256 of each file in ``tracks/`` by its name; nothing of an unfinished corpus.
+
+    Raises
+    ------
+    DataError
+        If the file that holds them is damaged.
+    """
+    place = root / DIGESTS_FILE
+    if not place.is_file():
+        return {}
+    try:
+        said = json.loads(place.read_bytes())
+        return {str(name): str(digest) for name, digest in said.items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{place} is damaged: {error!r}; remove it and build again") from error
+
+
 def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON file that has its name only once it is whole."""
     write_whole(path, f"{json.dumps(content, indent=1)}\n".encode())
@@ -145,5 +164,9 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that has its name only once it is whole."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    hidden.write_bytes(content)
-    hidden.replace(path)
+    try:
+        hidden.write_bytes(content)
+        hidden.replace(path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import soundfile
@@ -17,12 +20,16 @@ from earmark.datasets.etude.corpus import Track, label
 from earmark.datasets.etude.manifest import write_whole
 from earmark.datasets.etude.rendering import render
 from earmark.datasets.etude.score import Score
+from earmark.datasets.whole_files import interrupts_wait
 
 SAMPLE_RATE, MP3_SAMPLE_RATE = 22_050, 16_000
 
 _MP3_LEVEL = 0.79
 """libsndfile's compression level that gives 40 kbit/s at 16 kHz: the lowest rate whose frames have
 room for the header that tells decoders the exact length."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +39,52 @@ class Made:
     track: Track
     digest: str
     """sha256 of the WAV file."""
+    files: Mapping[str, str]
+    """sha256 of each of its files by name."""
 
 
-def make_track(number: int, folder: Path, *, seed: int, seconds: float, mp3: bool) -> Made:
-    """Write the files of a track that are not there yet; return its labels and its digest."""
+def make_track(
+    number: int,
+    folder: Path,
+    *,
+    seed: int,
+    seconds: float,
+    mp3: bool,
+    digests: Mapping[str, str] = MappingProxyType({}),
+) -> Made:
+    """Write the files of a track that are not there yet; return its labels and their digests.
+
+    A file whose sha256 is not that in ``digests`` counts as not there.
+    """
     score = compose(number, seed=seed, seconds=seconds)
-    wav = folder / f"{number:05d}.wav"
-    if wav.is_file():
-        content = wav.read_bytes()
-    else:
+    wav, target = folder / f"{number:05d}.wav", folder / f"{number:05d}.mp3"
+    content = _kept(wav, digests)
+    if content is None:
         content = _encode(_quantised(score), SAMPLE_RATE, format="WAV", subtype="PCM_16")
         write_whole(wav, content)
-    target = folder / f"{number:05d}.mp3"
-    if mp3 and not target.is_file():
+    files = {wav.name: sha256(content).hexdigest()}
+    compressed = _kept(target, digests)
+    if mp3 and compressed is None:
         # From the file's own 16 bits: an MP3 that is added later must not differ.
-        samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
-        write_whole(target, _as_mp3(samples))
-    return Made(label(score), sha256(content).hexdigest())
+        with interrupts_wait():
+            samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+        compressed = _as_mp3(samples)
+        write_whole(target, compressed)
+    if compressed is not None:
+        files[target.name] = sha256(compressed).hexdigest()
+    return Made(label(score), files[wav.name], files)
+
+
+def _kept(path: Path, digests: Mapping[str, str]) -> bytes | None:
+    """Return a file that is there and, where its digest is known, has it."""
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    found = sha256(content).hexdigest()
+    if digests.get(path.name, found) == found:
+        return content
+    _log.warning("%s has changed since the corpus was finished; it is made again", path)
+    return None
 
 
 def _quantised(score: Score) -> NDArray[np.int16]:
@@ -76,5 +112,6 @@ def _as_mp3(samples: NDArray[np.float32]) -> bytes:
 
 def _encode(samples: NDArray[np.generic], sample_rate: int, **options: object) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sample_rate, **options)
+    with interrupts_wait():
+        soundfile.write(buffer, samples, sample_rate, **options)
     return buffer.getvalue()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.datasets.base import fingerprint
+from earmark.datasets.whole_files import folder_whole
 from earmark.models.base import ModelError, Plain
 from earmark.models.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
 from earmark.models.training.checkpoints import BEST, Checkpoint, load
@@ -57,12 +58,6 @@ def export(
     log = _log(path, found, config)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder} is there and not empty; give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(learner, MusCALLLearner):
-        muscall_checkpoint.save(learner.model.eval(), folder / WEIGHTS)
-        write_words(found.words, folder / TOKENIZER)
-    elif isinstance(learner, DCASELearner):
-        dcase_checkpoint.save(learner.model.eval(), folder)
     chosen = config.data.datasets if training_datasets is None else training_datasets
     card = ExportCard(
         name=name or folder.resolve().name,
@@ -70,9 +65,15 @@ def export(
         training_datasets=tuple(chosen),
         training=_facts(found, config),
     )
-    write_card(card, folder)
-    if log is not None:
-        write_log(thinned(log), folder)
+    with folder_whole(folder) as made:
+        if isinstance(learner, MusCALLLearner):
+            muscall_checkpoint.save(learner.model.eval(), made / WEIGHTS)
+            write_words(found.words, made / TOKENIZER)
+        elif isinstance(learner, DCASELearner):
+            dcase_checkpoint.save(learner.model.eval(), made)
+        write_card(card, made)
+        if log is not None:
+            write_log(thinned(log), made)
     return card
 
 

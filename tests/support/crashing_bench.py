@@ -106,7 +106,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "the record": ("bench", "earmark.reports.record_io", "_sync_folders", "before"),
     "the gate": ("bench", "earmark.bench.suite_gates", "judge_files", "after"),
     "the page": ("bench", "earmark.reports.html", "page_html", "after"),
-    "the PDF": ("bench", "earmark.reports.pdf", "write_pdf", "after"),
+    "the PDF": ("bench", "earmark.reports.pdf", "pdf_bytes", "after"),
     # In the process that trains: it dies alone, or the command dies and leaves it to itself.
     "an epoch": ("training", "earmark.models.training.checkpoints", "save", "after"),
     "an epoch's parent": (
