@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,12 +172,35 @@ def test_a_second_build_changes_nothing_and_renders_nothing(whole, monkeypatch):
     assert content(whole) == before
 
 
+@pytest.mark.parametrize("name", ["00000.wav", "00003.mp3"])
+def test_a_file_that_changed_after_the_corpus_was_finished_is_made_again(
+    whole, tmp_path, name, caplog
+):
+    shutil.copytree(whole, tmp_path / "copy", symlinks=True)
+    place = tmp_path / "copy" / "tracks" / name
+    flipped = bytearray(place.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    place.unlink()  # layouts may be hard links to it
+    place.write_bytes(flipped)
+    build(tmp_path / "copy", **ASKED, workers=1)
+    assert content(tmp_path / "copy") == content(whole)
+    assert f"{place} has changed since the corpus was finished" in caplog.text
+
+
+def test_a_corpus_is_not_finished_over_a_file_that_is_not_as_it_was_made(tmp_path, monkeypatch):
+    made = track_files.make_track(0, tmp_path, seed=7, seconds=2, mp3=True)
+    building._verify(tmp_path, made.files)
+    (tmp_path / "00000.mp3").write_bytes(b"half")
+    with pytest.raises(DataError, match=r"1 files in .* not as they were written \(00000\.mp3"):
+        building._verify(tmp_path, made.files)
+
+
 def test_layouts_can_be_added_and_fewer_tracks_be_more_later(whole, tmp_path):
     root = tmp_path / "grown"
     first = build(root, **ASKED, layouts=["gtzan"], workers=1)
     assert not list(root.rglob("*.mp3"))
     assert {path.name for path in root.iterdir()} == {
-        *(".lock", "corpus.json", "attributes.json", "tracks", "gtzan"),
+        *(".lock", "corpus.json", "attributes.json", "digests.json", "tracks", "gtzan"),
     }
     build(root, **ASKED, layouts=["musav", "mtat"], workers=1)
     assert read_corpus(root).layouts == ("gtzan", "mtat", "musav")
