@@ -79,6 +79,13 @@ def run(
     replicates: Annotated[
         int | None, typer.Option(min=100, help="Bootstrap replicates, instead of the suite's.")
     ] = None,
+    trust_card: Annotated[
+        bool,
+        typer.Option(
+            "--trust-card",
+            help="Read kept vectors of a model with the same card, whatever code made them.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Evaluate what suites list; leave a record and reports."""
@@ -92,6 +99,7 @@ def run(
         available=available,
         fetch=fetch,
         replicates=replicates,
+        trust_card=trust_card,
         json=json,
     )
     if not done:
@@ -163,6 +171,27 @@ def embed(
     from earmark.bench.embed_command import embed_suites
 
     embed_suites(suites, store=store)
+
+
+@app.command("store")
+def store_(
+    store: Annotated[
+        Path, typer.Option(help="Folder of kept embeddings.", envvar="EARMARK_STORE")
+    ] = Path("store"),
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPACE|stale",
+            help="Remove a space, or all whose code is no longer there or not known.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """List what is kept of which model, and whether its code is still there; remove it."""
+    from earmark.bench.store_command import store_command
+
+    store_command(store, remove=remove or (), yes=yes, json=json)
 
 
 @app.command()

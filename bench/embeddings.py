@@ -2,6 +2,7 @@
 
 Conventions
 -----------
+* A model's outputs are kept by its card and its code (:mod:`earmark.bench.model_code`).
 * Files are told apart by their bytes and texts by their characters: what is identical is embedded
   once, whatever it is called, and what the store has is neither decoded nor embedded.
 * Results are read back from the store, so that a first run and a later one give the same numbers.
@@ -24,8 +25,9 @@ from typing import Any
 import numpy as np
 
 from earmark.bench.listening_cost import Clock, Meter, kept, supersedes, through_patches
+from earmark.bench.model_code import CODE, Code, code_of
 from earmark.bench.model_outputs import Floats, Item, Output, Progress, Refusal
-from earmark.bench.store import DType, Kind, Store, audio_key, space_of, text_key
+from earmark.bench.store import DType, Kind, Space, Store, audio_key, space_of, text_key
 from earmark.datasets.audio import AudioError, Waveform, decode_ahead, file_digest
 from earmark.datasets.base import Clip, DataError, first_ten
 from earmark.models.base import (
@@ -106,6 +108,8 @@ class Embeddings:
         returns no others; when all are done, one with ``(0, 1)`` finds everything in the store.
     clock
         Gives seconds, for what listening costs.
+    trust_card
+        Read what other code made for a model of the same card, too; what is new is kept by code.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class Embeddings:
         dtype: DType = "float32",
         share: tuple[int, int] = (0, 1),
         clock: Clock = time.perf_counter,
+        trust_card: bool = False,
     ) -> None:
         rank, size = share
         if not 0 <= rank < size:
@@ -129,6 +134,8 @@ class Embeddings:
         self._dtype: DType = dtype
         self._share = share
         self._clock = clock
+        self.trust_card = trust_card
+        self._codes: dict[tuple[int, ...], tuple[Sequence[Any], Code]] = {}
         self._meters: dict[str, Meter] = {}
         """By the identity of the space."""
 
@@ -163,10 +170,12 @@ class Embeddings:
         """Return one vector a text, shape ``(n_texts, dimension)``; raises as `audio_vectors`."""
         keys = [(text, key) for text in texts if self._is_mine(key := text_key(text))]
         by_key = {key: text for text, key in keys}
+        space = self._open([embedder], embedder.card, "text_vectors")
         output: Output[str] = Output(
             card=embedder.card,
             kind="text_vectors",
-            space=self.store.space(embedder.card, kind="text_vectors", dtype=self._dtype),
+            space=space,
+            trusted=self._trusted(space),
             dtype=self._dtype,
             dimension=embedder.dimension,
             batch_size=_positive(batch_size),
@@ -209,10 +218,12 @@ class Embeddings:
                 yield key, refused[first[key]] if first[key] in refused else found[first[key]]
 
         card = self._card_on_patches(head)
+        space = self._open([head, head.embedder], card, "av")
         output: Output[Floats] = Output(
             card=head.card,
             kind="av",
-            space=self.store.space(card, kind="av", dtype=self._dtype),
+            space=space,
+            trusted=self._trusted(space),
             dtype=self._dtype,
             dimension=2,
             batch_size=1,
@@ -221,7 +232,7 @@ class Embeddings:
             call="predict_av_from_patches",
             names=files.names(),
             progress=self._progress,
-            meter=self._meter(head, card, "av"),
+            meter=self._meter([head, head.embedder], card, "av"),
             clock=self._clock,
         )
         embedded = _embedded(output, files.keys, files)
@@ -276,24 +287,67 @@ class Embeddings:
         of output, the one that was measured on most clips counts.
         """
         if isinstance(model, PatchHead):
-            head = self._cost(self._card_on_patches(model), "av")
-            heard = self._cost(model.embedder.card, "patches")
+            both = [model, model.embedder]
+            head = self._cost(both, self._card_on_patches(model), "av")
+            heard = self._cost([model.embedder], model.embedder.card, "patches")
             return through_patches(head, heard) if head and heard else None
         kinds: tuple[Kind, ...] = ("audio_vectors", "patches", "av")
-        found = [cost for kind in kinds if (cost := self._cost(model.card, kind)) is not None]
+        found = [cost for kind in kinds if (cost := self._cost([model], model.card, kind))]
         return max(found, key=lambda cost: cost.clips, default=None)
 
-    def _cost(self, card: ModelCard, kind: Kind) -> Cost | None:
-        space = space_of(card, kind=kind, dtype=self._dtype)
+    def code(self, model: Any, *, hears: bool = True) -> Code:
+        """Return the code that makes a model's numbers, as it is when first asked for."""
+        models = [model, model.embedder] if isinstance(model, PatchHead) else [model]
+        return self._code(models, hears)
+
+    def _code(self, models: Sequence[Any], hears: bool) -> Code:
+        key = (*map(id, models), hears)
+        if key not in self._codes:
+            self._codes[key] = (models, code_of(models, hears=hears))  # holds them: ids stay theirs
+        return self._codes[key][1]
+
+    def identity(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> str:
+        """Return the identity of what models that work together put out, a head and its embedder.
+
+        Raises
+        ------
+        ModelError
+            As :func:`~earmark.bench.store.space_of`.
+        """
+        hears = kind != "text_vectors"
+        rate = getattr(models[-1], "sample_rate", None) if hears else None
+        return space_of(
+            card,
+            kind=kind,
+            dtype=self._dtype,
+            code=self._code(models, hears).digest,
+            sample_rate=None if rate is None else int(rate),
+        )
+
+    def _open(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> Space:
+        space = self.store.open(self.identity(models, card, kind))
+        if not (space.folder / CODE).exists():
+            self._code(models, kind != "text_vectors").keep(space.folder)
+        return space
+
+    def _trusted(self, space: Space) -> tuple[Space, ...]:
+        """Return the spaces of other code that a user who trusts the card reads, too."""
+        return tuple(self.store.alike(space.identity)) if self.trust_card else ()
+
+    def _cost(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> Cost | None:
+        space = self.identity(models, card, kind)
         meter = self._meters.get(space)
         new = None if meter is None else meter.cost()
         old = kept(self.store.folder(space))
+        if old is None and self.trust_card:
+            costs = (kept(other.folder) for other in self.store.alike(space))
+            old = next((cost for cost in costs if cost is not None), None)
         return new if new is not None and supersedes(new, old) else old
 
-    def _meter(self, model: Any, card: ModelCard, kind: Kind) -> Meter:
-        space = space_of(card, kind=kind, dtype=self._dtype)
+    def _meter(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> Meter:
+        space = self.identity(models, card, kind)
         if space not in self._meters:
-            self._meters[space] = Meter(model)
+            self._meters[space] = Meter(models[0])
         return self._meters[space]
 
     def _is_mine(self, key: str) -> bool:
@@ -338,10 +392,12 @@ class Embeddings:
             ):
                 yield by_path[path], heard
 
+        space = self._open([model], model.card, kind)
         return Output(
             card=model.card,
             kind=kind,
-            space=self.store.space(model.card, kind=kind, dtype=self._dtype),
+            space=space,
+            trusted=self._trusted(space),
             dtype=self._dtype,
             dimension=dimension,
             batch_size=_positive(batch_size),
@@ -351,7 +407,7 @@ class Embeddings:
             first_lot=_first_lot(model, batch_size),
             names=files.names(),
             progress=self._progress,
-            meter=self._meter(model, model.card, kind),
+            meter=self._meter([model], model.card, kind),
             clock=self._clock,
         )
 

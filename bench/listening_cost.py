@@ -97,11 +97,12 @@ def _parts(model: Any, module: Any) -> Iterator[Any]:
             if isinstance(part, module) or type(getattr(part, "n_parameters", None)) is int:
                 yield part
             else:
-                below += _within(part)
+                below += within(part)
         level = below
 
 
-def _within(part: Any) -> Iterable[Any]:
+def within(part: Any) -> Iterable[Any]:
+    """Return what a part of a model holds, as far as a model could be in it."""
     if isinstance(part, dict | list | tuple):
         values = part.values() if isinstance(part, dict) else part
         return list(values) if len(part) <= _LONGEST else []

@@ -59,12 +59,18 @@ class Output(Generic[Item]):
     clock: Clock = time.perf_counter
     first_lot: int | None = None
     """Items in the first call, whose cost nobody knows yet; None: ``batch_size``."""
+    trusted: Sequence[Space] = ()
+    """Spaces of other code to read from, never to write to."""
+    others: int = 0
+    """How many rows came from them."""
     call: str = ""
     """The model's method, for messages."""
 
     def fill(self, keys: Sequence[str]) -> None:
         """Embed what the store lacks, and keep it."""
         missing = self.space.missing(keys)
+        for other in self.trusted:
+            missing = other.missing(missing)
         done = len(keys) - len(missing)
         self._report(done, len(keys))
         if not missing:
@@ -103,11 +109,11 @@ class Output(Generic[Item]):
 
     def rows(self, keys: Sequence[str]) -> dict[str, Floats]:
         """Return the rows of all keys that are not refused, embedding anew what is damaged."""
-        rows = self.space.get(keys)
+        rows = self._kept(keys)
         lost = [key for key in keys if key not in rows and key not in self.refused]
         if lost:
             self.fill(lost)
-            rows.update(self.space.get(lost))
+            rows.update(self._kept(lost))
         for key in keys:
             if key in self.refused:
                 continue
@@ -124,9 +130,23 @@ class Output(Generic[Item]):
                 )
         return {key: row.astype(np.float32, copy=False) for key, row in rows.items()}
 
+    def _kept(self, keys: Sequence[str]) -> dict[str, Floats]:
+        rows = self.space.get(keys)
+        for other in self.trusted:
+            found = other.get(key for key in keys if key not in rows)
+            self.others += len(found)
+            rows.update(found)
+        return rows
+
     def warnings(self) -> tuple[str, ...]:
-        """Return the damage that was found in the store."""
-        return tuple(str(damage) for damage in self.space.damage)
+        """Return what of other code was read, and the damage that was found in the store."""
+        told = [str(damage) for space in (self.space, *self.trusted) for damage in space.damage]
+        if self.others:
+            told.append(
+                f"{self.card.id}: {self.others} {self.kind} were made by other code than there is "
+                f"now, and trusted by the card (--trust-card)"
+            )
+        return tuple(told)
 
     def _report(self, done: int, total: int) -> None:
         if self.progress is not None:

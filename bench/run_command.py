@@ -36,6 +36,7 @@ def run_suites(
     json: bool,
     gate: Gate | None = None,
     speed: Sequence[Path] = (),
+    trust_card: bool = False,
 ) -> list[Path]:
     """Run suites (all that come with Earmark where none is given); return their records' folders.
 
@@ -64,6 +65,7 @@ def run_suites(
                 available=available,
                 replicates=replicates,
                 progress=progress,
+                trust_card=trust_card,
             )
         verdict = None if gate is None else gate(head.name, folder)
         reports = (

@@ -63,6 +63,7 @@ def run_suite(
     available: bool = False,
     replicates: int | None = None,
     progress: Progress | None = None,
+    trust_card: bool = False,
 ) -> tuple[Path | None, list[schema.NotRun]]:
     """Run one suite; return its record's folder (None if nothing ran) and what did not run.
 
@@ -72,6 +73,8 @@ def run_suite(
         Go on without what is not at hand; otherwise that is an error before anything runs.
     progress
         Called with items done, items in all, and of what.
+    trust_card
+        Take kept vectors of a model with the same card, whatever code made them.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def run_suite(
     suite = read_checked(path)
     run = Run(
         suite=suite,
-        embeddings=Embeddings(Store(store), progress=progress),
+        embeddings=Embeddings(Store(store), progress=progress, trust_card=trust_card),
         replicates=replicates or suite.suite.replicates,
     )
     open_all(run, strict=not available)
@@ -201,7 +204,12 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
         environment=describe_environment(),
         models=[
             _model_entry(
-                name, model.card, run.seconds.get(name), _cost(run, name, model), _training(model)
+                name,
+                model.card,
+                run.seconds.get(name),
+                _cost(run, name, model),
+                _training(model),
+                None if run.embeddings.trust_card else run.embeddings.code(model).digest,
             )
             for name, model in run.models.items()
             if name in used and not isinstance(model, NotOpened)
@@ -239,6 +247,7 @@ def _model_entry(
     seconds: float | None,
     cost: schema.Cost | None,
     training: schema.TrainingLog | None = None,
+    code: str | None = None,
 ) -> schema.ModelEntry:
     return schema.ModelEntry(
         id=name,
@@ -254,6 +263,7 @@ def _model_entry(
         seconds=None if seconds is None else round(seconds, 3),
         cost=cost,
         training=training,
+        code=code,
     )
 
 

@@ -3,9 +3,10 @@
 Conventions
 -----------
 * A *space* holds the rows of one model, one kind of output and one type. Its identity is a JSON
-  text of everything that decides the numbers; the sha256 of the text names the folder, and the
-  text lies in it as ``space.json``. Batch sizes, devices and paths are no part of it, and neither
-  is what listening cost, which lies beside the rows as ``cost.json``.
+  text of everything that decides the numbers, the digest of the code among it; the sha256 of the
+  text names the folder, and the text lies in it as ``space.json``. Batch sizes, devices and paths
+  are no part of it, and neither is what listening cost, which lies beside the rows as
+  ``cost.json``, nor where the code was (``code.json``).
 * A *row* is one vector, or one a patch, under a key: the sha256 of the audio file's bytes or of
   the text. Nothing needs decoding to find it.
 """
@@ -16,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from earmark.bench.shards import Damage, StoreError
 from earmark.bench.space import IDENTITY, Space
@@ -52,8 +53,23 @@ def audio_key(file_digest: str) -> str:
     return f"audio:{file_digest}"
 
 
-def space_of(card: ModelCard, *, kind: Kind, dtype: DType = "float32") -> str:
+def space_of(
+    card: ModelCard,
+    *,
+    kind: Kind,
+    dtype: DType = "float32",
+    code: str | None = None,
+    sample_rate: int | None = None,
+) -> str:
     """Return the identity of a model's outputs of one kind: JSON with sorted keys.
+
+    Parameters
+    ----------
+    code
+        Digest of the code that makes them (:mod:`earmark.bench.model_code`); None: by the card
+        alone, as Earmark 0.1 did.
+    sample_rate
+        In Hz, at which the model hears; counts where there is ``code``.
 
     Raises
     ------
@@ -66,7 +82,7 @@ def space_of(card: ModelCard, *, kind: Kind, dtype: DType = "float32") -> str:
                 f"{card.id}: preprocessing {name!r} is {value!r}, expected a string that names a "
                 f"string, a number or a boolean, so that it can tell models apart"
             )
-    identity = {
+    identity: dict[str, Any] = {
         "adapter": card.id,
         "adapter_version": card.version,
         "weights": card.weights_digest,
@@ -75,6 +91,8 @@ def space_of(card: ModelCard, *, kind: Kind, dtype: DType = "float32") -> str:
         "dtype": dtype,
         "output": kind,
     }
+    if code is not None:
+        identity |= {"code": code, "sample_rate": sample_rate}
     try:
         return json.dumps(identity, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
@@ -116,7 +134,26 @@ class Store:
         ModelError
             As :func:`space_of`.
         """
-        return self._open(space_of(card, kind=kind, dtype=dtype))
+        return self.open(space_of(card, kind=kind, dtype=dtype))
+
+    def alike(self, identity: str) -> Iterator[Space]:
+        """Open the spaces of the same card and rate that other code filled, the newest first.
+
+        Raises
+        ------
+        StoreError
+            As :meth:`space`.
+        """
+        own = json.loads(identity)
+        found = []
+        for path in self.root.glob(f"*/{IDENTITY}"):
+            other = _identity_in(path)
+            if other is None or other == own:
+                continue
+            if {**own, "code": 0} == {"sample_rate": own["sample_rate"], **other, "code": 0}:
+                found.append(path)
+        for path in sorted(found, key=_last_written, reverse=True):
+            yield self.open(path.read_text(encoding="utf-8"))
 
     def folder(self, identity: str) -> Path:
         """Return where the space of this identity is kept, whether it is there or not."""
@@ -137,9 +174,10 @@ class Store:
                     f"{path}: its sha256 is not the folder's name; move the folder away, its rows "
                     f"may be another model's"
                 )
-            yield self._open(identity)
+            yield self.open(identity)
 
-    def _open(self, identity: str) -> Space:
+    def open(self, identity: str) -> Space:
+        """Open, and if need be make, the space of an identity; raises `StoreError` as `space`."""
         return Space(
             self.folder(identity),
             identity,
@@ -147,3 +185,18 @@ class Store:
             shard_bytes=self._shard_bytes,
             flush_seconds=self._flush_seconds,
         )
+
+
+def _identity_in(path: Path) -> dict[str, Any] | None:
+    """Return a space's identity, None where the file holds none or another folder's."""
+    try:
+        text = path.read_bytes()
+        found = json.loads(text)
+    except (OSError, ValueError):
+        return None
+    whole = hashlib.sha256(text).hexdigest() == path.parent.name
+    return found if whole and isinstance(found, dict) else None
+
+
+def _last_written(path: Path) -> float:
+    return max(one.stat().st_mtime for one in path.parent.iterdir())

@@ -15,8 +15,9 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -120,7 +121,27 @@ class Registry:
         """
         factory = self.factory(name)
         check_options(factory, options, of=f"{self.kind} {name!r}")
-        return factory(**options)
+        made = factory(**options)
+        _remember(made, factory)
+        return made
+
+
+FILE_MODULE = "earmark_file_"
+"""What the names of modules begin with that were loaded from a lone file."""
+_MADE_IN: dict[int, tuple[weakref.ref[Any], str]] = {}
+
+
+def _remember(made: Any, factory: Callable[..., Any]) -> None:
+    key = id(made)
+    with suppress(TypeError):  # what allows no weak reference; its class says where it is from
+        seen = weakref.ref(made, lambda _: _MADE_IN.pop(key, None))
+        _MADE_IN[key] = (seen, str(getattr(factory, "__module__", "")))
+
+
+def made_in(thing: Any) -> str | None:
+    """Return the module of the factory that a registry made a thing with, None if none did."""
+    seen, module = _MADE_IN.get(id(thing), (None, None))
+    return module if seen is not None and seen() is thing else None
 
 
 def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, of: str) -> None:
@@ -158,7 +179,7 @@ def _import(name: str, *, of: str) -> ModuleType:
     if not path.is_file():
         raise DataError(f"{of}: no file {path}")
     # Named by its whole path: two users' `model.py` must not be taken for one module.
-    module_name = f"earmark_file_{path.as_posix().replace('/', '_').removesuffix('.py')}"
+    module_name = f"{FILE_MODULE}{path.as_posix().replace('/', '_').removesuffix('.py')}"
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)

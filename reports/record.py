@@ -286,6 +286,8 @@ class ModelEntry(Part):
     """None where nothing was timed, as for predictions that came in a file."""
     training: TrainingLog | None = None
     """None where the model brings no log of its training."""
+    code: str | None = None
+    """sha256 of the sources that made its numbers; None where the card alone was trusted."""
 
 
 class DatasetEntry(Part):

@@ -269,12 +269,13 @@ def _elsewhere(candidate: Evidence, baseline: Evidence, policy: Policy) -> Itera
 
 
 def _from_the_store(candidate: Evidence, gated: Iterable[Gated]) -> Iterator[str]:
-    """Yield which models were not listened with: what their code does now is not in the record."""
-    heard = {one.id for one in candidate.record.models if one.seconds is None}
-    if names := sorted(heard & {row.model for row in gated}):
+    """Yield which models were not listened with, and by whose code nobody knows."""
+    unknown = {one.id for one in candidate.record.models if one.seconds is None and not one.code}
+    if names := sorted(unknown & {row.model for row in gated}):
         yield (
-            f"read from the store or from files, not listened with anew: {', '.join(names)}; a "
-            f"change of decoding or of a model's code shows with a fresh store (--store)"
+            f"read by the card alone (--trust-card, or a record of Earmark 0.1) or from files, not "
+            f"listened with anew: {', '.join(names)}; what a change of decoding or of a model's "
+            f"code does is not in this record"
         )
 
 

@@ -10,11 +10,13 @@ import soundfile
 
 from earmark.bench.embed_command import embed_suites
 from earmark.bench.runner import render_reports, run_suite
-from earmark.bench.store import Store, audio_key
+from earmark.bench.store import Store, audio_key, space_of
 from earmark.bench.suite import SuiteError
 from earmark.datasets.audio import decoded_files, file_digest
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import load as load_musav
+from earmark.datasets.registry import FILE_MODULE
+from earmark.models.base import ModelCard
 from earmark.reports.record_io import read, read_items
 
 RATE = 16_000
@@ -211,6 +213,69 @@ def test_an_interrupted_run_goes_on_where_it_stopped(root):
     folder, _ = run(root)
     assert decoded_files() - decoded == 5 + N_CLIPS
     assert len(read_items(folder, "av_regression-songs")) == 2 * 2 * N_CLIPS
+
+
+def heard_anew(root):
+    """Run as a new process would; return the record and how many clips were listened to."""
+    for name in [name for name in sys.modules if name.startswith(FILE_MODULE)]:
+        del sys.modules[name]
+    before = decoded_files()
+    return read(run(root)[0]), decoded_files() - before
+
+
+def test_an_adapter_that_was_edited_without_its_card_is_heard_anew(root):
+    first, _ = heard_anew(root)
+    again, decoded = heard_anew(root)
+    assert decoded == 0
+    assert again.tasks == first.tasks
+    (root / "model.py").write_text(MODEL.replace("self.gain * np.sqrt", "-self.gain * np.sqrt"))
+    edited, decoded = heard_anew(root)
+    assert decoded == 2 * N_CLIPS
+    before, after = (
+        [
+            s.value
+            for s in one.tasks[0].scores
+            if (s.dimension, s.metric) == ("arousal", "pearson_r")
+        ]
+        for one in (first, edited)
+    )
+    assert after == pytest.approx([-value for value in before])
+    assert {model.id for model in first.models if model.code == edited.models[0].code} == set()
+
+
+def test_the_store_is_listed_with_the_state_of_its_code_and_what_is_stale_is_removed(root, earmark):
+    store = root / "store"
+    heard_anew(root)
+    (root / "model.py").write_text(MODEL + "\n# edited\n")
+    heard_anew(root)
+    old = Store(store).open(space_of(ModelCard("old", "1", "x", "", "", (), ""), kind="av"))
+    with old:
+        old.put({"audio:1": np.zeros(2, np.float32)})
+
+    def listed():
+        return json.loads(earmark("store", "--store", store, "--json")[1])
+
+    found = listed()
+    assert [(one["model"], one["rows"]) for one in found] == [("level", N_CLIPS)] * 4 + [("old", 1)]
+    states = [one["code"] for one in found]
+    assert sorted(states[:4]) == ["model.py has changed"] * 2 + ["there"] * 2
+    assert "kept by the card alone" in states[4]
+    code, out, _ = earmark("store", "--store", store)
+    assert code == 0
+    assert "5 spaces" in out
+    assert "--remove stale" in out
+    code, _, err = earmark("store", "--store", store, "--remove", "stale")
+    assert (code, "add --yes" in err) == (3, True)  # no terminal to ask at
+    assert len(listed()) == 5
+    code, _, err = earmark("store", "--store", store, "--remove", "../runs", "--yes")
+    assert (code, "no space whose name begins" in err) == (3, True)
+    code, out, _ = earmark("store", "--store", store, "--remove", "stale", "--yes")
+    assert (code, "removed 3 spaces" in out) == (0, True)
+    assert [one["code"] for one in listed()] == ["there"] * 2
+    earmark("store", "--store", store, "--remove", listed()[0]["space"][:8], "--yes")
+    assert len(listed()) == 1
+    code, _, err = earmark("store", "--store", root / "nowhere")
+    assert (code, "no store at" in err) == (3, True)
 
 
 def test_a_bad_file_is_reported_by_name_and_ends_nothing(root):

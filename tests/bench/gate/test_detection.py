@@ -392,7 +392,9 @@ def test_models_that_were_read_from_the_store_are_told_from_those_listened_with(
     candidate.model("one")["seconds"] = 3.0
     verdict = gated(candidate, first, with_rules())
     (words,) = (words for words in verdict.warnings if "not listened with anew" in words)
-    assert words.startswith("read from the store or from files, not listened with anew: two;")
-    candidate.model("two")["seconds"] = 0.0
-    verdict = gated(candidate, first, with_rules())
-    assert not any("not listened with anew" in words for words in verdict.warnings)
+    assert words.startswith("read by the card alone (--trust-card, or a record of Earmark 0.1) or")
+    assert "not listened with anew: two;" in words
+    for known in ({"seconds": 0.0, "code": None}, {"seconds": None, "code": "c" * 64}):
+        candidate.model("two").update(known)
+        verdict = gated(candidate, first, with_rules())
+        assert not any("not listened with anew" in words for words in verdict.warnings)
