@@ -33,13 +33,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
 from collections.abc import Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from earmark.datasets.text_files import UnreadableError, decode, parse_toml
 
 SENTINEL = "random"
 """The model, and its loader, that every audio-text task is held against: it must be at chance."""
@@ -180,14 +181,14 @@ def parse_suite(content: bytes, *, of: Path | str) -> Suite:
         As :func:`read_suite`.
     """
     try:
-        raw = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw, text = parse_toml(content), decode(content)
+    except UnreadableError as error:
         raise SuiteError(f"suite {of} is not TOML: {error}") from error
     for reserved in ("text", "digest"):
         if reserved in raw:
             raise SuiteError(f"suite {of}: unknown key {reserved!r}")
     try:
-        suite = Suite(**raw, text=content.decode(), digest=hashlib.sha256(content).hexdigest())
+        suite = Suite(**raw, text=text, digest=hashlib.sha256(content).hexdigest())
     except ValidationError as error:
         raise SuiteError(f"suite {of}: {_first_errors(error)}") from error
     _check_references(suite, of)

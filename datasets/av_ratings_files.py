@@ -15,7 +15,7 @@ from pathlib import Path
 from earmark.datasets.av_tables import DIMENSIONS, value_fault
 from earmark.datasets.base import DataError, Problem, Scale, audio_files, first_ten
 from earmark.datasets.gtzan import GENRES
-from earmark.datasets.names import shown, why_absent
+from earmark.datasets.names import look_alikes, shown, why_absent
 from earmark.datasets.text_files import (
     UnreadableError,
     as_number,
@@ -142,6 +142,7 @@ def read(root: Path, given: Options, *, require_audio: bool) -> Reading:
     columns = _columns(table, lines[0][1], reading)
     if not reading.faults and columns:
         _read_rows(table, lines, columns, reading)
+        _find_look_alikes(table, reading)
         _find_audio(reading, require_audio=require_audio)
     return reading
 
@@ -289,6 +290,25 @@ def _read_rows(
         )
         reading.faults.append(Problem(path, message))
     reading.remarks += contradicted
+
+
+def _find_look_alikes(path: Path, reading: Reading) -> None:
+    """Note partitions and labels that differ in what cannot be seen, and ratings that are one."""
+    rows = reading.rows
+    partitions = (row.partition for row in rows if row.partition)
+    labels = (row.label for row in rows if row.label)
+    for what, names, into in (
+        ("partitions", partitions, reading.faults),
+        ("labels", labels, reading.remarks),
+    ):
+        found = look_alikes(names)
+        into += [Problem(path, f"the {what} {pair}: write them alike") for pair in found]
+    for kind in DIMENSIONS:
+        values = {getattr(row, kind) for row in rows}
+        if len(values) == 1 and len(rows) > 1:
+            message = f"all {len(rows)} ratings of {kind} are {values.pop():g}"
+            message += ": agreement with them is undefined"
+            reading.remarks.append(Problem(path, message))
 
 
 def _wrong_values(name: str, cell: dict[str, str], scale: Scale) -> list[str]:

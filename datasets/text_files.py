@@ -301,7 +301,7 @@ def parse_toml(content: bytes) -> dict[str, Any]:
         As :func:`decode`, or if it is not TOML or nested too deep.
     """
     try:
-        return tomllib.loads(decode(content))
+        return tomllib.loads(with_line_feeds(decode(content)))
     except tomllib.TOMLDecodeError as error:
         raise UnreadableError(str(error)) from error
     except RecursionError as error:

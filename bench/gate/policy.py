@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from earmark.datasets.text_files import UnreadableError, parse_toml
 
 POLICY_VERSION: Final = 1
 
@@ -130,10 +131,10 @@ def read_policy(path: Path | str) -> Policy:
     file = Path(path)
     try:
         text = file.read_bytes()
-        content = tomllib.loads(text.decode())
+        content = parse_toml(text)
     except OSError as error:
         raise PolicyError(f"no policy at {file}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnreadableError as error:
         raise PolicyError(f"policy {file} is not valid TOML: {error}") from error
     version = content.get("version")
     if version != POLICY_VERSION:

@@ -114,7 +114,7 @@ def _rows(
             for values in (before, changed)
         )
         row: list[Plain] = [model, dimension, float(gain), float((louder - plain).mean())]
-        if not plain.std() or not louder.std():
+        if not plain.std() or not louder.std() or not np.ptp(rated):
             yield [*row, *[None] * 8]
             continue
         seen: dict[str, Any] = {

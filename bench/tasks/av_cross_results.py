@@ -128,7 +128,8 @@ def ceiling(rated: RatedClips) -> list[Reference]:
         return []
     within = (rated.deviations**2).mean(axis=0)
     between = rated.ratings.var(axis=0)
-    values = np.sqrt(between / (between + within))
+    with np.errstate(invalid="ignore"):
+        values = np.sqrt(between / (between + within))
     return [
         Reference(
             name=CEILING,
@@ -140,6 +141,7 @@ def ceiling(rated: RatedClips) -> list[Reference]:
             note="from the variance of mean ratings and that between annotators of a clip",
         )
         for dimension, value in zip(DIMENSIONS, values, strict=True)
+        if value > 0
     ]
 
 
@@ -219,6 +221,8 @@ def _spread(work: Work, plan: Plan, name: str) -> list[Table]:
                 if isinstance(tested, MusAV)
                 else _correlations(tested, cell, column)
             )
+            if not found:  # the ratings are all the same
+                continue
             deviation = float(np.std(found, ddof=1))
             rows.append([cell.model, dimension, float(np.mean(found)), deviation, len(found)])
     metric = "accuracy on gt" if isinstance(tested, MusAV) else "r"
@@ -236,6 +240,8 @@ def _correlations(tested: RatedClips, cell: Cell, column: int) -> Iterator[float
     place = {clip.id: row for row, clip in enumerate(tested.clips)}
     for run in cell.predictions:
         rated = tested.ratings[[place[clip] for clip in run], column]
+        if np.ptp(rated) == 0:
+            return
         yield regression.pearson_r(rated, [pair[column] for pair in run.values()])
 
 

@@ -65,7 +65,8 @@ def evaluate(
     Raises
     ------
     DataError
-        If there is no model, or fewer than three clips are predicted by all models.
+        If there is no model, fewer than three clips are predicted by all models, or the ratings of
+        these are all the same in both dimensions.
     """
     if not predictions:
         raise DataError(f"{dataset.card.id}: no predictions to score")
@@ -81,6 +82,7 @@ def evaluate(
         )
     clips = [dataset.clips[index] for index in chosen]
     rated = dataset.ratings[chosen]
+    refuse_constant(dataset.card.id, rated)
     raw = {m: np.array([v[clip.id] for clip in clips]) for m, v in predictions.items()}
     values = {m: on_scale(raw[m], scales.get(m), dataset.scale) for m in raw}
     units = np.array([clip.unit or clip.id for clip in clips])
@@ -90,11 +92,19 @@ def evaluate(
     comparisons: list[Comparison] = []
     groups: list[Group] = []
     for column, dimension in enumerate(DIMENSIONS):
+        constant = constant_ratings(rated[:, column], dimension)
         for model, table in values.items():
-            found = regression.evaluate(
-                rated[:, column], table[:, column], units=units, replicates=replicates, seed=seed
-            )
-            comparable = scales.get(model) is not None
+            if constant:
+                found = _undefined(constant, n=len(clips), n_units=len(np.unique(units)))
+            else:
+                found = regression.evaluate(
+                    rated[:, column],
+                    table[:, column],
+                    units=units,
+                    replicates=replicates,
+                    seed=seed,
+                )
+            comparable = constant is not None or scales.get(model) is not None
             scores += _scores(
                 found,
                 comparable=comparable,
@@ -132,13 +142,42 @@ def evaluate(
             Reference(
                 name="chance", subset="all", dimension=dimension, metric=PEARSON_R.name, value=0.0
             )
-            for dimension in DIMENSIONS
+            for dimension, column in zip(DIMENSIONS, rated.T, strict=True)
+            if not constant_ratings(column, dimension)
         ],
-        tables=[_legacy_table(rated, values, scales)] if any(scales.values()) else [],
+        tables=[_legacy_table(rated, values, scales)]
+        if any(scales.values()) and np.ptp(rated, axis=0).all()
+        else [],
         problems=list(problems),
-        warnings=[*_warnings(dataset, clips), *_too_few(replicates, len(predictions))],
+        warnings=[
+            *_warnings(dataset, clips, rated),
+            *_too_few(replicates, len(predictions)),
+        ],
     )
     return TaskOutput(result, _items(clips, rated, raw, dataset.scale))
+
+
+def constant_ratings(rated: Floats, dimension: str) -> str | None:
+    """Return why nothing can be said of ratings ``(n_clips,)`` that are all the same, or None.
+
+    >>> constant_ratings(np.array([5.0, 5.0]), "arousal")
+    'all 2 ratings of arousal are 5: agreement with them is undefined'
+    """
+    if len(rated) == 0 or np.ptp(rated) > 0:
+        return None
+    same = f"all {len(rated)} ratings of {dimension} are {rated[0]:g}"
+    return f"{same}: agreement with them is undefined"
+
+
+def refuse_constant(name: str, ratings: Floats) -> None:
+    """Raise :class:`DataError` if ratings ``(n_clips, 2)`` are the same in both dimensions."""
+    reasons = list(filter(None, map(constant_ratings, ratings.T, DIMENSIONS)))
+    if len(reasons) == len(DIMENSIONS):
+        raise DataError(f"{name}: {'; '.join(reasons)}; nothing can be scored")
+
+
+def _undefined(reason: str, *, n: int, n_units: int) -> dict[str, Estimate]:
+    return {metric.name: Estimate(np.nan, None, n, n_units, reason) for metric in METRICS}
 
 
 def on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> Floats:
@@ -176,7 +215,7 @@ def _comparisons(
     seed: int,
 ) -> list[Comparison]:
     models = [model for model, column in values.items() if np.ptp(column) > 0]
-    if len(models) < 2:
+    if len(models) < 2 or np.ptp(rated) == 0:
         return []
     # The test exchanges two models' predictions of a clip, which only makes sense on one scale;
     # r is the same on any.
@@ -260,11 +299,15 @@ def _legacy_table(
     )
 
 
-def _warnings(dataset: RatedClips, clips: Sequence[Clip]) -> list[str]:
+def _warnings(dataset: RatedClips, clips: Sequence[Clip], rated: Floats) -> list[str]:
+    constant = map(constant_ratings, rated.T, DIMENSIONS)
+    found = [f"{reason}; its scores are undefined" for reason in constant if reason]
     left = len(dataset.clips) - len(clips)
-    if not left:
-        return []
-    return [f"{left} of {len(dataset.clips)} rated clips could not be scored, see the problems"]
+    if left:
+        found.append(
+            f"{left} of {len(dataset.clips)} rated clips could not be scored, see the problems"
+        )
+    return found
 
 
 def _too_few(replicates: int, n_models: int) -> list[str]:

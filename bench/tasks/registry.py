@@ -78,6 +78,7 @@ def run_av_regression(context: Context, dataset: Any, models: Mapping[str, Any])
         raise DataError(
             f"the task av_regression needs a set of rated clips, got {type(dataset).__name__}"
         )
+    av_regression.refuse_constant(dataset.card.id, dataset.ratings)
     found = predict_from_audio(models, dataset.clips, context.embeddings)
     output = av_regression.evaluate(
         dataset,

@@ -207,17 +207,18 @@ def item_rows(
     """Add a model's queries of one direction: outcomes are means over a query's draws."""
     ids, items_ids = ids_of(heard, way), ids_of(heard, _other(way))
     names = [ids[query] for query in hits.query]
-    ks = usable_ks(drawn)
+    ks, undefined = usable_ks(drawn), [float("nan")] * len(names)
     recalls = {
         f"recall_at_{k}": _by_query(drawn, retrieval.recall_at_k(drawn.ranks, k, rule=setting.rule))
         if k in ks
-        else [float("nan")] * len(names)
+        else undefined
         for k in retrieval.KS
     }
+    # The other direction may have items enough, and its column needs a row per query of both.
     ranked = {
-        name: _by_query(drawn, outcome(drawn.ranks, HEADLINE_K))
+        name: _by_query(drawn, outcome(drawn.ranks, HEADLINE_K)) if HEADLINE_K in ks else undefined
         for name, outcome in _OF_A_RANKING.items()
-        if name in setting.metrics and HEADLINE_K in ks
+        if name in setting.metrics
     }
     relevant = np.bincount(drawn.ranks.query, minlength=drawn.ranks.n_queries)
     items.add(

@@ -35,6 +35,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from earmark.datasets.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.muscall.config import MusCALLConfig
@@ -258,10 +259,10 @@ def load_config(path: Path | str) -> RunConfig:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_bytes())
     except OSError as error:
         raise ModelError(f"config {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnreadableError as error:
         raise ModelError(f"config {path} is not TOML: {error}") from error
     config = parse_config(content, of=f"config {path}")
     if not config.data.train or not config.data.valid:

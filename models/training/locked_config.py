@@ -27,7 +27,6 @@ An unknown key is refused. Relative paths start at the file's own folder.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +37,7 @@ from pydantic import TypeAdapter, ValidationError
 from earmark.datasets.base import DataError
 from earmark.datasets.places import PLACES, placed
 from earmark.datasets.registry import check_options
+from earmark.datasets.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 
 PRESET = "locked"
@@ -118,8 +118,8 @@ _TABLES: dict[str, type] = {"data": PairsConfig, "training": ProjectionConfig}
 def is_locked(path: Path | str) -> bool:
     """Return whether a config file is of this preset; False where it cannot be read as TOML."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8")).get("preset") == PRESET
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return parse_toml(Path(path).read_bytes()).get("preset") == PRESET
+    except (OSError, UnreadableError):
         return False
 
 
@@ -136,10 +136,10 @@ def load_locked_config(path: Path | str) -> LockedConfig:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_bytes())
     except OSError as error:
         raise ModelError(f"config {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnreadableError as error:
         raise ModelError(f"config {path} is not TOML: {error}") from error
     if content.pop("preset", None) != PRESET:
         raise ModelError(f'config {path}: expected preset = "{PRESET}"')

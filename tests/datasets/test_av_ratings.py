@@ -196,7 +196,7 @@ def test_exchanged_columns_are_told_by_their_quadrants_and_refused(tmp_path, sha
 def test_many_contradictions_that_no_exchange_would_mend_are_only_noted(tmp_path):
     rows = [(f"blues.{i:05d}", "blues", 5, 2, "e3") for i in range(20)]
     opened = load_rated_folder(gtzan_like(tmp_path, rows))
-    assert opened.card.notes[0].startswith("20 of 20 quadrants contradict the ratings")
+    assert opened.card.notes[-1].startswith("20 of 20 quadrants contradict the ratings")
     rows = [(f"blues.{i:05d}", "blues", 5, -2, "e4") for i in range(11)]
     with pytest.raises(DataError, match="11 of 11 quadrants contradict the ratings, and 0 would"):
         load_rated_folder(gtzan_like(tmp_path / "exchanged", rows))
@@ -312,7 +312,7 @@ def test_a_table_that_is_empty_or_of_another_format_is_refused(tmp_path, content
 def test_no_table_two_tables_and_an_absent_one_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"neither of ratings\.csv and av_annotations\.csv"):
         load_rated_folder(tmp_path, scale=(1, 9))
-    with pytest.raises(DataError, match=r"other\.csv: cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"other\.csv: no such file"):
         load_rated_folder(tmp_path, scale=(1, 9), ratings="other.csv")
     write(tmp_path)
     write(tmp_path, table="av_annotations.csv")
@@ -355,7 +355,7 @@ def test_a_wrong_dataset_toml_is_refused(tmp_path, text, message):
 
 
 def test_rated_ids_without_audio_are_listed_and_allowed_on_demand(tmp_path):
-    root = write(tmp_path, [(f"{i:02d}", 5, 5) for i in range(13)], audio=False)
+    root = write(tmp_path, [(f"{i:02d}", 5 + i % 2, 5 - i % 2) for i in range(13)], audio=False)
     touch(root / "audio" / "03.wav")
     with pytest.raises(DataError) as error:
         load_rated_folder(root, scale=(1, 9))

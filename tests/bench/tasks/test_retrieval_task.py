@@ -259,6 +259,32 @@ def test_a_small_set_has_no_r_at_10_and_says_so():
     assert any("too few for R@10" in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize(
+    ("captions_of", "too_few"),
+    [
+        ([[f"c {i} {j}" for j in range(5)] for i in range(5)], "text-to-audio"),  # Clotho's shape
+        ([[f"c {i} {j}" for j in range(12)] for i in range(3)], "text-to-audio"),
+        ([[f"caption {i % 4}"] for i in range(12)], "audio-to-text"),
+        ([["the same"] for _ in range(12)], "audio-to-text"),
+        ([["the same", "the same", f"own {i % 3}"] for i in range(12)], "audio-to-text"),
+    ],
+)
+def test_a_direction_of_fewer_than_ten_items_is_undefined_beside_the_other(captions_of, too_few):
+    import pandas as pd
+
+    output = evaluate(captioned(captions_of), {"lot": by_lot(8)})
+    rows = pd.DataFrame(dict(output.items))  # columns of one length
+    at_10 = [name for name in rows if name.endswith("_at_10")]
+    assert len(at_10) == 3
+    assert rows[rows["subset"] == too_few][at_10].isna().all(axis=None)
+    assert rows[rows["subset"] != too_few][at_10].notna().all(axis=None)
+    for score in output.result.scores:
+        if score.metric in at_10:
+            undefined = score.subset == too_few
+            assert (score.value is None) == undefined
+            assert undefined == (score.reason or "").startswith("only ")
+
+
 def test_directions_may_be_one_alone():
     dataset = several_captions()
     models = {"m": by_lot(0)}

@@ -1,0 +1,67 @@
+"""Ratings that are all the same in one dimension: the other one is scored as without it."""
+
+import numpy as np
+import pytest
+
+from earmark.bench.tasks.av_cross_results import ceiling
+from earmark.bench.tasks.av_regression import evaluate
+from earmark.datasets.av_tables import Rating, assemble
+from earmark.datasets.base import DataError, DatasetCard, Scale
+from earmark.reports.record import TaskResult
+
+CARD = DatasetCard("x", "X", "1", "CC0", "@misc{x}", "here")
+N = 12
+
+
+def rated(tmp_path, arousal, valence, **options):
+    rows = [
+        Rating(f"t{i:02}", a, v, **options)
+        for i, (a, v) in enumerate(zip(arousal, valence, strict=True))
+    ]
+    return assemble(rows, CARD, root=tmp_path, scale=Scale(1, 9), paths={})
+
+
+def predictions(*models, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        model: {f"t{i:02}": tuple(rng.uniform(1, 9, 2).tolist()) for i in range(N)}
+        for model in models
+    }
+
+
+def run(dataset, **options):
+    scales = options.pop("scales", {"a": (1, 9), "b": None})
+    return evaluate(dataset, predictions("a", "b"), scales=scales, replicates=200, **options)
+
+
+@pytest.mark.parametrize(("constant", "other"), [("arousal", "valence"), ("valence", "arousal")])
+def test_the_other_dimension_is_scored_and_this_one_undefined_with_its_reason(
+    tmp_path, constant, other
+):
+    varied = np.linspace(2, 8, N).tolist()
+    values = {constant: [5.0] * N, other: varied}
+    result = run(rated(tmp_path, **values)).result
+    whole = run(rated(tmp_path, varied, varied)).result
+    reason = f"all 12 ratings of {constant} are 5: agreement with them is undefined"
+    assert {(s.value, s.reason) for s in result.scores if s.dimension == constant} == {
+        (None, reason)
+    }
+    for part in ("scores", "comparisons", "groups", "references"):
+        of = [[one for one in getattr(r, part) if one.dimension == other] for r in (result, whole)]
+        assert of[0] == of[1] and of[0]
+        if part != "scores":
+            assert {one.dimension for one in getattr(result, part)} == {other}
+    assert result.warnings == [f"{reason}; its scores are undefined"]
+    assert TaskResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_ratings_that_are_the_same_in_both_dimensions_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"x: all 12 .* arousal are 5: .*valence are 1: .*nothing"):
+        run(rated(tmp_path, [5.0] * N, [1.0] * N))
+
+
+def test_the_ceiling_of_annotators_is_left_out_where_ratings_are_the_same(tmp_path):
+    varied = np.linspace(2, 8, N).tolist()
+    for deviations in ((0.0, 1.0), (1.0, 1.0)):
+        found = ceiling(rated(tmp_path, [5.0] * N, varied, deviations=deviations))
+        assert [one.dimension for one in found] == ["valence"]
