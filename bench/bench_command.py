@@ -23,10 +23,10 @@ from earmark.bench.etude_pipeline import (
 )
 from earmark.bench.gate.kept import shipped_baselines
 from earmark.bench.gate_command import print_verdict
-from earmark.bench.run_command import run_suites
-from earmark.bench.suite import read_suite, shipped_suites
+from earmark.bench.run_command import LeftOut, run_suites
+from earmark.bench.suite import find_suite, read_suite, shipped_suites
 from earmark.bench.suite_gates import SuiteGates
-from earmark.bench.terminal import progress_bar
+from earmark.bench.terminal import new_console, progress_bar
 from earmark.datasets.places import cache_folder
 from earmark.reports import record_io, verdicts
 from earmark.reports.speed import read_benchmarks
@@ -79,12 +79,10 @@ def bench_all(
         :func:`~earmark.bench.run_command.run_suites` and
         :meth:`~earmark.bench.suite_gates.SuiteGates.judge`.
     """
-    from rich.console import Console
-
     started = time.perf_counter()
     for path in speed:  # a wrong one is refused now, not after the work
         read_benchmarks(path)
-    paths = suites or shipped_suites()
+    paths = [find_suite(suite) for suite in suites] if suites else shipped_suites()
     named = [read_suite(path) for path in paths]
     further = further_of(named)
     why_not = _why_no_gate(gate=gate, baselines=baselines, tracks=tracks, seconds=seconds)
@@ -102,6 +100,7 @@ def bench_all(
         )
         steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
     measured = []
+    left = LeftOut()
     for path, suite in zip(paths, named, strict=True):
         begun = time.perf_counter()
         records = run_suites(
@@ -114,11 +113,14 @@ def bench_all(
             json=False,
             gate=None if gates is None else partial(gates.judge, out=out),
             speed=speed,
+            left_out=left,
         )
         record = records[0] if records else None
         measured.append(Measured(suite.suite.name, record, time.perf_counter() - begun))
+    console = new_console()
+    left.print(console)
     if gates is not None:
-        _print_verdicts(gates, Console(highlight=False))
+        _print_verdicts(gates, console)
     all_in_all = time.perf_counter() - started
     for line in (
         *_times(steps, measured, gates, all_in_all),

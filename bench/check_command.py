@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from earmark.bench.terminal import progress_bar
+from earmark.bench.terminal import new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.models.base import ModelError
 from earmark.models.conformance import CheckResult, check
@@ -121,27 +121,23 @@ def _print_json(name: str, model: Any, results: Sequence[CheckResult]) -> None:
 
 
 def _print_table(name: str, model: Any, results: Sequence[CheckResult]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.markup import escape
 
     card = getattr(model, "card", None)
     what = f"{name}: {getattr(card, 'id', '?')}, version {getattr(card, 'version', '?')}"
-    table = Table(title=Text(what), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("check", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("detail", overflow="fold")
+    table = new_table(escape(what))
+    for head in ("check", "", "detail"):
+        table.add_column(head)
     before = ""
     for one in results:
         group = one.name.partition(".")[0]
         if before and group != before:
             table.add_section()
         before = group
-        shown = Text(_SHOWN[one.status], style=_STYLES[one.status])
-        table.add_row(one.name, shown, Text(one.detail))
-    console = Console(highlight=False)
-    console.print(table)
+        shown = f"[{_STYLES[one.status]}]{_SHOWN[one.status]}[/]"
+        table.add_row(one.name, shown, escape(one.detail))
+    console = new_console()
+    print_table(console, table)
     counts = _counts(results)
     console.print(
         f"{counts['pass']} passed, {counts['fail']} failed, "

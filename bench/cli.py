@@ -61,7 +61,10 @@ def _main(
 def run(
     suites: Annotated[
         list[Path] | None,
-        typer.Argument(help="Suite files (TOML); without any: all suites that come with Earmark."),
+        typer.Argument(
+            help="Suite files (TOML), or names of suites that come with Earmark; without any: "
+            "lists these."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run records.")] = Path("runs"),
     store: Annotated[
@@ -89,11 +92,17 @@ def run(
     json: Json = False,
 ) -> None:
     """Evaluate what suites list; leave a record and reports."""
+    if not suites:
+        from earmark.bench.list_command import list_suites
+
+        list_suites(json=json)
+        return
     if_interrupted(f"what was heard is kept in {store}, records of finished suites in {out}")
     from earmark.bench.run_command import run_suites
+    from earmark.bench.suite import find_suite
 
     done = run_suites(
-        suites,
+        [find_suite(suite) for suite in suites],
         out=out,
         store=store,
         available=available,
@@ -110,7 +119,9 @@ def run(
 def bench_all(
     suites: Annotated[
         list[Path] | None,
-        typer.Argument(help="Suite files (TOML); without any: all suites that come with Earmark."),
+        typer.Argument(
+            help="Suite files (TOML), or names; without any: all suites that come with Earmark."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run records.")] = Path("runs"),
     store: Annotated[
@@ -161,7 +172,7 @@ def bench_all(
 
 @app.command()
 def embed(
-    suites: Annotated[list[Path], typer.Argument(help="Suite files (TOML).")],
+    suites: Annotated[list[Path], typer.Argument(help="Suite files (TOML), or names.")],
     store: Annotated[
         Path, typer.Option(help="Folder of kept embeddings.", envvar="EARMARK_STORE")
     ] = Path("store"),
@@ -169,8 +180,9 @@ def embed(
     """Fill the store for suites, alone or under torchrun, without scoring anything."""
     if_interrupted(f"what was heard is kept in {store}")
     from earmark.bench.embed_command import embed_suites
+    from earmark.bench.suite import find_suite
 
-    embed_suites(suites, store=store)
+    embed_suites([find_suite(suite) for suite in suites], store=store)
 
 
 @app.command("store")

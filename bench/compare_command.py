@@ -11,7 +11,7 @@ import typer
 
 from earmark.bench.gate.difference import Compared, Difference, Flip, compare_runs
 from earmark.bench.gate.evidence import read_evidence
-from earmark.bench.terminal import new_table
+from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.reports import formats, verdicts
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ def compare_records(
     RecordError
         If a record cannot be read.
     """
-    from rich.console import Console
-
     found = compare_runs(
         read_evidence(first),
         read_evidence(second),
@@ -50,7 +48,7 @@ def compare_records(
     if json:
         typer.echo(json_module.dumps(asdict(found), indent=1, allow_nan=False))
     else:
-        _print(found, Console(highlight=False))
+        _print(found, new_console())
     return bool(found.differences) and not found.holes
 
 
@@ -60,10 +58,10 @@ def _print(found: Compared, console: Console) -> None:
         for place, head in enumerate(
             ("task", "metric", "model", "first", "second", "difference", "95 %", "p", "effect", "n")
         ):
-            table.add_column(head, justify="right" if place > 2 else "left", overflow="fold")
+            table.add_column(head, justify="right" if place > 2 else "left")
         for one in found.differences:
             table.add_row(*_cells(one))
-        console.print(table)
+        print_table(console, table)
         console.print("p: paired randomisation test over units, Holm over the scores.", style="dim")
     for one in found.differences:
         _print_flips(one, console)

@@ -19,7 +19,7 @@ import typer
 
 from earmark.bench import doctor_data, doctor_machine, doctor_packages
 from earmark.bench.doctor_packages import Finding
-from earmark.bench.terminal import new_table
+from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.places import cache_folder
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def doctor(*, store: Path, out: Path, imports: bool = False, json: bool = False)
         }
         typer.echo(json_module.dumps(content, indent=2))
     else:
-        from rich.console import Console
-
-        _print(findings, stopping, Console(highlight=False))
+        _print(findings, stopping, new_console())
     return not stopping
 
 
@@ -89,14 +87,13 @@ def _print(findings: Sequence[Finding], stopping: Sequence[Finding], console: Co
     for area, title in TITLES.items():
         rows = _shortened([one for one in findings if one.area == area])
         table = new_table(title)
-        table.add_column("", no_wrap=True)
-        table.add_column("", overflow="fold", max_width=24)
-        table.add_column("", overflow="fold")
+        for _ in range(3):
+            table.add_column("")
         table.show_header = False
         for one in rows:
             style = _STYLES[one.state]
             table.add_row(f"[{style}]{one.state}[/{style}]", _plain(one.name), _plain(_words(one)))
-        console.print(table)
+        print_table(console, table)
     if not stopping:
         console.print("The main job can run: earmark bench", style="bold green")
         return

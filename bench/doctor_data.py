@@ -34,11 +34,18 @@ def places() -> list[Finding]:
             continue
         for template, who in _asked_by(suite):
             asked.setdefault(template, []).append(who)
-    fetched = {f"{{data}}/{item.folder}": name for name, item in available().items()}
     return findings + [
-        _place(template, list(dict.fromkeys(who)), fetched)
+        _place(template, list(dict.fromkeys(who)), _fetched())
         for template, who in sorted(asked.items())
     ]
+
+
+def missing_of(suite: Suite) -> list[Finding]:
+    """Return each place and download that a suite names and that is not found."""
+    places = dict.fromkeys(template for template, _ in _asked_by(suite))
+    found = [_place(template, [], _fetched()) for template in places]
+    found += [_item(available()[name], []) for name in suite.suite.fetch]
+    return [one for one in found if one.state != "ok"]
 
 
 def fetchable() -> list[Finding]:
@@ -103,6 +110,11 @@ def baselines(folders: Iterable[Path]) -> list[Finding]:
             looked=tuple(looked),
         )
     ]
+
+
+def _fetched() -> dict[str, str]:
+    """Return the places that ``earmark fetch`` fills, each with the name to fetch."""
+    return {f"{{data}}/{item.folder}": name for name, item in available().items()}
 
 
 def _asked_by(suite: Suite) -> Iterator[tuple[str, str]]:

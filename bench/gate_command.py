@@ -16,7 +16,7 @@ from earmark.bench.gate.evidence import Evidence, read_evidence
 from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import Verdict, judge, unreadable
 from earmark.bench.runner import render_reports
-from earmark.bench.terminal import new_table
+from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.whole_files import write_whole
 from earmark.reports import verdicts
 from earmark.reports.junit import render_junit
@@ -58,8 +58,6 @@ def gate_run(
     RecordError
         If what was found cannot be written.
     """
-    from rich.console import Console
-
     if report and out is None:
         raise RecordError("a report needs a place: give --out FOLDER beside --report")
     verdict = judge_files(run, baseline, read_policy(policy))
@@ -71,7 +69,7 @@ def gate_run(
     if json:
         typer.echo(json_module.dumps(plain, indent=1, allow_nan=False))
     else:
-        print_verdict(plain, Console(highlight=False))
+        print_verdict(plain, new_console())
         for path in written:
             typer.echo(path)
     return verdict.exit_code
@@ -144,7 +142,7 @@ def print_verdict(plain: Mapping[str, Any], console: Console, *, with_passed: bo
     if rows:
         console.print("Gated scores, those that did not pass first", style="bold")
     for table in _tables(rows):
-        console.print(table)
+        print_table(console, table)
     for where, why in found[:_MOST_CAUSES]:
         console.print(f"{where}: {why}", style="red", markup=False, soft_wrap=True)
     if len(found) > _MOST_CAUSES:
@@ -162,15 +160,15 @@ def print_verdict(plain: Mapping[str, Any], console: Console, *, with_passed: bo
 
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
-    """Yield a table for the scores in a row that are of one task and metric: 80 columns do."""
+    """Yield a table for the scores in a row that are of one task and metric."""
     status, _, _, model, *numbers = verdicts.HEADS
     for (task, name, tier), group in groupby(rows, key=_heading):
         table = new_table(_plain(f"{task}\n{name}" + (f" ({tier})" if tier != "critical" else "")))
         for head in (status, model):
-            table.add_column(head, overflow="fold")
+            table.add_column(head)
         for head in numbers:
             short = _SHORT.get(head, head)
-            table.add_column(short, justify="right", overflow="fold", no_wrap=head != "n")
+            table.add_column(short, justify="right")
         for row in group:
             cells = verdicts.cells(row)
             found = cells[0].removesuffix(f" ({tier})")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json as json_module
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from rich.markup import escape
 
+from earmark.bench import doctor_data
+from earmark.bench.doctor_packages import Finding
 from earmark.bench.suite import read_suite, shipped_suites
+from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.base import DataError, Problem
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
@@ -36,6 +41,43 @@ def list_known(what: str, *, json: bool) -> None:
     width = max(map(len, found), default=0)
     for name, target in found.items():
         typer.echo(f"{name:{width}}  {target}")
+
+
+def list_suites(*, json: bool) -> None:
+    """Print the suites that come with Earmark: name, title, and whether their data are found."""
+    suites = {path: read_suite(path) for path in shipped_suites()}
+    missing = {path: doctor_data.missing_of(suite) for path, suite in suites.items()}
+    if json:
+        rows = [
+            {
+                "name": path.stem,
+                "title": suite.suite.title,
+                "path": str(path),
+                "missing": [one.name for one in missing[path]],
+            }
+            for path, suite in suites.items()
+        ]
+        typer.echo(json_module.dumps(rows, indent=2))
+        return
+    console = new_console()
+    table = new_table("Suites that come with Earmark")
+    for head in ("name", "title", "data and weights"):
+        table.add_column(head)
+    for path, suite in suites.items():
+        table.add_row(path.stem, escape(suite.suite.title), escape(_availability(missing[path])))
+    print_table(console, table)
+    typer.echo("One: earmark run NAME (--available: what can be run of it)")
+    typer.echo("Your own: earmark run FILE.toml. All that come with Earmark: earmark bench")
+
+
+def _availability(missing: Sequence[Finding]) -> str:
+    """Return ``found``, or what is missing, a line for each way to get it."""
+    lines = []
+    for mend in dict.fromkeys(one.mend for one in missing):
+        names = [one.name for one in missing if one.mend == mend]
+        shown = names[0] if len(names) == 1 else f"{len(names)} places"
+        lines.append(f"{shown} missing: {mend}")
+    return "\n".join(lines) or "found"
 
 
 def check_dataset(name: str, root: Path, *, json: bool) -> bool:

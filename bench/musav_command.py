@@ -11,7 +11,7 @@ import typer
 from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks import musav_tables as judges
 from earmark.bench.tasks.musav import evaluate
-from earmark.bench.terminal import new_table
+from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, load
 from earmark.datasets.places import resolve
@@ -70,30 +70,30 @@ def _read_all(files: list[Path]) -> list[Predictions]:
 
 
 def _print(result: TaskResult, predictions: list[Predictions]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = new_console()
     for one in predictions:
         console.print(f"{one.model}: {len(one.values):,} songs, {one.path.name}", markup=False)
     for warning in result.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
     for dimension in DIMENSIONS:
-        console.print(_accuracy_table(result, dimension))
+        print_table(console, _accuracy_table(result, dimension))
     for title in (judges.RELIABILITY, judges.AGAINST_ANNOTATOR):
         (table,) = (one for one in result.tables if one.title == title)
-        console.print(_plain_table(table))
+        print_table(console, _plain_table(table))
     console.print(_note(result), markup=False)
 
 
 def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
     """Return one row a model, under the name of each ground-truth set."""
+    from rich.markup import escape
+
     lines = [one for one in result.references if one.dimension == dimension]
     beside = {one.name: f"{one.name} {_percent(one.value)}" for one in lines}
-    table = new_table(f"{dimension.capitalize()}: {', '.join(beside.values())}")
-    table.add_column("", overflow="fold")
+    table = new_table(escape(f"{dimension.capitalize()}: {', '.join(beside.values())}"))
+    table.add_column("")
     for name in ("accuracy", "95 % interval", "correct", "ties", "cover"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+        table.add_column(name, justify="right")
+    table.add_column("")
     scores = [
         one
         for one in result.scores
@@ -101,10 +101,10 @@ def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
     ]
     for subset in dict.fromkeys(score.subset for score in scores):
         letters = _letters(result, dimension, subset)
-        table.add_row(subset, style="bold")
+        table.add_row(escape(subset), style="bold")
         for score in scores:
             if score.subset == subset:
-                table.add_row(*_cells(score), letters.get(score.model, ""))
+                table.add_row(*map(escape, _cells(score)), letters.get(score.model, ""))
     return table
 
 
@@ -137,14 +137,15 @@ def _letters(result: TaskResult, dimension: str, subset: str) -> dict[str, str]:
 
 
 def _plain_table(table: Table) -> RichTable:
-    printed = new_table(table.title)
+    from rich.markup import escape
+
+    printed = new_table(escape(table.title))
     for position, column in enumerate(table.columns):
         numeric = any(isinstance(row[position], int | float) for row in table.rows)
-        printed.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        printed.add_column(escape(column), justify="right" if numeric else "left")
     for row in table.rows:
-        printed.add_row(*(_text(value) for value in row))
-    printed.caption = table.note or None
-    printed.caption_justify = "left"
+        printed.add_row(*(escape(_text(value)) for value in row))
+    printed.caption = escape(table.note) if table.note else None
     return printed
 
 

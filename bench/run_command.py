@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
 
 from earmark.bench.fetch_command import is_at_hand
 from earmark.bench.runner import render_reports, run_suite
-from earmark.bench.suite import read_suite, shipped_suites
-from earmark.bench.terminal import new_table, progress_bar
+from earmark.bench.suite import read_suite
+from earmark.bench.terminal import new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.fetch import fetch as download
 from earmark.reports.record import NotRun, RunRecord, TaskResult
@@ -25,8 +27,34 @@ if TYPE_CHECKING:
 Gate = Callable[[str, Path | None], Mapping[str, Any] | None]
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """What could not be fetched or run, gathered over suites and told once, after the results."""
+
+    not_fetched: dict[str, str] = field(default_factory=dict)
+    """Names of ``earmark fetch``, each with its reason."""
+    nothing_of: list[str] = field(default_factory=list)
+    """Suites of which nothing could run."""
+    not_run: dict[str, list[str]] = field(default_factory=dict)
+    """Reasons, each with what it concerns."""
+
+    def add(self, suite: str, not_run: Iterable[NotRun]) -> None:
+        """Note what a suite could not run, beside what has the same reason."""
+        for one in not_run:
+            self.not_run.setdefault(one.reason, []).append(f"{suite}: {one.what}")
+
+    def print(self, console: Console) -> None:
+        """Say each thing once, one line each."""
+        lines = [f"could not fetch {name}: {why}" for name, why in self.not_fetched.items()]
+        if self.nothing_of:
+            lines.append(f"nothing could run of {', '.join(self.nothing_of)}")
+        lines += [f"not run: {', '.join(names)}: {why}" for why, names in self.not_run.items()]
+        for line in lines:
+            console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
 def run_suites(
-    paths: list[Path] | None,
+    paths: Sequence[Path],
     *,
     out: Path,
     store: Path,
@@ -37,26 +65,26 @@ def run_suites(
     gate: Gate | None = None,
     speed: Sequence[Path] = (),
     trust_card: bool = False,
+    left_out: LeftOut | None = None,
 ) -> list[Path]:
-    """Run suites (all that come with Earmark where none is given); return their records' folders.
+    """Run suites; return their records' folders.
 
     ``gate`` gets a suite's name and its record's folder (None where nothing could run), and returns
     a verdict for the reports, if there is one. ``speed`` are files of pytest-benchmark for them.
+    What could not run is added to ``left_out``, for a caller who prints it later.
 
     Raises
     ------
     DataError, ModelError, SuiteError, RecordError
         If something is not as expected; with ``available``, what cannot run is listed instead.
     """
-    from rich.console import Console
-
-    console = Console(stderr=json, highlight=False)
+    console = new_console(stderr=json)
+    heads = [read_suite(path).suite for path in paths]  # a wrong one is refused before any runs
     printed, records = [], []
-    for path in paths or shipped_suites():
+    left = left_out or LeftOut()
+    for path, head in zip(paths, heads, strict=True):
         if fetch:
-            _fetch_for(path, console)
-        head = read_suite(path).suite
-        console.print(f"\n[bold]{head.title}[/bold]  [dim]{path.name}[/dim]")
+            _fetch_for(head.fetch, left)
         with progress_bar() as progress:
             folder, not_run = run_suite(
                 path,
@@ -71,12 +99,16 @@ def run_suites(
         reports = (
             [] if folder is None else render_reports(folder, folder, gate=verdict, speed=speed)
         )
-        _print_not_run(console, not_run)
+        left.add(head.name, not_run)
         if folder is None:
-            console.print("nothing could run", style="bold red")
+            left.nothing_of.append(head.name)
         else:
             records.append(folder)
-            _print_record(console, read(folder))
+            record = read(folder)
+            console.print(f"\n[bold]{escape(head.title)}[/bold]  [dim]{escape(path.name)}[/dim]")
+            _print_record(console, record)
+            for task in record.tasks:
+                left.add(head.name, task.not_run)
             for place in (folder / "run.json", *reports):
                 console.print(str(place), markup=False, soft_wrap=True)
         printed.append(
@@ -87,41 +119,34 @@ def run_suites(
                 "not_run": [one.model_dump() for one in not_run],
             }
         )
+    if left_out is None:
+        left.print(console)
     if json:
         typer.echo(json_module.dumps(printed, indent=2))
     return records
 
 
-def _fetch_for(path: Path, console: Console) -> None:
-    """Download what a suite says it needs and is nowhere; a failure is told, not fatal."""
-    for name in read_suite(path).suite.fetch:
-        if is_at_hand(name):
+def _fetch_for(names: Iterable[str], left: LeftOut) -> None:
+    """Download what a suite needs and is nowhere; a failure is noted once, and not fatal."""
+    for name in names:
+        if name in left.not_fetched or is_at_hand(name):
             continue
         try:
             with progress_bar() as progress:
                 download(name, progress=progress)
         except DataError as error:
-            console.print(f"could not fetch {name}: {error}", style="yellow", markup=False)
-
-
-def _print_not_run(console: Console, not_run: list[NotRun]) -> None:
-    by_reason: dict[str, list[str]] = {}
-    for one in not_run:
-        by_reason.setdefault(one.reason, []).append(one.what)
-    for reason, names in by_reason.items():
-        console.print(f"not run: {', '.join(names)}: {reason}", style="yellow", markup=False)
+            left.not_fetched[name] = str(error)
 
 
 def _print_record(console: Console, record: RunRecord) -> None:
     for task in record.tasks:
-        console.print(_first_scores(task))
+        print_table(console, _first_scores(task))
         for warning in task.warnings:
             console.print(f"warning: {warning}", style="yellow", markup=False)
         for problem in task.problems[:10]:
             console.print(f"{problem.item}: {problem.reason}", style="yellow", markup=False)
         if len(task.problems) > 10:
             console.print(f"and {len(task.problems) - 10} more items, see the report")
-        _print_not_run(console, task.not_run)
 
 
 def _first_scores(task: TaskResult) -> Table:
@@ -135,23 +160,24 @@ def _first_scores(task: TaskResult) -> Table:
     subsets = list(dict.fromkeys(s.subset for s in task.scores if s.metric == first.metric))
     shown = subsets if task.kind == "retrieval" else [first.subset]
     chance = "" if first.chance is None else f", chance {first.chance:.3g}"
-    table = new_table(f"{task.title}\n{first.metric}, {first.subset}{chance}")
+    table = new_table(escape(f"{task.title}\n{first.metric}, {first.subset}{chance}"))
     for column in ("", "model"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for column in ("score", "95 % interval", "n"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right")
     before = None
     for score in sorted(task.scores, key=lambda score: score.subset != first.subset):
         if score.metric != first.metric or score.subset not in shown:
             continue
         interval = score.interval
         part = score.dimension or (score.subset if len(shown) > 1 else "")
-        table.add_row(
+        cells = (
             "" if part == before else part,
             score.model,
             "undefined" if score.value is None else f"{score.value:.3f}",
             f"{interval.low:.3f} to {interval.high:.3f}" if interval else score.reason or "",
             str(score.n),
         )
+        table.add_row(*map(escape, cells))
         before = part
     return table

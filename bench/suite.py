@@ -201,6 +201,27 @@ def shipped_suites() -> list[Path]:
     return sorted(Path(str(one)) for one in folder.iterdir() if one.name.endswith(".toml"))
 
 
+def find_suite(name: Path) -> Path:
+    """Return a suite's file: the path itself, or that of a suite that comes with Earmark.
+
+    Raises
+    ------
+    SuiteError
+        If there is neither; the message has the nearest name.
+    """
+    if name.exists():
+        return name
+    shipped = {path.stem: path for path in shipped_suites()}
+    if str(name) in shipped:
+        return shipped[str(name)]
+    near = difflib.get_close_matches(name.stem, shipped, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise SuiteError(
+        f"no suite {name}: expected a TOML file, or the name of a suite that comes with Earmark. "
+        f"{hint}`earmark run` lists them"
+    )
+
+
 def _first_errors(error: ValidationError) -> str:
     parts = []
     for item in error.errors()[:10]:

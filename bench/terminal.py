@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+_WIDE = 120
+"""Columns where there is no terminal and COLUMNS does not say."""
 
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and of what."""
@@ -43,16 +49,88 @@ def progress_bar() -> Iterator[Progress]:
         yield report
 
 
-def new_table(title: str) -> Table:
-    """Return an empty table that fits a narrow terminal."""
+def new_console(*, stderr: bool = False) -> Console:
+    """Return where to print: as wide as COLUMNS or the terminal says, else 120 columns."""
+    from rich.console import Console
+
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdigit() and int(columns) else None
+    if width is None and not (sys.stderr if stderr else sys.stdout).isatty():
+        width = _WIDE
+    return Console(stderr=stderr, highlight=False, width=width)
+
+
+def new_table(title: str = "") -> Table:
+    """Return an empty table for :func:`print_table`."""
     from rich import box
     from rich.table import Table
 
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    return Table(title=title or None, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table whose words stay whole.
+
+    Where the longest words of all columns do not fit side by side, a row becomes a block: what its
+    columns before the first number say, and below it one value a line.
+    """
+    title, caption = table.title, table.caption
+    table.title = table.caption = None
+    if title:
+        _print_words(console, str(title), style="bold")
+    cells = [[column.header, *column.cells] for column in table.columns]
+    sizes = [[console.measure(cell) for cell in column] for column in cells]
+    least = [max(1, *(size.minimum for size in column)) for column in sizes]
+    natural = [max(size.maximum for size in column) for column in sizes]
+    room = console.width - 2 * len(table.columns)  # less gaps and edges
+    if sum(least) <= room:
+        for column, width in zip(table.columns, _widths(least, natural, room), strict=True):
+            column.width = width
+        console.print(table)
+    else:
+        _print_blocks(console, table)
+    if caption:
+        _print_words(console, str(caption), style="dim")
+
+
+def _widths(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
+    """Return the width of each column: at least its longest word, and the rest shared evenly."""
+    widths = list(least)
+    while left := room - sum(widths):
+        wanting = [place for place, width in enumerate(widths) if width < natural[place]]
+        if not wanting:
+            break
+        for place in wanting[:left]:
+            widths[place] += 1
+    return widths
+
+
+def _print_blocks(console: Console, table: Table) -> None:
+    heads = [str(column.header) for column in table.columns]
+    right = [place for place, column in enumerate(table.columns) if column.justify == "right"]
+    first = right[0] if right else len(heads) - 1
+    above = ""
+    for row, *cells in zip(table.rows, *(column.cells for column in table.columns), strict=True):
+        if first > 1:  # an empty first cell is that of the row above
+            above = cells[0] = str(cells[0]) or above
+        name = "  ".join(str(cell).strip() for cell in cells[:first] if str(cell))
+        _print_words(console, name, style=str(row.style or ""))
+        for head, cell in zip(heads[first:], cells[first:], strict=True):
+            if str(cell):
+                _print_words(console, f"{head}: {cell}" if head else str(cell), indent="    ")
+    console.print()
+
+
+def _print_words(console: Console, words: str, *, style: str = "", indent: str = "") -> None:
+    """Print markup, lines broken between words; a word is broken that no line can hold."""
+    from rich.text import Text
+
+    for line in words.split("\n"):
+        for part in textwrap.wrap(
+            Text.from_markup(line).plain,
+            console.width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+        ):
+            console.print(part, style=style, markup=False, soft_wrap=True)

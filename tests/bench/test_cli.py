@@ -74,7 +74,16 @@ MISTAKES = (
     "list nosuch",
     "nosuch",
 )
-ANSWERS = ("list models", "list datasets", "list suites", "fetch", "doctor", "--version")
+ANSWERS = (
+    "list models",
+    "list datasets",
+    "list suites",
+    "run",
+    "run --json",
+    "fetch",
+    "doctor",
+    "--version",
+)
 
 
 def test_help_mistakes_and_lists_import_nothing_heavy(tmp_path):
