@@ -124,7 +124,7 @@ def test_a_suite_is_found_by_file_and_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_suite(Path("av_real")).name == "av_real.toml"
     (tmp_path / "av_real").write_text("mine")
-    assert find_suite(Path("av_real")) ==Path("av_real")
+    assert find_suite(Path("av_real")) == Path("av_real")
     with pytest.raises(SuiteError, match=r"no suite av_rael.toml: .* Did you mean 'av_real'\?"):
         find_suite(Path("av_rael.toml"))
     with pytest.raises(SuiteError, match=r"no suite zz: .*TOML file.* `earmark run` lists them"):
