@@ -15,6 +15,7 @@ from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, load
 from earmark.datasets.places import resolve
+from earmark.reports.scores import HALF_CREDIT, OFFICIAL, best_first
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -89,35 +90,39 @@ def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
 
     lines = [one for one in result.references if one.dimension == dimension]
     beside = {one.name: f"{one.name} {_percent(one.value)}" for one in lines}
+    by_place = {
+        (one.metric, one.subset, one.model): one
+        for one in result.scores
+        if one.dimension == dimension
+    }
     table = new_table(escape(f"{dimension.capitalize()}: {', '.join(beside.values())}"))
     table.add_column("")
-    for name in ("accuracy", "95 % interval", "correct", "ties", "cover"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    scores = [
-        one
-        for one in result.scores
-        if one.dimension == dimension and one.metric == "pairwise_accuracy"
-    ]
-    for subset in dict.fromkeys(score.subset for score in scores):
+    for name in ("accuracy", "95 % interval", "", "n", "ties", "official", "n"):
+        table.add_column(name, justify="right" if name else "left")
+    for subset in dict.fromkeys(subset for _, subset, _ in by_place):
         letters = _letters(result, dimension, subset)
         table.add_row(escape(subset), style="bold")
-        for score in scores:
-            if score.subset == subset:
-                table.add_row(*map(escape, _cells(score)), letters.get(score.model, ""))
+        for score in best_first(s for s in by_place.values() if s.subset == subset):
+            if score.metric == HALF_CREDIT:
+                official = by_place[OFFICIAL, subset, score.model]
+                cells = _cells(score, official, letters.get(score.model, ""))
+                table.add_row(*map(escape, cells))
     return table
 
 
-def _cells(score: Score) -> list[str]:
+def _cells(score: Score, official: Score, letters: str) -> list[str]:
     interval = score.interval
     between = f"{100 * interval.low:.1f} to {100 * interval.high:.1f}" if interval else ""
+    ties = (score.ties or 0) / score.n_items if score.n_items else 0.0
     return [
         f" {score.model}",
         "undefined" if score.value is None else _percent(score.value),
         between if score.value is not None else score.reason or "",
-        f"{score.correct or 0:.0f}/{score.n}",
-        f"{score.ties or 0}",
-        f"{100 * score.n / score.n_items:.0f} %" if score.n_items else "",
+        letters,
+        f"{score.n}",
+        _percent(ties),
+        "undefined" if official.value is None else _percent(official.value),
+        f"{official.n}",
     ]
 
 
@@ -161,8 +166,9 @@ def _note(result: TaskResult) -> str:
     protocol = result.protocol
     return (
         f"Intervals: {protocol['replicates']:,} bootstrap replicates of triplets, seed "
-        f"{protocol['seed']}. Pairs that the annotators call equal are left out; pairs that a "
-        f"model ties are dropped from its denominator (MusAV's convention) and counted. Models "
-        f"with a letter in common cannot be told apart (paired randomisation test with half "
-        f"credit for ties, Holm's correction, 5 %). More tables: --json."
+        f"{protocol['seed']}. Pairs that the annotators call equal are left out. Accuracy counts "
+        f"a pair that a model ties as half right, and models are ranked and tested by it; the "
+        f"official one drops such pairs and rests on the n beside it. Models with a letter in "
+        f"common are not significantly different (paired randomisation test, Holm's correction, "
+        f"5 %). More tables: --json."
     )

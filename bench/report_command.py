@@ -32,7 +32,7 @@ from earmark.datasets.base import first_ten
 from earmark.datasets.whole_files import write_whole
 from earmark.reports import record_io
 from earmark.reports.record import Comparison, RecordError, Score, TaskResult
-from earmark.reports.scores import headline, select, unique
+from earmark.reports.scores import HALF_CREDIT, headline, select, unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,6 @@ REPLICATES = 1000
 """Of comparisons between runs: exact tests need none, and a page is rendered while one waits."""
 FORMATS: Final = ("html", "pdf", "md")
 _COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
-_HALF = "pairwise_accuracy_half_credit"
 
 
 class ReportError(ValueError):
@@ -183,9 +182,8 @@ def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
     subsets = [subset]
     if task.kind == "retrieval":
         subsets = list(dict.fromkeys([subset, *(score.subset for score in task.scores)]))
-    by = _HALF if task.kind == "musav" else metric
     for name in subsets:
-        everyone = select(task.scores, metric=by, subset=name)
+        everyone = select(task.scores, metric=metric, subset=name)
         for side in unique(score.dimension for score in everyone):
             scores = [s for s in select(everyone, dimension=side) if s.value is not None]
             if len(scores) < 2:
@@ -196,9 +194,9 @@ def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
                 how = f"unpaired, from the intervals of the scores ({outcomes}), Holm"
             else:
                 pairs = _paired(outcomes, scores)
-                how = f"paired on {scores[0].n_items:,} items, randomisation over units, Holm"
+                how = f"paired on {pairs[0].n:,} items, randomisation over units, Holm"
             place = name if side is None else f"{name}, {side}"
-            found.how.append(f"{by} ({place}): {how}.")
+            found.how.append(f"{metric} ({place}): {how}.")
             found.comparisons.extend(pairs)
             found.groups.extend(groups_of(scores, pairs))
     return found
@@ -280,12 +278,12 @@ def _columns(
             for own in tables.values()
         ]
         return np.stack(moments), lambda sums: regression.from_sums(sums, of)
-    name = "outcome" if metric == _HALF else _COLUMNS.get(metric, metric)
+    name = "outcome" if metric == HALF_CREDIT else _COLUMNS.get(metric, metric)
     if name not in first:
         return f"the records keep no {metric} by item"
     values = np.stack([own[name].to_numpy(float) for own in tables.values()])
     scored = np.isfinite(values)
-    credit = (values + 1) / 2 if metric == _HALF else values
+    credit = (values + 1) / 2 if metric == HALF_CREDIT else values
     return np.stack([np.where(scored, credit, 0.0), scored * 1.0], axis=2), ratio
 
 

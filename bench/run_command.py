@@ -19,6 +19,7 @@ from earmark.datasets.base import DataError
 from earmark.datasets.fetch import fetch as download
 from earmark.reports.record import NotRun, RunRecord, TaskResult
 from earmark.reports.record_io import read
+from earmark.reports.scores import headline, select
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -151,12 +152,8 @@ def _print_record(console: Console, record: RunRecord) -> None:
 
 def _first_scores(task: TaskResult) -> Table:
     """Return the scores to read first: of the headline metric and subset, or of both directions."""
-    first = next(
-        score
-        for score in task.scores
-        if task.headline_metric in (None, score.metric)
-        and task.headline_subset in (None, score.subset)
-    )
+    metric, subset = headline(task) or ("", "")
+    first = select(task.scores, metric=metric, subset=subset)[0]
     subsets = list(dict.fromkeys(s.subset for s in task.scores if s.metric == first.metric))
     shown = subsets if task.kind == "retrieval" else [first.subset]
     chance = "" if first.chance is None else f", chance {first.chance:.3g}"

@@ -16,12 +16,13 @@ from earmark.reports.record import RunRecord, Score, TaskResult
 from earmark.reports.scores import (
     SENTINEL,
     Dimension,
+    Rivals,
     Standing,
     against,
     best_first,
     dimensions,
-    groups_of,
     headline,
+    rivals_of,
     select,
 )
 
@@ -37,9 +38,8 @@ class Board:
     side: Dimension
     scores: tuple[Score, ...]
     sentinel: Score | None
-    level: tuple[str, ...]
-    """Models that cannot be told apart from the best."""
-    compared: bool
+    rivals: Rivals
+    """How the tests hold the other models against the best."""
     place: str
     """As a sentence has it: ``arousal``, ``“Caption retrieval: GTZAN”``; empty for the only one."""
 
@@ -47,6 +47,16 @@ class Board:
     def best(self) -> Score:
         """The best score."""
         return self.scores[0]
+
+    @property
+    def level(self) -> tuple[str, ...]:
+        """Models that are not significantly different from the best."""
+        return self.rivals.level
+
+    @property
+    def won(self) -> bool:
+        """Whether the best is significantly better than every other model."""
+        return self.rivals.compared and not self.rivals.level and not self.rivals.ahead
 
 
 def boards_of(record: RunRecord) -> list[Board]:
@@ -64,18 +74,13 @@ def boards_of(record: RunRecord) -> list[Board]:
             rivals = tuple(s for s in scores if s.value is not None and s.model != SENTINEL)
             if not rivals:
                 continue
-            groups = groups_of(task, metric=metric, subset=subset, dimension=side)
-            with_best = {
-                m for group in groups if rivals[0].model in group.models for m in group.models
-            }
             found.append(
                 Board(
                     task=task,
                     side=side,
                     scores=rivals,
                     sentinel=next((s for s in scores if s.model == SENTINEL), None),
-                    level=tuple(s.model for s in rivals[1:] if s.model in with_best),
-                    compared=bool(groups),
+                    rivals=rivals_of(task, rivals[0], rivals[1:]),
                     place=" of ".join(
                         part for part in (side, names[task.id] if several else "") if part
                     ),
@@ -110,7 +115,7 @@ def is_at_chance(board: Board) -> bool:
 
 def is_level(board: Board) -> bool:
     """Return whether no model can be told apart from the best."""
-    return board.compared and len(board.level) == len(board.scores) - 1 > 0
+    return board.rivals.compared and len(board.level) == len(board.scores) - 1 > 0
 
 
 def _noun(boards: Sequence[Board]) -> str:

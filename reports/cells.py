@@ -74,7 +74,7 @@ def value_columns(head: str, scores: Sequence[Score], notes: Notes) -> list[Part
         parts.append(
             (
                 Column("Ties", numeric=True),
-                lambda s: Cell(formats.cell(s.ties), sort=s.ties),
+                lambda s: Cell(_ties(s), sort=s.ties),
             )
         )
     return parts
@@ -102,6 +102,12 @@ def _correct(score: Score) -> Cell:
     return Cell(f"{correct} / {formats.count(score.n)}", sort=score.correct)
 
 
+def _ties(score: Score) -> str:
+    if not score.ties:
+        return formats.cell(score.ties)
+    return f"{formats.cell(score.ties)} ({formats.percent(score.ties / score.n_items)})"
+
+
 def _coverage(score: Score) -> Cell:
     if score.n_items == 0:
         return Cell(formats.NOTHING)
@@ -115,6 +121,12 @@ def standing(score: Score, line: float | None) -> Cell:
         return Cell(formats.NOTHING)
     standing = against(score, line)
     return Cell(_STANDING[standing], tone="muted" if standing == "level" else "plain")
+
+
+def common_chance(scores: Sequence[Score]) -> float | None:
+    """Return the level of chance that scores share; None where models have each their own."""
+    levels = {None if score.chance is None else round(score.chance, 12) for score in scores}
+    return levels.pop() if len(levels) == 1 else None
 
 
 def plain_value(value: float | None, metric: str) -> Cell:

@@ -45,8 +45,8 @@ def matrix(
 ) -> Figure:
     """Draw scores of models (rows) on sets (columns): a panel a dimension.
 
-    ``value`` is a correlation, chance at 0, or a share in [0, 1] of a metric whose name ends in
-    ``accuracy``, chance at 0.5. Cells whose ``how`` is ``in folds`` have a frame.
+    ``value`` is a correlation, chance at 0, or a share in [0, 1] of a metric whose name begins with
+    ``pairwise_accuracy``, chance at 0.5. Cells whose ``how`` is ``in folds`` have a frame.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _cell(
     axes: Axes, place: tuple[int, int], value: float, metric: str, framed: bool, width: float
 ) -> None:
     column, row = place
-    accuracy = metric.endswith("accuracy")
+    accuracy = metric.startswith("pairwise_accuracy")
     written = "—"
     if np.isfinite(value):
         strength = float(np.clip(2 * value - 1 if accuracy else value, 0, 1))

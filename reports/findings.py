@@ -20,9 +20,9 @@ from earmark.reports.scores import (
     best_first,
     dataset_of,
     dimensions,
-    groups_of,
     headline,
     references,
+    rivals_of,
     select,
     table,
 )
@@ -69,14 +69,14 @@ def _best(
     first = scores[0]
     place = f"On {side}" if side else "Overall"
     noun = NOUNS.get(task.kind, "item")
-    where = Span(f"{place} ({formats.in_subset(subset)}, {formats.plural(first.n_items, noun)}), ")
+    set_ = formats.in_subset(subset)
     if first.value is None:
-        return (where, Span(f"no model has a score: {first.reason}."))
+        whole = Span(f"{place} ({set_}, {formats.plural(first.n_items, noun)}), ")
+        return (whole, Span(f"no model has a score: {first.reason}."))
+    where = Span(f"{place} ({set_}, {formats.scored(first, noun)}), ")
     value = formats.with_unit(first.value, metric)
     bounds = formats.interval(first.interval, metric)
-    groups = groups_of(task, metric=metric, subset=subset, dimension=side)
-    level = {model for group in groups if first.model in group.models for model in group.models}
-    others = [score.model for score in scores[1:] if score.model in level]
+    rivals = rivals_of(task, first, scores[1:])
     known = [score.model for score in scores if score.value is not None]
     title = formats.metric_in_text(metric)
     most = "highest" if first.higher_is_better else "lowest"
@@ -90,12 +90,16 @@ def _best(
             number,
             Span("."),
         )
-    if not groups:
+    if not rivals.compared:
         return (*head, number, Span("; no comparison was made."))
-    if not others:
+    if rivals.ahead:
+        verb = "is" if len(rivals.ahead) == 1 else "are"
+        better = (*named_models(rivals.ahead), Span(f" {verb} significantly better"))
+        return (*head, number, Span(", though on the items that all share "), *better, Span("."))
+    if not rivals.level:
         return (*head, number, Span(", told apart from every other model."))
-    tail = "any other model" if len(others) == len(known) - 1 and len(others) > 1 else None
-    names = (Span(tail),) if tail else named_models(others)
+    every = len(rivals.level) == len(known) - 1 > 1
+    names = (Span("any other model"),) if every else named_models(rivals.level)
     return (*head, number, Span(", and cannot be told apart from "), *names, Span("."))
 
 

@@ -26,6 +26,8 @@ MOST_CLAUSES = 2
 """Boards of which a sentence says each by name."""
 FEW_ITEMS = 100
 """Items below which a task is said to rest on few."""
+MANY_TIES = 0.05
+"""Share of pairs that a model leaves tied, above which its accuracy is to be doubted."""
 
 
 def doubts(record: RunRecord, boards: Sequence[Board]) -> Text:
@@ -33,6 +35,7 @@ def doubts(record: RunRecord, boards: Sequence[Board]) -> Text:
     found = [
         *_broken(boards),
         *_trained_on(record, boards),
+        *_tied(boards),
         *_chance(boards),
         *_warned(record),
     ]
@@ -96,6 +99,23 @@ def _trained_on(record: RunRecord, boards: Sequence[Board]) -> list[Text]:
             ),
         )
     ]
+
+
+def _tied(boards: Sequence[Board]) -> list[Text]:
+    """Return which models leave many pairs tied: what they do not order is counted half right."""
+    shares: dict[str, list[float]] = {}
+    for board in boards:
+        for score in board.scores:
+            share = (score.ties or 0) / score.n_items if score.n_items else 0.0
+            if share > MANY_TIES:
+                shares.setdefault(score.model, []).append(share)
+    if not shares:
+        return []
+    most = formats.percent(max(share for found in shares.values() for share in found))
+    upto = "" if sum(map(len, shares.values())) == 1 else "up to "
+    verb = "gives" if len(shares) == 1 else "give"
+    said = f" {verb} both songs of {upto}{most} of the pairs one value, which counts half right"
+    return [(*few(list(shares)), Span(said))]
 
 
 def _chance(boards: Sequence[Board]) -> list[Text]:
@@ -182,11 +202,11 @@ def limits(record: RunRecord, boards: Sequence[Board]) -> Text:
 
 
 def _small(boards: Sequence[Board]) -> list[Text]:
-    small = [board for board in boards if board.best.n_items < FEW_ITEMS]
+    small = [board for board in boards if board.best.n < FEW_ITEMS]
     if not small:
         return []
-    least = min(small, key=lambda board: board.best.n_items)
-    number = formats.plural(least.best.n_items, NOUNS.get(least.task.kind, "item"))
+    least = min(small, key=lambda board: board.best.n)
+    number = formats.plural(least.best.n, NOUNS.get(least.task.kind, "item"))
     if len(boards) == 1:
         return [(Span(f"it rests on only {number}"),)]
     if len(small) == 1:

@@ -26,9 +26,8 @@ from earmark.reports.boards import (
 from earmark.reports.content import Span, Text
 from earmark.reports.findings import NOUNS, is_contaminated
 from earmark.reports.record import Comparison, RunRecord, Score
-from earmark.reports.scores import SENTINEL, Standing, select
+from earmark.reports.scores import SENTINEL, SIGNIFICANT, Standing, pairs_with
 
-SIGNIFICANT = 0.05
 MOST_LEADS = 2
 """Boards whose lead is told; the leaderboard has all."""
 
@@ -94,8 +93,12 @@ def _told(record: RunRecord, board: Board) -> Text:
     others = len(board.scores) - 1
     if not others:
         return (where, name, Span(f" is the only model with a score{seen}"))
-    if not board.compared:
+    if not board.rivals.compared:
         return (where, name, Span(f" has the best value{seen}; no comparison was made"))
+    if board.rivals.ahead:
+        verb = "is" if len(board.rivals.ahead) == 1 else "are"
+        found = Span(f" has the best value{seen}, though on the items that all share ")
+        return (where, name, found, *few(board.rivals.ahead), Span(f" {verb} significantly better"))
     if not board.level:
         return (where, name, Span(f" is best{seen} and told apart from every other model"))
     if len(board.level) == others and others > 1:
@@ -119,8 +122,9 @@ def _counted(record: RunRecord, boards: Sequence[Board]) -> Text:
     if seen := [board for board in won if _seen(record, board)]:
         of = "each" if len(seen) == len(won) else f"{len(seen)} of them"
         head = (*head, Span(f", though trained on the dataset of {'it' if most == 1 else of}"))
-    apart = [board for board in won if board.compared and not board.level]
+    apart = [board for board in won if board.won]
     tied = [board for board in won if board.level]
+    behind = [board for board in won if board.rivals.ahead]
     rest: Text = ()
     if len(apart) == len(won):
         rest = (
@@ -128,6 +132,10 @@ def _counted(record: RunRecord, boards: Sequence[Board]) -> Text:
                 f", told apart from every other model {'there' if most == 1 else 'on each of them'}"
             ),
         )
+    elif behind:
+        on_them = "there" if most == 1 else f"on {len(behind)} of them"
+        said = f"; {on_them}, another model is significantly better on the items that all share"
+        rest = (Span(said),)
     elif tied:
         rest = _level_with(tied, most)
     elif not apart:
@@ -154,7 +162,7 @@ def _shared(
 ) -> Text:
     """Return which models are best on equally many boards."""
     tied = sum(bool(board.level) for board in boards)
-    known = all(board.compared or len(board.scores) == 1 for board in boards)
+    known = all(board.won or len(board.scores) == 1 for board in boards)
     some = share(tied, boards)
     told = f"; on {some} the best cannot be told apart from another model" if tied else ""
     told = told or (", told apart from every other model" if known else "")
@@ -209,14 +217,14 @@ def _lead(board: Board) -> Text:
         Span(best.model, "name"),
         Span(f" has {formats.metric_in_text(best.metric)} "),
         Span(value, "strong"),
-        Span(f" over {formats.plural(best.n_items, noun)}"),
+        Span(f" over {formats.scored(best, noun)}"),
     )
     if len(board.scores) == 1:
         if best.chance is None:
             return head
         return (*head, Span(f", where chance is {formats.with_unit(best.chance, best.metric)}"))
     second = board.scores[1]
-    pair = _pair(board, best.model, second.model)
+    pair = next((p for p in pairs_with(board.task, best) if p.other == second.model), None)
     if pair is None:
         return (
             *head,
@@ -224,39 +232,28 @@ def _lead(board: Board) -> Text:
             Span(second.model, "name"),
             Span(f" with {_with_unit(second)}"),
         )
-    verb = "above" if best.higher_is_better else "below"
-    size, bounds = _difference(pair, best)
-    apart = " (told apart)" if pair.p_holm < SIGNIFICANT else " (not told apart)"
+    apart = "told apart" if pair.p_holm < SIGNIFICANT else "not told apart"
+    shared = "" if pair.n >= best.n else f" on {formats.plural(pair.n, noun)} that all share"
     return (
         *head,
-        Span(f", {size} {bounds}".rstrip() + f" {verb} "),
+        Span(f", {_difference(pair)} "),
         Span(second.model, "name"),
-        Span(apart),
+        Span(f"{shared} ({apart})"),
     )
 
 
-def _pair(board: Board, best: str, second: str) -> Comparison | None:
-    headline_metric, subset = board.best.metric, board.best.subset
-    pairs = [
-        pair
-        for pair in select(board.task.comparisons, subset=subset, dimension=board.side)
-        if {pair.model, pair.other} == {best, second}
-    ]
-    return next((p for p in pairs if p.metric == headline_metric), pairs[0] if pairs else None)
-
-
-def _difference(pair: Comparison, best: Score) -> tuple[str, str]:
-    """Return by how much the best is ahead, and the interval, both positive where it is better."""
-    sign = 1 if (pair.model == best.model) == best.higher_is_better else -1
+def _difference(pair: Comparison) -> str:
+    """Return by how much a model's value is above or below another's, as it was tested."""
+    sign = -1 if pair.difference < 0 else 1
     how = formats.metric(pair.metric)
     unit = f"\N{NO-BREAK SPACE}{how.difference_unit}" if how.difference_unit else ""
-    halves = " with half credit for ties" if pair.metric != best.metric else ""
-    size = f"{formats.number(how.factor * sign * pair.difference, how.digits)}{unit}"
-    if pair.interval is None:
-        return size + halves, ""
-    ends = sorted(sign * how.factor * end for end in (pair.interval.low, pair.interval.high))
-    low, high = (formats.number(end, how.digits) for end in ends)
-    return size, f"[{low}, {high}]{halves}"
+    size = f"{formats.number(how.factor * abs(pair.difference), how.digits)}{unit}"
+    if pair.interval is not None:
+        ends = sorted(sign * how.factor * end for end in (pair.interval.low, pair.interval.high))
+        low, high = (formats.number(end, how.digits) for end in ends)
+        size += f" [{low}, {high}]"
+    word = "above" if pair.difference > 0 else "below" if pair.difference < 0 else "from"
+    return f"{size} {word}"
 
 
 def _seen(record: RunRecord, board: Board) -> str:

@@ -40,8 +40,8 @@ class Metric:
 
 
 _METRICS = {
-    "pairwise_accuracy": Metric("Accuracy", "%", 1, 100),
-    "pairwise_accuracy_half_credit": Metric("Accuracy, ties half", "%", 1, 100),
+    "pairwise_accuracy": Metric("Official accuracy", "%", 1, 100, remark="ties dropped"),
+    "pairwise_accuracy_half_credit": Metric("Accuracy", "%", 1, 100, remark="ties half"),
     "accuracy": Metric("Accuracy", "%", 1, 100),
     "pearson_r": Metric("Pearson r"),
     "spearman_rho": Metric("Spearman ρ"),
@@ -98,7 +98,7 @@ def metric_in_text(name: str) -> str:
     ('median rank', 'Pearson r', 'mAP@10')
     """
     title = metric(name).title
-    return title.lower() if name.endswith(("accuracy", "_rank")) else title
+    return title.lower() if title.lower().endswith(("accuracy", " rank")) else title
 
 
 def sentence(words: str) -> str:
@@ -258,6 +258,17 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def scored(score: Score, noun: str) -> str:
+    r"""Return what a value rests on, beside the items of the set where these are more.
+
+    >>> from types import SimpleNamespace as Some
+    >>> scored(Some(n=12, n_items=12), "clip"), scored(Some(n=12, n_items=100), "clip")
+    ('12\xa0clips', '12 of 100\xa0clips')
+    """
+    part = f"{score.n:,} of " if score.n < score.n_items else ""
+    return f"{part}{plural(score.n_items, noun)}"
 
 
 def moment(iso: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from earmark.reports import costs, figures_leaderboard, formats
 from earmark.reports.boards import boards_of
-from earmark.reports.cells import Notes, about_intervals, plain_value
+from earmark.reports.cells import Notes, about_intervals, common_chance, plain_value
 from earmark.reports.content import (
     Block,
     Cell,
@@ -123,11 +123,7 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
         if len(heads) > 1
         else "",
     ]
-    chance: list[Cell] = []
-    for head in heads:
-        levels = {score.chance for score in _scores(head)}
-        level = levels.pop() if len(levels) == 1 else None
-        chance.append(plain_value(level, head[1]))
+    chance = [plain_value(common_chance(_scores(head)), head[1]) for head in heads]
     several = len({task.id for task, *_ in heads}) > 1 or bool(of)
     return TableBlock(
         caption=f"Models by task{of}",

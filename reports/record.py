@@ -180,7 +180,8 @@ class TaskResult(Part):
     headline_subset: str | None = None
     """The set that verdicts are drawn on; None: the subset of the first score."""
     headline_metric: str | None = None
-    """The metric that verdicts are drawn on; None: the metric of the first score."""
+    """The metric that verdicts are drawn on and models are compared by; None: that of the first
+    score."""
     scores: list[Score]
     comparisons: list[Comparison] = []
     groups: list[Group] = []

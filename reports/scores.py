@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, TypeVar
 
@@ -35,6 +37,13 @@ SENTINEL = "random"
 ALARM = 3.0
 """Standard errors above chance beyond which the sentinel's score is an alarm."""
 
+SIGNIFICANT = 0.05
+"""Two models are told apart where Holm's corrected p-value is below this."""
+HALF_CREDIT = "pairwise_accuracy_half_credit"
+OFFICIAL = "pairwise_accuracy"
+"""Pairwise accuracy with half credit for predicted ties, by which models are ranked and compared,
+and with ties dropped, as MusAV's paper has it."""
+
 BETWEEN_RUNS = "comparison of runs"
 """Part of the protocol of a task that models of several runs share: how they were compared."""
 MOST_DRAWN = 12
@@ -55,8 +64,15 @@ def unique(names: Iterable[Dimension]) -> list[Dimension]:
 
 
 def headline(task: TaskResult) -> tuple[str, str] | None:
-    """Return the metric and the subset that verdicts are drawn on; None without scores."""
+    """Return the metric and the subset that verdicts are drawn on; None without scores.
+
+    A record of MusAV that names no metric was made when models were ranked by one accuracy and
+    compared by another: its headline is the one that they were compared by.
+    """
     for score in select(task.scores, metric=task.headline_metric, subset=task.headline_subset):
+        if task.headline_metric is None and score.metric == OFFICIAL:
+            halved = select(task.scores, metric=HALF_CREDIT, subset=score.subset)
+            return (HALF_CREDIT if halved else OFFICIAL), score.subset
         return score.metric, score.subset
     return None
 
@@ -84,21 +100,30 @@ def select(
 
 
 def best_first(scores: Iterable[Score]) -> list[Score]:
-    """Return scores in order of their value, undefined ones last."""
+    """Return scores in order of their value, undefined ones last; what only rounds off is equal."""
     return sorted(
         scores,
         key=lambda s: (
             s.value is None,
-            0.0 if s.value is None else -s.value if s.higher_is_better else s.value,
+            0.0 if s.value is None else round(-s.value if s.higher_is_better else s.value, 12),
         ),
     )
+
+
+def exceeds(value: float, line: float) -> bool:
+    """Return whether a value is greater than a line by more than sums round off.
+
+    >>> exceeds(0.10000000000000005, 0.1), exceeds(0.1001, 0.1)
+    (False, True)
+    """
+    return value > line and not math.isclose(value, line, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def against(score: Score, line: float) -> Standing:
     """Return on which side of a line the whole interval of a score lies."""
     if score.interval is None:
         return "unknown"
-    above, below = score.interval.low > line, score.interval.high < line
+    above, below = exceeds(score.interval.low, line), exceeds(line, score.interval.high)
     if not (above or below):
         return "level"
     return "better" if above == score.higher_is_better else "worse"
@@ -121,9 +146,54 @@ def is_alarm(sentinel: Score) -> bool:
 
 
 def groups_of(task: TaskResult, *, metric: str, subset: str, dimension: Dimension) -> list[Group]:
-    """Return the groups on a set: those of the metric, else those that the task drew by another."""
-    here = select(task.groups, subset=subset, dimension=dimension)
-    return select(here, metric=metric) or here
+    """Return the groups of a metric on a set; those drawn by another say nothing about it."""
+    return select(task.groups, metric=metric, subset=subset, dimension=dimension)
+
+
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """How a task's tests hold the other models against one, the best by its value."""
+
+    compared: bool
+    level: tuple[str, ...]
+    """Not significantly different from it."""
+    ahead: tuple[str, ...]
+    """Significantly better where both were scored, though lower on all that each was scored on."""
+
+
+def rivals_of(task: TaskResult, best: Score, others: Sequence[Score]) -> Rivals:
+    """Return how the other models stand to the best, by the tests on its metric and set."""
+    groups = groups_of(task, metric=best.metric, subset=best.subset, dimension=best.dimension)
+    same = {model for group in groups if best.model in group.models for model in group.models}
+    known = [score.model for score in others if score.value is not None]
+    better = {
+        pair.other
+        for pair in pairs_with(task, best)
+        if pair.p_holm < SIGNIFICANT
+        and pair.difference != 0
+        and (pair.difference < 0) == best.higher_is_better
+    }
+    return Rivals(
+        compared=bool(groups),
+        level=tuple(model for model in known if model in same),
+        ahead=tuple(model for model in known if model in better),
+    )
+
+
+def pairs_with(task: TaskResult, score: Score) -> list[Comparison]:
+    """Return the tested differences on a score's metric and set, its model minus each other."""
+    metric, subset, model = score.metric, score.subset, score.model
+    pairs = select(task.comparisons, metric=metric, subset=subset, dimension=score.dimension)
+    found = [pair for pair in pairs if pair.model == model]
+    return [*found, *(_reversed(pair) for pair in pairs if pair.other == model)]
+
+
+def _reversed(pair: Comparison) -> Comparison:
+    bounds = pair.interval
+    if bounds is not None:
+        bounds = bounds.model_copy(update={"low": -bounds.high, "high": -bounds.low})
+    swapped = {"model": pair.other, "other": pair.model, "difference": -pair.difference}
+    return pair.model_copy(update={**swapped, "interval": bounds})
 
 
 def unpaired(task: TaskResult) -> bool:

@@ -22,6 +22,7 @@ from earmark.reports.record import (
     RunRecord,
     TaskResult,
 )
+from earmark.reports.scores import headline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +157,7 @@ def _identity(task: TaskResult, record: RunRecord) -> tuple[Any, ...]:
         (task.kind, task.dataset),
         dataset.fingerprint if dataset else None,
         frozenset(_shared_protocol(task).items()),
-        (task.headline_metric, task.headline_subset, frozenset(metrics)),
+        (headline(task), frozenset(metrics)),
         frozenset(sets),
     )
 

@@ -11,6 +11,7 @@ from earmark.reports.cells import (
     Notes,
     Part,
     about_intervals,
+    common_chance,
     plain_value,
     standing,
     value_columns,
@@ -18,6 +19,8 @@ from earmark.reports.cells import (
 from earmark.reports.content import Cell, Column, TableBlock
 from earmark.reports.record import Score, TaskResult
 from earmark.reports.scores import (
+    HALF_CREDIT,
+    OFFICIAL,
     Dimension,
     best_first,
     groups_of,
@@ -38,9 +41,12 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
     parts: list[Part] = [
         (Column("Model"), lambda s: Cell(s.model)),
         *value_columns(how.head, scores, notes),
+        *(_official(task, subset, dimension, notes) if metric == HALF_CREDIT else ()),
     ]
-    chances = sorted({score.chance for score in scores if score.chance is not None})
-    if chances:
+    shared = common_chance(scores)
+    if any(score.chance is not None for score in scores):
+        if shared is None:
+            parts.append((Column("Chance", numeric=True), lambda s: plain_value(s.chance, metric)))
         parts.append((Column("Relative to chance"), lambda s: standing(s, s.chance)))
     for line in lines:
         parts.append((Column(f"Relative to {line.name}"), partial(standing, line=line.value)))
@@ -50,7 +56,7 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
     rows = [[make(score) for _, make in parts] for score in scores]
     bare: list[tuple[str, float, int | None]] = [
         *((line.name, line.value, line.n) for line in lines),
-        *(("chance", chance, None) for chance in chances),
+        *([("chance", shared, None)] if shared is not None else []),
     ]
     about = [about_intervals(scores)]
     about += [f"{formats.sentence(line.name)}: {line.note}." for line in lines if line.note]
@@ -68,6 +74,26 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
         rows=rows,
         foot=[_foot_row(*line, metric, len(parts)) for line in bare],
         notes=[*(note for note in about if note), *notes.texts],
+    )
+
+
+def _official(
+    task: TaskResult, subset: str, dimension: Dimension, notes: Notes
+) -> tuple[Part, Part]:
+    """Return the accuracy with predicted ties dropped, and the pairs that are left for it."""
+    found = select(task.scores, metric=OFFICIAL, subset=subset, dimension=dimension)
+    by_model = {score.model: score for score in found}
+
+    def value(score: Score) -> Cell:
+        return notes.cell(by_model.get(score.model))
+
+    def pairs(score: Score) -> Cell:
+        official = by_model.get(score.model)
+        return Cell(formats.count(official.n) if official else formats.NOTHING)
+
+    return (
+        (Column(formats.metric(OFFICIAL).head, numeric=True), value),
+        (Column("n, official", numeric=True), pairs),
     )
 
 
@@ -104,8 +130,15 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
             if line.name == name
         }
         foot.append([Cell(name), *(plain_value(lines.get(s), metric) for s in subsets)])
-    chance = {score.subset: score.chance for score in scores}
-    foot.append([Cell("chance"), *(plain_value(chance[s], metric) for s in subsets)])
+    foot.append(
+        [
+            Cell("chance"),
+            *(
+                plain_value(common_chance(select(scores, subset=subset)), metric)
+                for subset in subsets
+            ),
+        ]
+    )
     foot.append(
         [
             Cell("items of the set"),
@@ -137,10 +170,9 @@ def every_metric(task: TaskResult, *, subset: str) -> TableBlock:
         [Cell(model), *(notes.cell(by_place.get((model, d, m))) for d, m in heads)]
         for model in _ranked(scores)
     ]
-    chance: dict[tuple[Dimension, str], float | None] = {
-        (score.dimension, score.metric): score.chance for score in scores
-    }
-    foot = [[Cell("chance"), *(plain_value(chance[d, m], m) for d, m in heads)]]
+    shared = [common_chance(select(scores, metric=m, dimension=d)) for d, m in heads]
+    pairs = zip(shared, heads, strict=True)
+    foot = [[Cell("chance"), *(plain_value(level, m) for level, (_, m) in pairs)]]
     for name in dict.fromkeys(r.name for r in task.references if r.name.casefold() != "chance"):
         lines = {
             (d, m): line.value

@@ -8,9 +8,8 @@ from earmark.reports import formats
 from earmark.reports.cells import LONG, interval_cell, level, plain_value
 from earmark.reports.content import Cell, Column, TableBlock
 from earmark.reports.record import Comparison, Plain, Table, TaskResult
-from earmark.reports.scores import select
+from earmark.reports.scores import SIGNIFICANT, select
 
-SIGNIFICANT = 0.05
 MOST_NAMES = 1500
 """Letters of models' names in a table of groups that is not folded away: half a page."""
 

@@ -42,6 +42,7 @@ from earmark.bench.metrics import comparisons, tagging
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.statistics import percentile_interval
 from earmark.reports.record import Score, TaskResult
+from earmark.reports.scores import headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,10 @@ def compare_runs(
 
 
 def _chosen(task: TaskResult, metric: str | None) -> Iterator[Score]:
-    name = metric or task.headline_metric or task.scores[0].metric
-    subset = task.headline_subset or task.scores[0].subset
+    chosen = headline(task)
+    if chosen is None:
+        return
+    name, subset = metric or chosen[0], chosen[1]
     passive = checks.references(task)
     for score in task.scores:
         if score.metric == name and score.subset == subset and score.model not in passive:

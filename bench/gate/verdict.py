@@ -26,6 +26,7 @@ from earmark.bench.gate.decision import Measure
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, settled
 from earmark.reports.record import Score, TaskResult
+from earmark.reports.scores import headline
 
 VERDICT_VERSION: Final = 1
 
@@ -195,11 +196,11 @@ Planned = tuple[TaskResult, Score, Rule, Limits]
 
 def _plan(task: TaskResult, policy: Policy) -> Iterator[Planned]:
     """Yield a task's scores that are gated, each once: by the last rule that names it."""
-    if task.id in policy.ignore or not task.scores:
+    default = headline(task)
+    if task.id in policy.ignore or default is None:
         return
-    headline = task.headline_metric or task.scores[0].metric
     rules = [rule for rule in policy.metrics if rule.task == task.id]
-    rules = rules or [Rule(task=task.id, metric=headline)]
+    rules = rules or [Rule(task=task.id, metric=default[0])]
     chosen: dict[str, Planned] = {}
     for rule in rules:
         for score in _named_by(rule, task):

@@ -22,7 +22,7 @@ from earmark.datasets.musav import MusAV
 from earmark.models.base import PatchEmbedder
 from earmark.models.text_axis_av import TextAxisAV
 from earmark.reports.record import ItemProblem, Plain, Reference, Score, Table, TaskResult
-from earmark.reports.scores import CALIBRATION
+from earmark.reports.scores import CALIBRATION, HALF_CREDIT
 
 KIND = "av_cross_dataset"
 MATRIX = "Trained on, tested on"
@@ -30,7 +30,7 @@ HEADS = "Trained heads"
 CEILING = "one annotator with the mean rating"
 FEWEST_CALIBRATED = 50
 """Pairs in a tenth of MusAV's, below which its accuracy says nothing."""
-_SUBSETS = {"pearson_r": "all", "pairwise_accuracy": "gt"}
+_SUBSETS = {PEARSON_R.name: "all", HALF_CREDIT: "gt"}
 
 
 def results(
@@ -249,7 +249,7 @@ def _accuracies(tested: MusAV, cell: Cell, column: int) -> Iterator[float]:
     truth = read_truth(tested, DIMENSIONS[column])
     for run in cell.predictions:
         values = np.array([run[s][column] if s in run else np.nan for s in tested.song_ids])
-        yield pairwise.agreement(truth.judge(values), ties="official").accuracy
+        yield pairwise.agreement(truth.judge(values), ties="half").accuracy
 
 
 def _sources(work: Work, name: str) -> dict[str, str]:

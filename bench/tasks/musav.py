@@ -1,9 +1,9 @@
 """Pairwise agreement of AV models with MusAV's listeners.
 
-Per dimension, ground-truth set and model: the official accuracy (predicted ties dropped) and the
-accuracy with half credit for ties, each with an interval over triplets. Models are compared with
-half credit, so that all are held to the same pairs. Beside them stand chance, a loudness baseline
-and the human reference.
+Per dimension, ground-truth set and model: the accuracy with half credit for predicted ties and the
+official one (ties dropped), each with an interval over triplets. Models are ranked and compared
+with half credit, so that all are held to the same pairs. Beside them stand chance, a loudness
+baseline and the human reference.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from earmark.bench.metrics.agreement import HumanReference, human_reference
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes
+from earmark.bench.metrics.pairwise import Outcome, Outcomes
 from earmark.bench.tasks import musav_tables as tables
 from earmark.bench.tasks.base import TaskOutput, groups_of
 from earmark.bench.tasks.musav_checks import check_predictions, warnings_of
-from earmark.bench.tasks.musav_scores import HALF_CREDIT, score_dimension
+from earmark.bench.tasks.musav_scores import HALF_CREDIT, RULES, score_dimension
 from earmark.bench.tasks.musav_truth import Humans, Truth, read_both
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, SUBSETS, MusAV
@@ -109,6 +109,7 @@ def evaluate(
         title=_title(dataset),
         protocol=_protocol(allow_missing, sources or {}, replicates=replicates, seed=seed),
         models=list(values),
+        headline_metric=HALF_CREDIT.name,
         scores=scores,
         comparisons=comparisons,
         groups=groups,
@@ -153,26 +154,29 @@ def _references(
     for truth, reference in zip(truths, references, strict=True):
         for subset in truth.members:
             if np.isfinite(reference.estimate.value):
-                lines.append(
+                lines += [
                     Reference(
                         name="one annotator against the two others",
                         subset=subset,
                         dimension=truth.dimension,
-                        metric=PAIRWISE_ACCURACY.name,
+                        metric=metric.name,
                         value=reference.estimate.value,
                         n=reference.estimate.n,
-                        note="over all judged pairs on which the two others agree",
+                        note="over all judged pairs that the annotator calls a or b and on which "
+                        "the two others agree",
                     )
-                )
-            lines.append(
+                    for metric, _ in RULES
+                ]
+            lines += [
                 Reference(
                     name="chance",
                     subset=subset,
                     dimension=truth.dimension,
-                    metric=PAIRWISE_ACCURACY.name,
+                    metric=metric.name,
                     value=0.5,
                 )
-            )
+                for metric, _ in RULES
+            ]
     return lines
 
 
@@ -182,7 +186,7 @@ def _protocol(
     return {
         "protocol": "musav-official",
         "ground-truth ties": "left out",
-        "predicted ties": "dropped from the denominator (official); half credit in comparisons",
+        "predicted ties": "half credit; dropped from the denominator in the official accuracy",
         "unit of resampling": "triplet",
         "interval": "95 %, percentile bootstrap",
         "paired test": "randomisation over triplets, Holm over the pairs of models of a set",

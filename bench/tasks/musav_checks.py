@@ -13,6 +13,8 @@ from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.musav import DIMENSIONS, MusAV
 from earmark.datasets.names import did_you_mean, shown
 
+MANY_TIES = 0.05
+"""Share of predicted ties that is worth a warning."""
 SCALES = ((0.0, 1.0), (-1.0, 1.0), (1.0, 9.0), (-10.0, 10.0), (0.0, 100.0))
 """Rating scales in use, narrowest first."""
 # Regressors overshoot the ends of their scale a little: a tenth of its width is no other scale.
@@ -90,6 +92,12 @@ def warnings_of(
         missing = int(np.isnan(table).any(axis=1).sum())
         if missing:
             found.append(f"{model}: no prediction for {missing:,} of {len(table):,} judged songs")
+        found += [
+            f"{model}: {text}"
+            for truth, column in zip(truths, table.T, strict=True)
+            if truth.dimension not in constant
+            for text in _tie_warnings(truth, column)
+        ]
         found += [f"{model}: {text}" for text in _range_warnings(table, scale)]
         if not constant:
             found += _swap_warning(model, table, truths, replicates=replicates, seed=seed)
@@ -99,6 +107,18 @@ def warnings_of(
 def _flat(column: Floats) -> bool:
     present = column[np.isfinite(column)]
     return bool(np.ptp(present) == 0)
+
+
+def _tie_warnings(truth: Truth, column: Floats) -> list[str]:
+    """Return a warning where many pairs have equal predictions, as those of rounded values have."""
+    counts = agreement(truth.judge(column), ties="official")
+    if counts.tied <= MANY_TIES * counts.pairs:
+        return []
+    rest = "half credit counts each as half right, the official accuracy rests on the other"
+    return [
+        f"{truth.dimension} is the same for both songs of {counts.tied:,} of {counts.pairs:,} "
+        f"pairs ({counts.tied / counts.pairs:.1%}): {rest} {counts.scored:,}"
+    ]
 
 
 def _range_warnings(table: Floats, scale: tuple[float, float] | None) -> list[str]:

@@ -32,13 +32,12 @@ from earmark.bench.metrics.statistics import (
 )
 from earmark.bench.tasks.base import comparison_of, item_digest, score_of
 from earmark.bench.tasks.musav_truth import Truth
+from earmark.reports import scores
 from earmark.reports.record import Comparison, Score
 
-HALF_CREDIT = Metric(
-    "pairwise_accuracy_half_credit", higher_is_better=True, lower=0.0, upper=1.0, chance=0.5
-)
+HALF_CREDIT = Metric(scores.HALF_CREDIT, higher_is_better=True, lower=0.0, upper=1.0, chance=0.5)
 Mask = NDArray[np.bool_]
-RULES: tuple[tuple[Metric, Ties], ...] = ((PAIRWISE_ACCURACY, "official"), (HALF_CREDIT, "half"))
+RULES: tuple[tuple[Metric, Ties], ...] = ((HALF_CREDIT, "half"), (PAIRWISE_ACCURACY, "official"))
 
 
 @dataclass(frozen=True)

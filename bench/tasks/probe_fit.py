@@ -33,7 +33,7 @@ from earmark.datasets.base import DataError, first_ten
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 INNER_FOLDS = 3
 MOST_ITERATIONS = 1_000
 
@@ -184,21 +184,21 @@ def probe(
     found = Probed(np.full((len(features), n_outputs), np.nan))
     log = _Log()
     grid = check_grid(grid)
-    costs: list[float] = []
+    ends: list[float] = []
     for fold in folds:
         fitted = fold.train if fold.valid is None else np.union1d(fold.train, fold.valid)
         with threadpool_limits(limits=1):
             cost = grid[0]
             if len(grid) > 1:
-                cost = _choose(features, targets, fold, n_outputs, units, grid, seed, log)
+                cost, rising = _choose(features, targets, fold, n_outputs, units, grid, seed, log)
+                ends += [cost] if rising else []
             log.iterations = 0
             (scores,) = _path(features, targets, fitted, fold.test, n_outputs, [cost], log)
         if targets.ndim == 2 and len(folds) > 1:
             scores = (rankdata(scores, axis=0) - 0.5) / len(scores)
         found.scores[fold.test] = scores
         found.rows.append([fold.name, len(fitted), len(fold.test), cost, log.iterations])
-        costs.append(cost)
-    found.warnings += _ends_of_grid(costs, grid)
+    found.warnings += _ends_of_grid(ends, grid, n_folds=len(folds))
     if log.unfinished:
         found.warnings.append(
             f"{len(log.unfinished)} of {log.n_fits} fits did not converge: "
@@ -216,8 +216,11 @@ def _choose(
     grid: Sequence[float],
     seed: int,
     log: _Log,
-) -> float:
-    """Return the value of the grid that is best on clips of the fold that are not scored."""
+) -> tuple[float, bool]:
+    """Return the value of the grid that is best on clips of the fold that are not scored.
+
+    With it, whether it is an end of the grid towards which the quality still rises.
+    """
     if fold.valid is not None:
         scores = _path(features, targets, fold.train, fold.valid, n_outputs, grid, log)
         quality = np.array([_quality(targets[fold.valid], table) for table in scores])
@@ -242,7 +245,9 @@ def _choose(
             f"not: give one C, e.g. grid = [0.01]"
         )
     # A difference in the last digits is none: of equally good ones the smallest.
-    return float(min(c for c, q in zip(grid, quality, strict=True) if q >= quality.max() - 1e-12))
+    best = int(np.flatnonzero(quality >= quality.max() - 1e-12)[0])
+    neighbour = {0: 1, len(grid) - 1: len(grid) - 2}.get(best, best)
+    return grid[best], bool(quality[neighbour] < quality[best] - 1e-12)
 
 
 def check_grid(grid: Sequence[float]) -> tuple[float, ...]:
@@ -337,15 +342,13 @@ def _write_classes(scores: Floats, model: LogisticRegression, features: Floats) 
     scores[:, model.classes_] = found
 
 
-def _ends_of_grid(costs: Sequence[float], grid: Sequence[float]) -> list[str]:
-    """Return a warning where most folds choose an end of the grid."""
-    if len(grid) < 2:
-        return []
+def _ends_of_grid(ends: Sequence[float], grid: Sequence[float], *, n_folds: int) -> list[str]:
+    """Return a warning where most folds choose an end of the grid towards which quality rises."""
     return [
-        f"C is {end:g}, an end of the grid, in {costs.count(end)} of {len(costs)} folds: a better "
+        f"C is {end:g}, an end of the grid, in {ends.count(end)} of {n_folds} folds: a better "
         f"one may lie beyond"
         for end in (min(grid), max(grid))
-        if costs.count(end) > len(costs) / 2
+        if ends.count(end) > n_folds / 2
     ]
 
 

@@ -172,12 +172,9 @@ def result_of(pairs: pd.DataFrame, names: dict[str, str]) -> TaskResult:
 def _references() -> list[Reference]:
     human = {"arousal": (0.856, 3271), "valence": (0.815, 2810)}
     found = []
-    for (dimension, (value, n)), subset in itertools.product(human.items(), SETS):
-        shared: dict[str, Any] = {
-            "subset": subset,
-            "dimension": dimension,
-            "metric": "pairwise_accuracy",
-        }
+    metrics = ("pairwise_accuracy_half_credit", "pairwise_accuracy")
+    for (dimension, (value, n)), subset, metric in itertools.product(human.items(), SETS, metrics):
+        shared: dict[str, Any] = {"subset": subset, "dimension": dimension, "metric": metric}
         found.append(
             Reference(
                 name="one annotator against the two others",

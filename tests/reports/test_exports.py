@@ -60,15 +60,18 @@ def test_a_formula_in_the_data_does_not_run_in_a_spreadsheet():
 
 def test_csv_of_the_sample_reads_back_as_the_record_has_it(sample):
     task = sample.record.tasks[0]
-    table = tables.verdict(task, metric="pairwise_accuracy", subset="gt", dimension="arousal")
+    table = tables.verdict(
+        task, metric="pairwise_accuracy_half_credit", subset="gt", dimension="arousal"
+    )
     rows = list(csv.DictReader(io.StringIO(exports.to_csv(table))))
     scores = {
         score.model: score.value
         for score in task.scores
-        if (score.metric, score.subset, score.dimension) == ("pairwise_accuracy", "gt", "arousal")
+        if (score.metric, score.subset, score.dimension)
+        == ("pairwise_accuracy_half_credit", "gt", "arousal")
     }
     for row in rows[: len(scores)]:
-        assert float(row["value of Accuracy (%)"]) == round(scores[row["Model"]], 10)
+        assert float(row["value of Accuracy (%, ties half)"]) == round(scores[row["Model"]], 10)
 
 
 def test_latex_of_a_long_table_is_cut_and_says_so_while_csv_has_all():

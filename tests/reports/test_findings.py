@@ -6,6 +6,8 @@ from earmark.reports.content import plain
 from earmark.reports.findings import contaminated, findings, has_seen
 from earmark.reports.record import Group, Interval, Reference, Score, Table, TaskResult
 
+BY = "pairwise_accuracy_half_credit"
+
 
 def score(model, value, low=None, high=None, **changes):
     interval = None
@@ -15,7 +17,7 @@ def score(model, value, low=None, high=None, **changes):
         )
     values = {
         "model": model,
-        "metric": "pairwise_accuracy",
+        "metric": BY,
         "value": value,
         "reason": None if value is not None else "no predictions",
         "interval": interval,
@@ -42,7 +44,7 @@ def task(scores, *, groups=(), **changes):
         "models": list(dict.fromkeys(s.model for s in scores)),
         "scores": list(scores),
         "groups": [
-            Group(subset="gt", metric="pairwise_accuracy", dimension="arousal", models=list(models))
+            Group(subset="gt", metric=BY, dimension="arousal", models=list(models))
             for models in groups
         ],
     }
@@ -63,8 +65,8 @@ LAST = score("c", 0.51, 0.46, 0.56)
 def test_the_best_is_named_with_those_it_cannot_be_told_apart_from():
     first, chance = said([LAST, NEXT, BEST], groups=[("a", "b"), ("c",)])
     assert first == (
-        "On arousal (set gt, 120 pairs), a has the highest accuracy, 80.0 % [75.0, 85.0], and "
-        "cannot be told apart from b."
+        "On arousal (set gt, 100 of 120 pairs), a has the highest accuracy, 80.0 % [75.0, 85.0], "
+        "and cannot be told apart from b."
     )
     assert chance == "Not distinguishable from chance: c on arousal."
 
@@ -85,7 +87,9 @@ def test_without_comparisons_nothing_is_ranked():
 
 
 def test_one_model_is_not_called_the_best():
-    assert said([BEST]) == ["On arousal (set gt, 120 pairs), a has accuracy 80.0 % [75.0, 85.0]."]
+    assert said([BEST]) == [
+        "On arousal (set gt, 100 of 120 pairs), a has accuracy 80.0 % [75.0, 85.0]."
+    ]
 
 
 def test_without_a_value_the_reason_is_given():
@@ -100,7 +104,7 @@ def test_of_errors_the_lowest_is_best_and_their_chance_is_mirrored():
     scores.append(score("c", 1.4, 1.3, 1.5, **errors))
     first, level, worse = said(scores, kind="other")
     assert first == (
-        "Overall (set gt, 120 items), b has the lowest RMSE, 0.500 [0.400, 0.600]; "
+        "Overall (set gt, 100 of 120 items), b has the lowest RMSE, 0.500 [0.400, 0.600]; "
         "no comparison was made."
     )
     assert level == "Not distinguishable from chance: a."
@@ -116,7 +120,7 @@ def test_scores_without_an_interval_are_held_against_nothing():
 
 
 def reference(value, **changes):
-    values = {"name": "one annotator", "subset": "gt", "metric": "pairwise_accuracy"}
+    values = {"name": "one annotator", "subset": "gt", "metric": BY}
     return Reference(**values | {"value": value, "dimension": "arousal"} | changes)
 
 
@@ -223,9 +227,9 @@ def test_a_retrieval_is_told_in_both_directions_with_its_chance():
     scores += [s.model_copy(update={"subset": "audio-to-text"}) for s in scores]
     texts = of_retrieval(scores)
     assert texts == [
-        "Overall (text to audio, 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
+        "Overall (text to audio, 100 of 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
         "no comparison was made.",
-        "Overall (audio to text, 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
+        "Overall (audio to text, 100 of 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
         "no comparison was made.",
         "Chance is 10.0 %. Every model is above it, interval and all.",
     ]
@@ -308,7 +312,7 @@ def test_the_spread_of_prompts_is_that_of_the_best_and_of_the_widest():
     genre = {"metric": "accuracy", "subset": "ensemble"}
     scores = [recall("a", 0.6, 0.5, 0.7, **genre), recall("b", 0.3, 0.2, 0.4, **genre)]
     texts = said(scores, kind="zero_shot_classification", tables=[table])
-    assert texts[0].startswith("Overall (ensemble of prompts, 400 clips), a has the highest")
+    assert texts[0].startswith("Overall (ensemble of prompts, 100 of 400 clips), a has the highest")
     assert texts[2:] == [
         "The words of the prompt move a’s accuracy by 10.0 points "
         "(50.0 % to 60.0 %; best: “A {label}”).",

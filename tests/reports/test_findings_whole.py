@@ -388,6 +388,102 @@ def test_of_errors_the_lowest_is_best_and_leads_are_positive(record_of):
     )
 
 
+def with_pair(one, model, other, **changes):
+    """Return the task with the tested difference of two models replaced."""
+    pairs = [
+        pair.model_copy(update=changes) if (pair.model, pair.other) == (model, other) else pair
+        for pair in one.comparisons
+    ]
+    return one.model_copy(update={"comparisons": pairs})
+
+
+def test_above_and_below_are_of_the_tested_difference_and_never_of_the_values(record_of):
+    # Gaps: a's own items are easier; on the 50 that both answered, b is better.
+    both = {"difference": -0.2, "interval": interval(-0.3, -0.1), "n": 50}
+    one = with_pair(task("zero", {"a": 0.6, "b": 0.5}, ["a"], ["b"]), "a", "b", **both)
+    assert said(record_of(one))[:2] == [
+        "a has the best value, though on the items that all share b is significantly better.",
+        "a has accuracy 60.0 % [55.0, 65.0] over 200 clips, 20.0 points [10.0, 30.0] below b on "
+        "50 clips that all share (told apart).",
+    ]
+    swapped = with_pair(
+        task("zero", {"b": 0.5, "a": 0.6}, ["a"], ["b"]),
+        *("b", "a"), difference=0.2, interval=interval(0.1, 0.3), n=50,
+    )  # fmt: skip
+    assert said(record_of(swapped))[:2] == said(record_of(one))[:2]
+    assert said(record_of(one, won("x", "a"), won("y", "a")))[0].startswith(
+        "a is best on all 3 tasks; on 1 of them, another model is significantly better on the "
+        "items that all share."
+    )
+
+
+def test_a_test_of_another_metric_says_nothing_about_the_headline(record_of):
+    one = task("zero", {"a": 0.6, "b": 0.5}, ["a"], ["b"])
+    other = {"metric": "macro_f1"}
+    one = one.model_copy(
+        update={
+            "comparisons": [pair.model_copy(update=other) for pair in one.comparisons],
+            "groups": [group.model_copy(update=other) for group in one.groups],
+        }
+    )
+    assert said(record_of(one))[:2] == [
+        "a has the best value; no comparison was made.",
+        "a has accuracy 60.0 % [55.0, 65.0] over 200 clips, the next is b with 50.0 %.",
+    ]
+
+
+def test_a_value_is_said_to_rest_on_the_items_that_were_scored(record_of):
+    scores = [score("a", 0.6, n=12, n_items=200), score("b", 0.5, n=12, n_items=200)]
+    _, lead, _, limit = said(record_of(task("zero", {}, ["a"], ["b"], scores=scores)))
+    assert lead.startswith("a has accuracy 60.0 % [55.0, 65.0] over 12 of 200 clips, ")
+    assert limit == "It rests on only 12 clips."
+
+
+HALF, OFFICIAL = "pairwise_accuracy_half_credit", "pairwise_accuracy"
+
+
+def test_pairs_are_ranked_by_the_accuracy_that_is_tested_and_many_ties_are_doubted(record_of):
+    # Rounded predictions: dropped ties flatter them, half credit does not.
+    scores = [score(m, v, metric=OFFICIAL) for m, v in (("rounded", 0.88), ("float", 0.84))]
+    scores += [
+        score("rounded", 0.80, metric=HALF, ties=45),
+        score("float", 0.84, metric=HALF, ties=9),
+    ]
+    pair = with_pair(task("zero", {"x": 0.5, "y": 0.5}, ["x"], ["y"]), "x", "y").comparisons[0]
+    pair = pair.model_copy(
+        update={
+            "model": "rounded",
+            "other": "float",
+            "metric": HALF,
+            "difference": -0.04,
+            "interval": interval(-0.06, -0.02),
+        }
+    )
+    groups = [Group(subset="s", metric=HALF, models=[m]) for m in ("float", "rounded")]
+    one = task("musav", {}, scores=scores, kind="musav", comparisons=[pair], groups=groups)
+    assert said(record_of(one))[:3] == [
+        "float is best and told apart from every other model.",
+        "float has accuracy 84.0 % [79.0, 89.0] over 200 pairs, 4.0 points [2.0, 6.0] above "
+        "rounded (told apart).",
+        "rounded gives both songs of 22.5 % of the pairs one value, which counts half right.",
+    ]
+
+
+def test_what_only_rounds_off_is_not_below_chance(record_of):
+    # 4 of 40 in ten classes: sums of tenths are not a tenth to the last bit.
+    low, high, chance = 0.1, 0.10000000000000002, 0.10000000000000005
+    assert high < chance
+    at = [score("a", high, interval=interval(low, high), chance=chance)]
+    assert said(record_of(task("zero", {}, scores=at)))[0] == (
+        "a, the only model here, is not told apart from chance."
+    )
+    for far, word in ((0.1 - 1e-6, "below"), (0.1 + 1e-6, "above")):
+        apart = [score("a", far, interval=interval(far, far), chance=chance)]
+        assert said(record_of(task("zero", {}, scores=apart)))[0] == (
+            f"a, the only model here, is {word} chance."
+        )
+
+
 def test_tasks_of_one_title_are_told_apart_by_their_ids(record_of):
     tasks = [task(n, {"a": 0.6, "b": 0.5}, ["a"], ["b"], title="T: x") for n in ("t-1", "t-2")]
     assert said(record_of(*tasks))[0].startswith("On t-1, a is best and told apart from every")

@@ -4,7 +4,7 @@ import pytest
 from markupsafe import escape
 from scipy.stats import binomtest
 
-from earmark.reports import page, plots, tables
+from earmark.reports import formats, page, plots, tables
 from earmark.reports.content import Gap, Plots, Section, TableBlock, plain
 from earmark.reports.findings import findings
 from earmark.reports.html import render_html
@@ -57,21 +57,31 @@ def test_the_order_is_leaderboard_tasks_and_what_they_were_made_of(report, sampl
     ]
 
 
+HALF = "pairwise_accuracy_half_credit"
+
+
 def test_a_verdict_table_holds_what_the_record_says(sample):
     task = sample.record.tasks[0]
-    table = tables.verdict(task, metric="pairwise_accuracy", subset="gt", dimension="arousal")
-    scores = {
-        score.model: score
-        for score in task.scores
-        if (score.metric, score.subset, score.dimension) == ("pairwise_accuracy", "gt", "arousal")
-    }
+    table = tables.verdict(task, metric=HALF, subset="gt", dimension="arousal")
+    scores, official = (
+        {
+            score.model: score
+            for score in task.scores
+            if (score.metric, score.subset, score.dimension) == (metric, "gt", "arousal")
+        }
+        for metric in (HALF, "pairwise_accuracy")
+    )
     assert [cell.text for cell in table.rows[-1]][:1] == ["loudness"]
     for row in table.rows:
         score = scores[row[0].text]
         assert row[1].text == f"{100 * score.value:.1f}"
         assert row[2].text == f"[{100 * score.interval.low:.1f}, {100 * score.interval.high:.1f}]"
-        assert row[3].text == f"{score.correct:.0f} / {score.n}"
-        assert row[5].text == str(score.ties)
+        assert row[3].text == f"{formats.count(score.correct)} / {score.n}"
+        share = f" ({formats.percent(score.ties / score.n_items)})" if score.ties else ""
+        assert row[5].text == f"{score.ties}{share}"
+        dropped = official[row[0].text]
+        assert (row[6].text, row[7].text) == (f"{100 * dropped.value:.1f}", str(dropped.n))
+        assert dropped.n == score.n - score.ties
     assert [row[1].sort for row in table.rows] == sorted(
         (r[1].sort for r in table.rows), reverse=True
     )
@@ -80,7 +90,8 @@ def test_a_verdict_table_holds_what_the_record_says(sample):
         ["chance", "50.0"],
     ]
     assert [column.label for column in table.columns][6:] == [
-        *("Relative to chance", "Relative to one annotator against the two others", "Group")
+        *("Official accuracy (%, ties dropped)", "n, official"),
+        *("Relative to chance", "Relative to one annotator against the two others", "Group"),
     ]
 
 

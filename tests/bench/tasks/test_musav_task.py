@@ -12,6 +12,7 @@ from earmark.bench.tasks.musav import evaluate
 from earmark.bench.tasks.musav_scores import HALF_CREDIT
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, load
+from earmark.reports.scores import best_first, headline
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,17 @@ def predict(musav, *, seed=0, scale=1.0):
 def run(musav, predictions, **options):
     options = {"replicates": 200, "baselines": ()} | options
     return evaluate(musav, predictions, **options).result
+
+
+def ordered(musav):
+    """Return predictions that are in the order of every consistent triplet."""
+    truth = {song: [0.0, 0.0] for song in musav.song_ids}
+    for column, dimension in enumerate(DIMENSIONS):
+        for pair in musav.ground_truth(dimension, "gt.ct"):
+            if pair.higher_value in ("a", "b"):
+                better = pair.song_a if pair.higher_value == "a" else pair.song_b
+                truth[better][column] += 1
+    return {song: (arousal, valence) for song, (arousal, valence) in truth.items()}
 
 
 def scores_of(result, model, metric="pairwise_accuracy"):
@@ -116,15 +128,7 @@ def test_swapped_columns_are_noticed(real, shared_data):
 
 
 def test_a_perfect_model_and_its_mirror_are_at_the_ends(musav):
-    truth = {song: [0.0, 0.0] for song in musav.song_ids}
-    for column, dimension in enumerate(DIMENSIONS):
-        for triplet in {pair.triplet for pair in musav.ground_truth(dimension, "gt.ct")}:
-            pairs = [p for p in musav.ground_truth(dimension, "gt.ct") if p.triplet == triplet]
-            for pair in pairs:
-                if pair.higher_value in ("a", "b"):
-                    better = pair.song_a if pair.higher_value == "a" else pair.song_b
-                    truth[better][column] += 1
-    perfect = {song: tuple(value) for song, value in truth.items()}
+    perfect = ordered(musav)
     mirror = {song: (-a, -v) for song, (a, v) in perfect.items()}
     result = run(musav, {"perfect": perfect, "mirror": mirror})
     for dimension in DIMENSIONS:
@@ -150,6 +154,53 @@ def test_a_constant_predictor_is_named_and_lands_at_chance_with_half_credit(musa
     assert official.ties == official.n_items
     assert scores_of(result, "flat", HALF_CREDIT.name)["arousal", "gt"].value == 0.5
     assert [w for w in result.warnings if "arousal is 5 for every song" in w]
+
+
+def test_rounding_that_ties_pairs_is_warned_of_and_ranked_by_half_credit(musav):
+    # The official accuracy drops what rounding ties, and so is flattered by it.
+    truth = ordered(musav)
+    noise = np.random.default_rng(0).normal(size=(len(musav.song_ids), 2))
+    fine = {
+        song: (a + 0.4 * n, v + 0.4 * m)
+        for (song, (a, v)), (n, m) in zip(truth.items(), noise, strict=True)
+    }
+    coarse = {song: (float(round(a)), float(round(v))) for song, (a, v) in fine.items()}
+    result = run(musav, {"coarse": coarse, "fine": fine})
+    assert headline(result) == (HALF_CREDIT.name, "gt")
+    for side in DIMENSIONS:
+        half = scores_of(result, "coarse", HALF_CREDIT.name)[side, "gt"]
+        official = scores_of(result, "coarse")[side, "gt"]
+        share = half.ties / half.n_items
+        assert share > 0.05 and official.n == half.n - half.ties
+        assert [w for w in result.warnings if f"coarse: {side} is the same for both" in w] == [
+            f"coarse: {side} is the same for both songs of {half.ties} of {half.n_items} pairs "
+            f"({share:.1%}): half credit counts each as half right, the official accuracy rests "
+            f"on the other {official.n}"
+        ]
+        (pair,) = (c for c in result.comparisons if (c.dimension, c.subset) == (side, "gt"))
+        values = [
+            scores_of(result, model, HALF_CREDIT.name)[side, "gt"].value
+            for model in (pair.model, pair.other)
+        ]
+        assert pair.metric == HALF_CREDIT.name
+        assert pair.difference == pytest.approx(values[0] - values[1], abs=1e-12)
+    assert not [w for w in result.warnings if w.startswith("fine")]
+
+
+def test_a_model_that_orders_almost_no_pair_is_not_the_best(musav):
+    truth = ordered(musav)
+    highest = next(song for song, (arousal, _) in truth.items() if arousal == 2)
+    almost = dict.fromkeys(musav.song_ids, (5.0, 5.0)) | {highest: (6.0, 6.0)}
+    result = run(musav, {"almost": almost, "fair": predict(musav) | dict(list(truth.items())[6:])})
+    official = scores_of(result, "almost")["arousal", "gt"]
+    half = scores_of(result, "almost", HALF_CREDIT.name)["arousal", "gt"]
+    assert official.value == 1 and official.n < half.n / 5
+    (best, *_) = best_first(
+        s for s in result.scores if s.metric == headline(result)[0] and s.dimension == "arousal"
+    )
+    assert best.model == "fair"
+    first, *_ = (g for g in result.groups if (g.subset, g.dimension) == ("gt", "arousal"))
+    assert first.models == ["fair"]
 
 
 def test_missing_songs_are_an_error_unless_allowed_and_then_show_the_coverage(musav):

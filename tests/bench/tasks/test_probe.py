@@ -256,11 +256,25 @@ def test_a_fit_that_does_not_converge_is_told(monkeypatch):
     assert warning.startswith("m: 5 of 5 fits did not converge: C = 10 after 2 iterations")
 
 
-def test_an_end_of_the_grid_is_told():
-    dataset, vectors, _ = classes_problem(noise=0.05)
-    result = evaluate(dataset, vectors, grid=[1e-6, 1e-5]).result
-    (warning,) = [text for text in result.warnings if "end of the grid" in text]
-    assert warning.startswith("m: C is 1e-06, an end of the grid, in 5 of 5 folds")
+BEYOND = "C is 1, an end of the grid, in 3 of 3 folds: a better one may lie beyond"
+
+
+@pytest.mark.parametrize(
+    ("grid", "expected"), [((1e-4, 1.0), [BEYOND]), ((1.0, 1e-4), [BEYOND]), (probe_fit.GRID, [])]
+)
+def test_an_end_of_the_grid_is_told_where_the_quality_rises_towards_it(grid, expected):
+    # Two features that differ by what tells the classes apart: a strong penalty shrinks just that.
+    rng = np.random.default_rng(3)
+    truth = np.arange(90) % 2
+    shared = rng.normal(size=90)
+    features = np.stack([shared + 0.5 * (truth - 0.5) + 0.05 * rng.normal(size=90), shared], axis=1)
+    units = np.array([str(index) for index in range(90)])
+    folds = probe_fit.cross_validated(truth, units, folds=3, seed=0)
+    options = {"n_outputs": 2, "units": units, "seed": 0}
+    assert probe_fit.probe(features, truth, folds, grid=grid, **options).warnings == expected
+    # Vectors that say nothing: any C is as good, and none lies beyond.
+    constant = np.ones((90, 2))
+    assert probe_fit.probe(constant, truth, folds, grid=grid, **options).warnings == []
 
 
 def test_a_model_without_text_has_a_probe_and_two_models_are_compared(tmp_path):
