@@ -17,6 +17,8 @@ from earmark.bench.suite import read_suite
 from earmark.bench.terminal import new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.fetch import fetch as download
+from earmark.reports import formats
+from earmark.reports.cells import common_chance
 from earmark.reports.record import NotRun, RunRecord, TaskResult
 from earmark.reports.record_io import read
 from earmark.reports.scores import headline, select
@@ -141,7 +143,8 @@ def _fetch_for(names: Iterable[str], left: LeftOut) -> None:
 
 def _print_record(console: Console, record: RunRecord) -> None:
     for task in record.tasks:
-        print_table(console, _first_scores(task))
+        if task.scores:
+            print_table(console, _first_scores(task))
         for warning in task.warnings:
             console.print(f"warning: {warning}", style="yellow", markup=False)
         for problem in task.problems[:10]:
@@ -156,16 +159,18 @@ def _first_scores(task: TaskResult) -> Table:
     first = select(task.scores, metric=metric, subset=subset)[0]
     subsets = list(dict.fromkeys(s.subset for s in task.scores if s.metric == first.metric))
     shown = subsets if task.kind == "retrieval" else [first.subset]
-    chance = "" if first.chance is None else f", chance {first.chance:.3g}"
+    scores = [s for s in select(task.scores, metric=metric) if s.subset in shown]
+    scores.sort(key=lambda score: score.subset != first.subset)
+    shared = common_chance(scores)
+    own_chance = shared is None and any(score.chance is not None for score in scores)
+    chance = "" if shared is None else f", chance {shared:.3g}"
     table = new_table(escape(f"{task.title}\n{first.metric}, {first.subset}{chance}"))
     for column in ("", "model"):
         table.add_column(column)
-    for column in ("score", "95 % interval", "n"):
+    for column in ("score", "95 % interval", *(["chance"] if own_chance else []), "n"):
         table.add_column(column, justify="right")
     before = None
-    for score in sorted(task.scores, key=lambda score: score.subset != first.subset):
-        if score.metric != first.metric or score.subset not in shown:
-            continue
+    for score in scores:
         interval = score.interval
         part = score.dimension or (score.subset if len(shown) > 1 else "")
         cells = (
@@ -173,6 +178,7 @@ def _first_scores(task: TaskResult) -> Table:
             score.model,
             "undefined" if score.value is None else f"{score.value:.3f}",
             f"{interval.low:.3f} to {interval.high:.3f}" if interval else score.reason or "",
+            *([formats.cell(score.chance)] if own_chance else []),
             str(score.n),
         )
         table.add_row(*map(escape, cells))
