@@ -129,7 +129,7 @@ def bench_all(
         _last_line(gates, why_not, asked_for=baselines is not None),
     ):
         typer.echo(line)
-    return _exit_code(measured, gates, asked_for=baselines is not None)
+    return left.exit_code or _exit_code(measured, gates, asked_for=baselines is not None)
 
 
 def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: float) -> str | None:

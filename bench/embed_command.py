@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from earmark.bench.embeddings import Embeddings
-from earmark.bench.runner import Run, open_all, read_checked
+from earmark.bench.runner import Run, able, open_all, read_checked
 from earmark.bench.store import Store
 from earmark.bench.tasks.base import NotOpened
 from earmark.bench.tasks.registry import embed_for
@@ -57,9 +57,7 @@ def _embed(path: Path, embeddings: Embeddings) -> int:
         dataset = run.datasets[task.dataset]
         if isinstance(dataset, NotOpened):  # optional, and not at hand
             continue
-        models = {name: run.models[name] for name in suite.models_of(task)}
-        models = {name: one for name, one in models.items() if not isinstance(one, NotOpened)}
         heard |= embed_for(
-            task.task, dataset, models, embeddings, task.options, datasets=run.datasets
+            task.task, dataset, able(run, task), embeddings, task.options, datasets=run.datasets
         )
     return len(heard)

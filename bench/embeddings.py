@@ -324,6 +324,16 @@ class Embeddings:
             sample_rate=None if rate is None else int(rate),
         )
 
+    def space_name(self, model: Any) -> str:
+        """Return what tells a model's outputs apart: equal for two that would share kept rows."""
+        if isinstance(model, PatchHead):
+            both, card = [model, model.embedder], self._card_on_patches(model)
+        else:
+            both, card = [model], model.card
+        if self.trust_card:
+            return space_of(card, kind="av", dtype=self._dtype)
+        return self.identity(both, card, "av")
+
     def _open(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> Space:
         space = self.store.open(self.identity(models, card, kind))
         if not (space.folder / CODE).exists():

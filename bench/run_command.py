@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
+from earmark.bench.cli_base import INTERNAL, INVALID, ExitError
 from earmark.bench.fetch_command import is_at_hand
-from earmark.bench.runner import render_reports, run_suite
+from earmark.bench.runner import UNFORESEEN, render_reports, run_suite
 from earmark.bench.suite import read_suite
 from earmark.bench.terminal import new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
@@ -40,11 +41,16 @@ class LeftOut:
     """Suites of which nothing could run."""
     not_run: dict[str, list[str]] = field(default_factory=dict)
     """Reasons, each with what it concerns."""
+    exit_code: int = 0
+    """3 where a task failed, 70 where the fault is Earmark's or an adapter's unforeseen one."""
 
     def add(self, suite: str, not_run: Iterable[NotRun]) -> None:
         """Note what a suite could not run, beside what has the same reason."""
         for one in not_run:
             self.not_run.setdefault(one.reason, []).append(f"{suite}: {one.what}")
+            if one.failed:
+                code = INTERNAL if one.reason.startswith(UNFORESEEN) else INVALID
+                self.exit_code = max(self.exit_code, code)
 
     def print(self, console: Console) -> None:
         """Say each thing once, one line each."""
@@ -80,6 +86,8 @@ def run_suites(
     ------
     DataError, ModelError, SuiteError, RecordError
         If something is not as expected; with ``available``, what cannot run is listed instead.
+    ExitError
+        If a task failed, after the records of the others are written; not with ``left_out``.
     """
     console = new_console(stderr=json)
     heads = [read_suite(path).suite for path in paths]  # a wrong one is refused before any runs
@@ -126,6 +134,8 @@ def run_suites(
         left.print(console)
     if json:
         typer.echo(json_module.dumps(printed, indent=2))
+    if left_out is None and left.exit_code:
+        raise ExitError(left.exit_code)
     return records
 
 

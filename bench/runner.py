@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import secrets
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from earmark.bench import preflight
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.environment import describe_environment
 from earmark.bench.store import Store
@@ -23,9 +26,9 @@ from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.terminal import Progress
 from earmark.datasets.base import DataError, DatasetCard
 from earmark.datasets.places import placed
-from earmark.datasets.registry import DATASETS, check_options
+from earmark.datasets.registry import DATASETS, Registry, check_options
 from earmark.datasets.whole_files import room_left, write_whole
-from earmark.models.base import ModelCard, ModelError
+from earmark.models.base import ModelCard, ModelError, in_words
 from earmark.models.registry import MODELS
 from earmark.models.training_log import TrainingLog
 from earmark.reports import record as schema
@@ -34,6 +37,8 @@ from earmark.reports.record import RecordError
 from earmark.reports.scores import SENTINEL
 
 Opened = TypeVar("Opened")
+UNFORESEEN = "internal error"
+"""What the reason of a task begins with that ended with no error of Earmark's own."""
 
 
 @dataclass(slots=True)
@@ -51,6 +56,10 @@ class Run:
     heard: set[str] = field(default_factory=set)
     """Models that were listened with, besides those that have scores."""
     not_run: list[schema.NotRun] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    """Of tasks that should have run."""
+    unable: set[tuple[str, str]] = field(default_factory=set)
+    """Task ids and models that cannot do them."""
     seconds: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -79,7 +88,9 @@ def run_suite(
     Raises
     ------
     DataError, ModelError, SuiteError, RecordError
-        If something is not as expected; with ``available`` this ends only what it concerns.
+        If something is not as expected, before anything is listened to; with ``available`` this
+        ends only what it concerns. A task that fails later is in the record as ``failed``; its
+        error is raised only where no other task left anything to record.
     """
     started = time.perf_counter()
     suite = read_checked(path)
@@ -92,6 +103,8 @@ def run_suite(
     for task in suite.tasks:
         _run_task(run, task, strict=not available)
     if not run.outputs:
+        if run.failures:
+            raise run.failures[0]
         return None, run.not_run
     record = _record(run, time.perf_counter() - started)
     import pandas as pd
@@ -119,43 +132,117 @@ def read_checked(path: Path | str) -> Suite:
         As `read_suite`, or if a task or an option is unknown.
     """
     suite = read_suite(path)
+    found: list[Exception] = []
     for task in suite.tasks:
         if task.task not in TASKS:
             near = difflib.get_close_matches(task.task, TASKS, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
-            raise SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}")
+            found.append(SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}"))
+            continue
         # The first three parameters are the runner's own.
         own = dict.fromkeys(("context", "dataset", "models"))
-        check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
+        try:
+            check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
+        except DataError as error:
+            found.append(error)
+    for kind, registry, sources in (
+        ("dataset", DATASETS, suite.datasets),
+        ("model", MODELS, suite.models),
+    ):
+        for name, source in sources.items():
+            if found and not source.optional:
+                found += _option_faults(registry, source, of=f"{kind} {name!r}")
+    _refuse(found, suite.suite.name)
     return suite.with_sentinel(AUDIO_TEXT.keys())
 
 
 def open_all(run: Run, *, strict: bool) -> None:
-    """Open what the suite lists; what is not at hand is an error, or remembered as such."""
+    """Open what the suite lists and hold it against the tasks, before anything listens.
+
+    What is not available is an error, or remembered as such; all errors come in one list.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError
+        The error, or a `SuiteError` that lists several.
+    """
+    found: list[Exception] = []
     for name, source in run.suite.datasets.items():
-        run.datasets[name] = _open(
-            partial(_create, DATASETS, source), strict and not source.optional
-        )
+        opened = _open(partial(_create, DATASETS, source, f"dataset {name!r}"))
+        run.datasets[name] = _or_reason(opened)
+        if isinstance(opened, Exception) and strict and not source.optional:
+            found.append(opened)
     wanted = {model for task in run.suite.tasks for model in run.suite.models_of(task)}
     for name, source in run.suite.models.items():
-        if name in wanted:
-            model = _open(partial(_create, MODELS, source), strict and not source.optional)
-            run.models[name] = model
-            if isinstance(model, NotOpened):
-                run.not_run.append(schema.NotRun(what=name, reason=model.reason))
+        if name not in wanted:
+            continue
+        opened = _open(partial(_create, MODELS, source, f"model {name!r}"))
+        run.models[name] = _or_reason(opened)
+        if isinstance(opened, Exception):
+            run.not_run.append(schema.NotRun(what=name, reason=str(opened)))
+            if strict and not source.optional:
+                found.append(opened)
+    for task, name, why in preflight.misfits(run.suite, run.models):
+        run.unable.add((run.suite.id_of(task), name))
+        if strict:
+            found.append(ModelError(why))
+        else:
+            run.not_run.append(schema.NotRun(what=name, reason=why))
+    same = preflight.not_told_apart(run.suite.models, run.models, run.embeddings)
+    found += [SuiteError(f"suite {run.suite.suite.name}: {why}") for why in same]
+    if strict:
+        context = partial(_context, run, strict=True)
+        unfit = preflight.unfit_tasks(run.suite, run.models, context)
+        found += [DataError(why) for why in unfit]
+    _refuse(found, run.suite.suite.name)
 
 
-def _open(create: Callable[[], Opened], strict: bool) -> Opened | NotOpened:
+def _refuse(found: Sequence[Exception], suite: str) -> None:
+    """Raise the one error that was found, or all in one list."""
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        listed = "".join(f"\n- {error}" for error in dict.fromkeys(map(str, found)))
+        raise SuiteError(
+            f"suite {suite}: nothing was run, since {len(found)} things are wrong:{listed}"
+        )
+
+
+def _option_faults(registry: Registry, source: Source, *, of: str) -> list[Exception]:
+    try:
+        check_options(registry.factory(source.loader), source.options, of=of)
+    except DataError as error:
+        return [error]
+    except Exception as error:
+        return [DataError(f"{of}: {in_words(error)}")]
+    return []
+
+
+def _or_reason(opened: Opened | Exception) -> Opened | NotOpened:
+    return NotOpened(str(opened)) if isinstance(opened, Exception) else opened
+
+
+def _open(create: Callable[[], Opened]) -> Opened | Exception:
     try:
         return create()
     except (DataError, ModelError) as error:
-        if strict:
-            raise
-        return NotOpened(str(error))
+        return error
 
 
-def _create(registry: Any, source: Source) -> Any:
-    return registry.create(source.loader, placed(source.options))
+def _create(registry: Registry, source: Source, what: str) -> Any:
+    try:
+        return registry.create(source.loader, placed(source.options))
+    except (DataError, ModelError):
+        raise
+    except Exception as error:
+        kind = DataError if registry is DATASETS else ModelError
+        raise kind(f"{what} ({source.loader}) cannot be opened: {in_words(error)}") from error
+
+
+def _context(run: Run, task: Task, *, strict: bool) -> Context:
+    seed = run.suite.suite.seed
+    task_id = run.suite.id_of(task)
+    return Context(task_id, run.embeddings, run.replicates, seed, strict, run.datasets)
 
 
 def _run_task(run: Run, task: Task, *, strict: bool) -> None:
@@ -164,18 +251,13 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
     if isinstance(dataset, NotOpened):
         run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
         return
-    models = {name: run.models[name] for name in run.suite.models_of(task)}
-    models = {name: model for name, model in models.items() if not isinstance(model, NotOpened)}
-    context = Context(
-        task_id, run.embeddings, run.replicates, run.suite.suite.seed, strict, run.datasets
-    )
+    models = able(run, task)
+    context = _context(run, task, strict=strict)
     started = time.perf_counter()
     try:
         ran = TASKS[task.task](context, dataset, models, **task.options)
-    except (DataError, ModelError) as error:
-        if strict:
-            raise
-        run.not_run.append(schema.NotRun(what=task_id, reason=str(error)))
+    except Exception as error:
+        _failed(run, task_id, error, strict=strict)
         return
     run.timings[task_id] = round(time.perf_counter() - started, 3)
     # Two sets of one loader are told apart by what the suite calls them.
@@ -185,6 +267,28 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
     run.cards |= ran.cards
     for name, seconds in ran.seconds.items():
         run.seconds[name] = run.seconds.get(name, 0.0) + seconds
+
+
+def able(run: Run, task: Task) -> dict[str, Any]:
+    """Return the models of a task that are there and can do it."""
+    task_id = run.suite.id_of(task)
+    models = {name: run.models[name] for name in run.suite.models_of(task)}
+    return {
+        name: model
+        for name, model in models.items()
+        if not isinstance(model, NotOpened) and (task_id, name) not in run.unable
+    }
+
+
+def _failed(run: Run, task_id: str, error: Exception, *, strict: bool) -> None:
+    """Note why a task did not run; the others go on, so that what they find is not lost."""
+    told = type(error).__module__.startswith("earmark.")
+    reason = str(error) if told else f"{UNFORESEEN}: {in_words(error)}"
+    run.not_run.append(schema.NotRun(what=task_id, reason=reason, failed=strict or not told))
+    if strict or not told:
+        run.failures.append(error)
+        if os.environ.get("EARMARK_DEBUG"):
+            traceback.print_exception(error)
 
 
 def _record(run: Run, seconds: float) -> schema.RunRecord:

@@ -161,6 +161,8 @@ class NotRun(Part):
 
     what: str
     reason: str
+    failed: bool = False
+    """Whether it ended with an error while it ran, and was not merely not available."""
 
 
 class TaskResult(Part):

@@ -181,6 +181,28 @@ def embed(
     return heard
 
 
+def check(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    *,
+    train: Sequence[str],
+    test: Sequence[str] = (),
+    heads: Sequence[str] = HEADS,
+    folds: int = 10,
+    runs: int = 1,
+    gains: Sequence[float] = (),
+    ensembles: Sequence[Mapping[str, Any]] = (),
+    prompts: Mapping[str, Sequence[str]] | None = None,
+    **_: Any,
+) -> None:
+    """Raise what :func:`run` would of its sets, models and options, before it listens."""
+    _check_options(heads, folds, runs, gains)
+    for one in ensembles:
+        _ensemble(one)
+    _open(context, dataset, models, train, test, prompts or {})
+
+
 def _check_options(heads: Sequence[str], folds: int, runs: int, gains: Sequence[float]) -> None:
     unknown = [name for name in heads if name not in HEADS]
     if isinstance(heads, str) or unknown or not heads:

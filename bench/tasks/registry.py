@@ -49,8 +49,7 @@ def run_musav(
     baselines, allow_missing
         As :func:`earmark.bench.tasks.musav.evaluate`.
     """
-    if not isinstance(dataset, MusAV):
-        raise DataError(f"the task musav needs the dataset musav, got {type(dataset).__name__}")
+    _check_musav(dataset)
     found = predict_musav(
         dataset,
         models,
@@ -74,11 +73,7 @@ def run_musav(
 
 def run_av_regression(context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
     """Hold models' arousal and valence against ratings."""
-    if not isinstance(dataset, RatedClips):
-        raise DataError(
-            f"the task av_regression needs a set of rated clips, got {type(dataset).__name__}"
-        )
-    av_regression.refuse_constant(dataset.card.id, dataset.ratings)
+    _check_rated(dataset)
     found = predict_from_audio(models, dataset.clips, context.embeddings)
     output = av_regression.evaluate(
         dataset,
@@ -90,6 +85,19 @@ def run_av_regression(context: Context, dataset: Any, models: Mapping[str, Any])
         seed=context.seed,
     )
     return Ran(_with(output, found), found.seconds)
+
+
+def _check_musav(dataset: Any) -> None:
+    if not isinstance(dataset, MusAV):
+        raise DataError(f"the task musav needs the dataset musav, got {type(dataset).__name__}")
+
+
+def _check_rated(dataset: Any) -> None:
+    if not isinstance(dataset, RatedClips):
+        raise DataError(
+            f"the task av_regression needs a set of rated clips, got {type(dataset).__name__}"
+        )
+    av_regression.refuse_constant(dataset.card.id, dataset.ratings)
 
 
 def _with(output: TaskOutput, found: AVPredictions) -> TaskOutput:
@@ -133,6 +141,32 @@ def embed_for(
         clips = dataset.clips
     found = predict_from_audio(models, [clip for clip in clips if clip.path], embeddings)
     return {clip for values in found.values.values() for clip in values}
+
+
+def check_fit(
+    task: str,
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    """Hold a task's dataset and options against what it takes, before anything is listened to.
+
+    Raises
+    ------
+    DataError, ModelError
+        As the task itself.
+    """
+    if task in AUDIO_TEXT:
+        AUDIO_TEXT[task].wanted(dataset, **options)
+    elif task == "av_cross_dataset":
+        av_cross_dataset.check(context, dataset, models, **options)
+    elif task == "musav":
+        _check_musav(dataset)
+        if options.get("audio") is not None:
+            resolve(options["audio"])
+    else:
+        _check_rated(dataset)
 
 
 AUDIO_TEXT: Mapping[str, ModuleType] = {
