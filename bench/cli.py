@@ -326,12 +326,21 @@ def list_(
 def check_data(
     name: Annotated[str, typer.Argument(help="A dataset, e.g. musav.")],
     root: Annotated[Path, typer.Argument(help="Its folder.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="An option of the dataset, e.g. split=test, audio=wav."
+        ),
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Decode the audio, too; otherwise its headers are read.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Name everything wrong with a dataset's files, by file and line."""
-    from earmark.bench.list_command import check_dataset
+    from earmark.bench.check_data_command import check_dataset
 
-    if not check_dataset(name, root, json=json):
+    if not check_dataset(name, root, options=option or (), deep=deep, json=json):
         raise ExitError(INVALID)
 
 

@@ -1,11 +1,9 @@
-"""``earmark list`` and ``earmark check-data``."""
+"""``earmark list``, and the suites that ``earmark run`` lists."""
 
 from __future__ import annotations
 
-import importlib
 import json as json_module
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 from rich.markup import escape
@@ -14,7 +12,7 @@ from earmark.bench import doctor_data
 from earmark.bench.doctor_packages import Finding
 from earmark.bench.suite import read_suite, shipped_suites
 from earmark.bench.terminal import new_console, new_table, print_table
-from earmark.datasets.base import DataError, Problem
+from earmark.datasets.base import DataError
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
 
@@ -78,28 +76,3 @@ def _availability(missing: Sequence[Finding]) -> str:
         shown = names[0] if len(names) == 1 else f"{len(names)} places"
         lines.append(f"{shown} missing: {mend}")
     return "\n".join(lines) or "found"
-
-
-def check_dataset(name: str, root: Path, *, json: bool) -> bool:
-    """Print every problem of a dataset's files; return whether there is none.
-
-    Raises
-    ------
-    DataError
-        If the dataset is unknown or its module has no ``validate``.
-    """
-    loader = DATASETS.factory(name)
-    validate = getattr(importlib.import_module(loader.__module__), "validate", None)
-    if validate is None:
-        raise DataError(f"dataset {name!r}: {loader.__module__} has no function validate(root)")
-    problems: list[Problem] = validate(root)
-    if json:
-        rows = [
-            {"path": str(one.path), "line": one.line, "message": one.message} for one in problems
-        ]
-        typer.echo(json_module.dumps(rows, indent=2))
-    else:
-        for problem in problems:
-            typer.echo(str(problem))
-        typer.echo(f"{name} at {root}: {len(problems)} problems")
-    return not problems

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import struct
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -225,7 +226,7 @@ def _decode(path: Path) -> tuple[NDArray[np.float32], int, float]:
     headerless = "not audio that can be decoded: no header tells its rate; convert it"
     if path.suffix.lower() == ".raw":
         raise AudioError(path, headerless)
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path) as file:
         if file.format == "RAW":
             # libsndfile takes any bytes named .au or .snd for headerless speech.
             raise AudioError(path, headerless)

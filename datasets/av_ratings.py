@@ -62,6 +62,7 @@ from earmark.datasets.base import (
     refuse,
     with_origin,
 )
+from earmark.datasets.names import escaped
 
 
 def load_rated_folder(
@@ -157,7 +158,7 @@ def _assemble(reading: Reading) -> RatedClips:
     if not any(partitions):
         partitions = ()
     digest = fingerprint(content(clips, ratings, scale, partitions))
-    name = options.id or reading.root.resolve().name
+    name = options.id or escaped(reading.root.resolve().name)
     card = DatasetCard(
         id=name,
         title=options.title or name,

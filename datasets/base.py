@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.names import AUDIO_SUFFIXES, shown
+from earmark.datasets.names import AUDIO_SUFFIXES, escaped, shown
 
 Floats = NDArray[np.float64]
 
@@ -159,7 +159,7 @@ def card_of_folder(
     synthetic: bool,
 ) -> DatasetCard:
     """Return the card of somebody's own folder, which is called as the folder where not said."""
-    name = id or Path(root).resolve().name
+    name = id or escaped(Path(root).resolve().name)
     return DatasetCard(
         id=name,
         title=title or name,

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from earmark.reports.record import SCHEMA_VERSION, RecordError, RunRecord
 
@@ -72,7 +73,7 @@ def write(
         partial.mkdir(parents=True)
         files = _write_files(partial, items, arrays)
         complete = record.model_copy(update={"files": files})
-        _save(partial / RUN_FILE, (complete.model_dump_json(indent=1) + "\n").encode())
+        _save(partial / RUN_FILE, (_as_json(complete) + "\n").encode())
         _sync_folders(partial)
         partial.rename(place)
         _sync_folder(place.parent)
@@ -220,6 +221,27 @@ def _write_files(
                 np.savez_compressed(file, allow_pickle=False, **group)
             written.append(arrays_file(task))
     return {name: _sha256(folder / name) for name in sorted(written)}
+
+
+def _as_json(record: RunRecord) -> str:
+    try:
+        return record.model_dump_json(indent=1)
+    except PydanticSerializationError:
+        return RunRecord.model_validate(_escaped(record.model_dump())).model_dump_json(indent=1)
+
+
+def _escaped(value: Any) -> Any:
+    """Return a value whose texts UTF-8 can hold: odd bytes of file names as ``\\udcNN``.
+
+    Backslashes are doubled where something is escaped, so that it can be undone.
+    """
+    if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+        return value.replace("\\", "\\\\").encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(each) for each in value]
+    return value
 
 
 def _as_table(task: str, rows: pa.Table | pd.DataFrame) -> pa.Table:

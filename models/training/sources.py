@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from earmark.datasets import (
     captions_song_describer,
 )
 from earmark.datasets.base import Captioned, DataError, audio_files, fingerprint
+from earmark.datasets.names import escaped
 from earmark.datasets.registry import check_options
 
 _MANIFEST = re.compile(r"dataset_(.+)\.json")
@@ -123,6 +125,9 @@ def _folder(folder: Path) -> Source:
     paths = audio_files(folder)
     if not paths:
         raise DataError(f"{folder}: no audio at any depth; expected .wav, .flac, .mp3 and others")
-    ids = [path.relative_to(folder).as_posix() for path in paths]
+    ids = [escaped(path.relative_to(folder).as_posix()) for path in paths]
+    twice = [one for one, n in Counter(ids).items() if n > 1]
+    if twice:
+        raise DataError(f"{folder}: two files have names that are written {twice[0]}: rename one")
     clips = tuple(SourceClip(id, path, ()) for id, path in zip(ids, paths, strict=True))
-    return Source(folder.resolve().name, clips, fingerprint(ids))
+    return Source(escaped(folder.resolve().name), clips, fingerprint(ids))

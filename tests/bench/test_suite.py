@@ -54,6 +54,18 @@ def test_a_suite_that_does_not_fit_is_refused_with_its_place(tmp_path, change, m
     assert "suite.toml" in str(error.value)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_byte_order_mark_and_other_line_ends_change_nothing_but_the_digest(tmp_path, end):
+    path = tmp_path / "suite.toml"
+    path.write_bytes(("\ufeff" + GOOD.replace("\n", end)).encode())
+    found = read_suite(path)
+    assert found.datasets == read(tmp_path, GOOD).datasets
+    assert found.text == GOOD.replace("\n", end)
+    path.write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(SuiteError, match="is not UTF-8 but UTF-16: save it as UTF-8"):
+        read_suite(path)
+
+
 def test_two_tasks_of_one_id_are_refused(tmp_path):
     with pytest.raises(SuiteError, match="two tasks are called"):
         read(tmp_path, GOOD + '[[tasks]]\ntask = "av_regression"\ndataset = "songs"\n')

@@ -39,6 +39,18 @@ def test_an_arrow_table_is_written_as_it_is(sample, tmp_path):
     pd.testing.assert_frame_equal(record_io.read_items(place, "musav"), sample.items["musav"])
 
 
+def test_names_that_are_not_utf_8_are_held_escaped_and_others_as_they_are(sample, tmp_path):
+    odd, kept = "caf\udce9\\.wav", "caf\u00e9\\.wav"
+    record = sample.record.model_copy(update={"command": ["earmark", "run", odd, kept]})
+    dataset = record.datasets[0].model_copy(update={"notes": [odd]})
+    record = record.model_copy(update={"datasets": [dataset, *record.datasets[1:]]})
+    place = record_io.write(record, items=sample.items, arrays=sample.arrays, runs_folder=tmp_path)
+    read = record_io.read(place)
+    assert read.command[2:] == [r"caf\udce9\\.wav", kept]
+    assert read.datasets[0].notes == [r"caf\udce9\\.wav"]
+    assert read.tasks == sample.record.tasks
+
+
 def test_only_the_record_is_left_in_the_folder_of_runs(sample, place):
     assert [entry.name for entry in place.parent.iterdir()] == [sample.record.id]
     assert sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()) == [

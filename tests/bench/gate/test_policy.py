@@ -75,9 +75,13 @@ def test_an_absent_policy_is_named(tmp_path):
         read_policy(tmp_path / "absent.toml")
 
 
-def test_the_example_in_the_documentation_can_be_read():
+def test_the_example_in_the_documentation_can_be_read_with_a_mark_too(tmp_path):
     example = Path(__file__).parents[3] / "docs" / "gate.toml"
     policy = read_policy(example)
+    own = {"source": "", "digest": ""}
+    marked = tmp_path / "gate.toml"
+    marked.write_bytes(b"\xef\xbb\xbf" + example.read_bytes())
+    assert read_policy(marked).model_copy(update=own) == policy.model_copy(update=own)
     assert policy.defaults.margin == 0.02
     assert [rule.metric for rule in policy.metrics] == [
         "recall_at_10",

@@ -136,7 +136,7 @@ def test_a_file_must_be_there_be_toml_and_name_its_data(tmp_path):
     path.write_text("preset = ")
     with pytest.raises(ModelError, match="is not TOML"):
         load_config(path)
-    path.write_text('preset = "tiny"')
+    path.write_text('\ufeffpreset = "tiny"')  # a byte order mark, as Notepad writes it
     with pytest.raises(ModelError, match=r"data\.train and data\.valid must name folders"):
         load_config(path)
 

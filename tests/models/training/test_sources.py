@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import pytest
 from small_corpora import RATE, files_of, length, write_audio, write_manifest, write_table
@@ -30,6 +32,18 @@ def test_a_folder_gives_clips_without_captions(folder, tmp_path):
     assert "a/001.wav" in opened.ids
     assert done.seconds == sum(length(number) for number in range(N_CLIPS)) / RATE
     assert done.fingerprint == opened.fingerprint
+
+
+def test_a_folder_with_names_that_are_not_utf_8_is_prepared_under_escaped_ids(folder, tmp_path):
+    odd = [os.fsdecode(name) for name in (b"caf\xe9.wav", b"\xff\xfe.wav")]
+    for name in odd:
+        shutil.copy(folder / "000.wav", folder / name)
+    opened = Corpus.open(prepare(folder, tmp_path / "out").folder)
+    assert {r"caf\xe9.wav", r"\xff\xfe.wav", "000.wav"} <= set(opened.ids)
+    assert len(opened.ids) == N_CLIPS + 2
+    shutil.copy(folder / "000.wav", folder / r"caf\xe9.wav")  # four characters after "caf"
+    with pytest.raises(DataError, match=r"two files have names that are written caf\\xe9\.wav"):
+        open_source(folder)
 
 
 def test_a_table_gives_all_captions_of_a_clip(tmp_path):
