@@ -117,7 +117,7 @@ def _cells(score: Score, official: Score, letters: str) -> list[str]:
     return [
         f" {score.model}",
         "undefined" if score.value is None else _percent(score.value),
-        between if score.value is not None else score.reason or "",
+        between or score.reason or "",
         letters,
         f"{score.n}",
         _percent(ties),

@@ -47,13 +47,15 @@ class Notes:
             formats.score_value(score),
             sub=formats.interval(score.interval, score.metric),
             sort=score.value,
+            mark=self.mark(score) if score.reason else "",
         )
 
     def value(self, score: Score) -> Cell:
         """Return the value alone, set strong, or a dash with the mark of the reason."""
         if score.value is None:
             return Cell(formats.NOTHING, mark=self.mark(score))
-        return Cell(formats.score_value(score), sort=score.value, tone="strong")
+        mark = self.mark(score) if score.reason else ""
+        return Cell(formats.score_value(score), sort=score.value, mark=mark, tone="strong")
 
 
 def value_columns(head: str, scores: Sequence[Score], notes: Notes) -> list[Part]:

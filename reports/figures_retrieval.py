@@ -173,11 +173,13 @@ def recall_curve(
     k: Sequence[int],
     recall: Sequence[float],
     chance: Mapping[str, Mapping[int, float]] | None = None,
+    pool: Mapping[str, int] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw R@k against k, from 1 to the whole pool: a panel a direction, a line a model.
+    """Draw R@k against k: a panel a direction, a line a model.
 
-    ``recall`` is in [0, 1]; ``chance`` has that of an order drawn at random, by direction and k.
+    ``recall`` is in [0, 1]; ``chance`` has that of an order drawn at random, by direction and k;
+    ``pool`` has how many items are ranked, by direction, where that is known.
 
     Raises
     ------
@@ -212,7 +214,8 @@ def recall_curve(
             if level := (chance or {}).get(way):
                 _draw_chance(axes, list(level), [100 * value for value in level.values()])
             axes.set_title(sentence(way))
-            axes.set_xlabel(f"k, first items looked at (of {last:,.0f})")
+            of = f" (of {pool[way]:,})" if pool and way in pool else ""
+            axes.set_xlabel(f"k, first items looked at{of}")
             quiet_grid(axes, "both")
         for axes in grid if stacked else grid[:1]:
             axes.set_ylabel("R@k, %")

@@ -74,14 +74,12 @@ def _best(
         whole = Span(f"{place} ({set_}, {formats.plural(first.n_items, noun)}), ")
         return (whole, Span(f"no model has a score: {first.reason}."))
     where = Span(f"{place} ({set_}, {formats.scored(first, noun)}), ")
-    value = formats.with_unit(first.value, metric)
-    bounds = formats.interval(first.interval, metric)
     rivals = rivals_of(task, first, scores[1:])
     known = [score.model for score in scores if score.value is not None]
     title = formats.metric_in_text(metric)
     most = "highest" if first.higher_is_better else "lowest"
     head = (where, Span(first.model, "name"), Span(f" has the {most} {title}, "))
-    number = Span(f"{value} {bounds}".strip(), "strong")
+    number = Span(formats.value_in_text(first), "strong")
     if len(known) == 1:
         return (
             where,

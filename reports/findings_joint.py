@@ -194,8 +194,7 @@ def _sentinel(task: TaskResult, metric: str, subset: str) -> Score | None:
 
 
 def _value(score: Score) -> str:
-    bounds = formats.interval(score.interval, score.metric)
-    return f"{_at(score, score.value or 0.0)} {bounds}".strip()
+    return formats.value_in_text(score)
 
 
 def _at(score: Score, value: float) -> str:

@@ -210,13 +210,12 @@ def _leads(boards: Sequence[Board]) -> Text:
 def _lead(board: Board) -> Text:
     best = board.best
     where = Span(f"on {board.place}, " if board.place else "")
-    value = f"{_with_unit(best)} {formats.interval(best.interval, best.metric)}".strip()
     noun = NOUNS.get(board.task.kind, "item")
     head: Text = (
         where,
         Span(best.model, "name"),
         Span(f" has {formats.metric_in_text(best.metric)} "),
-        Span(value, "strong"),
+        Span(formats.value_in_text(best), "strong"),
         Span(f" over {formats.scored(best, noun)}"),
     )
     if len(board.scores) == 1:

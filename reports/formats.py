@@ -260,6 +260,12 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def value_in_text(score: Score) -> str:
+    """Return a score's value with its interval, or with the reason why there is none."""
+    bounds = interval(score.interval, score.metric) or (f"({score.reason})" if score.reason else "")
+    return f"{with_unit(score.value or 0.0, score.metric)} {bounds}".strip()
+
+
 def scored(score: Score, noun: str) -> str:
     r"""Return what a value rests on, beside the items of the set where these are more.
 

@@ -77,12 +77,14 @@ def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
         return [Gap(f"No R@k curve: the items have no column {formats.listed(sorted(missing))}.")]
     columns: dict[str, Any] = {"model": [], "direction": [], "k": [], "recall": []}
     chance: dict[str, dict[int, float]] = {}
+    pool: dict[str, int] = {}
     unranked = []
     for subset in _directions(items["subset"]):
         here = items[items["subset"] == subset]
         n_items = pool_size(task, subset)
-        last = n_items or int(np.nanmax([1, *here["rank"]]))
-        ks = _steps(last)
+        if n_items:
+            pool[formats.subset(subset)] = n_items
+        ks = _steps(n_items or int(np.nanmax([1, *here["rank"]])))
         for model in task.models:
             ranks = here.loc[here["model"] == model, "rank"].to_numpy(float)
             known = np.sort(ranks[np.isfinite(ranks)])
@@ -102,16 +104,20 @@ def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
     gaps = [Gap(f"Some or all ranks are missing: {formats.listed(unranked)}.")] if unranked else []
     if not columns["model"]:
         return [Gap("No R@k curve: no query has a rank.")]
-    n = items["item"].nunique() if "item" in items else len(items)
+    asked = items.groupby("subset", sort=False)["item" if "item" in items else "rank"].nunique()
+    queries = formats.listed(
+        [f"{formats.plural(n, 'query')} {formats.subset(way)}" for way, n in asked.items()]
+    )
+    end = "to the whole pool" if len(pool) == len(asked) else "to the last rank that is reached"
     return [
         Plot(
             title="Recall at every cut-off",
-            caption=f"R@k for k from 1 to the whole pool ({formats.plural(n, 'query')}): the share "
-            "of queries whose best relevant item is among the first k. Marks: k = 1, 5 and 10. "
+            caption=f"R@k for k from 1 {end} ({queries}): the share of queries whose best relevant "
+            "item is among the first k. Marks: k = 1, 5 and 10. "
             + ("Dotted: an order drawn at random." if chance else "Chance is not known."),
             description=f"A rising line for each of {formats.plural(len(task.models), 'model')} in "
             f"each direction, from k = 1 on a logarithmic scale. {_best_recall(columns)}",
-            draw=partial(figures_retrieval.recall_curve, **columns, chance=chance),
+            draw=partial(figures_retrieval.recall_curve, **columns, chance=chance, pool=pool),
             data=columns,
         ),
         *gaps,

@@ -60,6 +60,7 @@ class Score(Part):
     value: float | None
     """None where undefined; ``reason`` then says why."""
     reason: str | None = None
+    """Why there is no value, or no interval."""
     interval: Interval | None = None
     subset: str
     """Named split or ground-truth set, e.g. ``gt.ct.fa`` or ``all``."""

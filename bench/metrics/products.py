@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ _COLUMNS = 255 * _WORD
 _DOTS_AT_ONCE = 2**20
 # Products of norms in which single precision neither overflows nor loses to underflow.
 _SAFE = (1e-20, 1e30)
+UNIT_TOLERANCE = 1e-3
+"""How far from 1 the norm of a unit vector may lie."""
 
 
 class Scores(Protocol):
@@ -140,6 +143,19 @@ def validate(queries: ArrayLike, items: ArrayLike) -> tuple[Side, Side]:
     return sides[0], sides[1]
 
 
+def warn_of_lengths(queries: Side, items: Side) -> None:
+    """Warn where vectors are not of unit norm: by dot products, the longer ones rank higher."""
+    for name, side in (("queries", queries), ("items", items)):
+        far = np.flatnonzero(np.abs(side.norms - 1) > UNIT_TOLERANCE)
+        if far.size:
+            warnings.warn(
+                f"{far.size:,} of {len(side.norms):,} vectors of {name} have no unit norm (vector "
+                f"{far[0]}: {side.norms[far[0]]:.4g}): dot products are ranked, not cosines; "
+                f"divide each vector by its norm where cosines are meant",
+                stacklevel=4,
+            )
+
+
 class Products:
     """Dot products of queries and items with NumPy, single precision first where that will do."""
 
@@ -147,6 +163,7 @@ class Products:
         self, queries: Side, items: Side, *, tile_shape: tuple[int, int] = (_ROWS, _COLUMNS)
     ) -> None:
         self.queries, self.items = queries, items
+        warn_of_lengths(queries, items)
         self.shape = (len(queries.vectors), len(items.vectors))
         self.tile_shape = (min(tile_shape[0], _ROWS), min(tile_shape[1], _COLUMNS))
         largest = float(queries.norms.max() * items.norms.max())

@@ -164,7 +164,7 @@ def count_ranks(queries: ArrayLike, items: ArrayLike, relevance: Any = "paired")
     """Return the ranks of each query's relevant items by dot product, in bounded memory.
 
     ``queries`` is ``(n_queries, dimension)`` and ``items`` ``(n_items, dimension)``; for cosines,
-    give unit vectors.
+    give unit vectors. Others are ranked by their dot products, with a warning.
 
     >>> count_ranks([[1.0, 0.0], [0.0, 1.0]], [[0.6, 0.8], [0.0, 1.0]]).higher
     array([0, 0])

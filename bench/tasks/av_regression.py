@@ -34,7 +34,6 @@ from earmark.reports.record import (
     Plain,
     Reference,
     Score,
-    Table,
     TaskResult,
 )
 
@@ -145,9 +144,6 @@ def evaluate(
             for dimension, column in zip(DIMENSIONS, rated.T, strict=True)
             if not constant_ratings(column, dimension)
         ],
-        tables=[_legacy_table(rated, values, scales)]
-        if any(scales.values()) and np.ptp(rated, axis=0).all()
-        else [],
         problems=list(problems),
         warnings=[
             *_warnings(dataset, clips, rated),
@@ -268,35 +264,6 @@ def _protocol(
         "replicates": replicates,
         "seed": seed,
     }
-
-
-def _legacy_table(
-    rated: Floats,
-    values: Mapping[str, Floats],
-    scales: Mapping[str, tuple[float, float] | None],
-) -> Table:
-    rows: list[list[Plain]] = []
-    for model, table in values.items():
-        if scales.get(model) is None:
-            continue
-        legacy = regression.legacy_essentia(rated, table)
-        for column, dimension in enumerate(DIMENSIONS):
-            values_of = (
-                legacy.pearson_r[column],
-                legacy.r2_about_grand_mean[column],
-                legacy.ccc_of_pooled_covariance[column],
-                legacy.mse_published_as_rmse[column],
-            )
-            # r of constant predictions is undefined.
-            cells = [float(value) if np.isfinite(value) else None for value in values_of]
-            rows.append([model, dimension, *cells])
-    return Table(
-        title="As the published figures of Essentia's models are defined (legacy)",
-        columns=["model", "dimension", "r", "R2 (legacy)", "CCC (legacy)", "RMSE (legacy)"],
-        rows=rows,
-        note="For comparison with the models' metadata alone: there, RMSE is a mean squared error, "
-        "the covariance in CCC pools both dimensions, and R2 is about the mean of both.",
-    )
 
 
 def _warnings(dataset: RatedClips, clips: Sequence[Clip], rated: Floats) -> list[str]:

@@ -99,13 +99,21 @@ def interval_of(
 def score_of(metric: Metric, estimate: Estimate, *, unit: str, **details: Any) -> Score:
     """Return a record's score from an estimate; NaN becomes None with the estimate's reason."""
     defined = bool(np.isfinite(estimate.value))
+    found = estimate.interval if defined else None
+    interval = interval_of(found, unit=unit, n_units=estimate.n_units)
+    reason = None if defined and interval else estimate.reason
+    if not defined:
+        reason = reason or "undefined"
+    elif interval is None and found is not None:
+        reason = reason or (
+            f"no interval: {found.undefined:,} of {found.replicates:,} resamples of "
+            f"{estimate.n_units} {unit}s leave the score undefined"
+        )
     return Score(
         metric=metric.name,
         value=float(estimate.value) if defined else None,
-        reason=None if defined else estimate.reason or "undefined",
-        interval=interval_of(estimate.interval, unit=unit, n_units=estimate.n_units)
-        if defined
-        else None,
+        reason=reason,
+        interval=interval,
         n=estimate.n,
         chance=metric.chance,
         higher_is_better=metric.higher_is_better,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.metrics import retrieval
-from earmark.bench.metrics.products import validate
+from earmark.bench.metrics.products import UNIT_TOLERANCE, validate
 from earmark.bench.tasks.base import Context, Ran, TaskOutput, groups_of
 from earmark.bench.tasks.joint import JointVectors, gather
 from earmark.bench.tasks.retrieval_failures import (
@@ -246,7 +246,7 @@ def _check(model: str, vectors: JointVectors) -> None:
             raise DataError(
                 f"model {model!r} has {len(side.norms)} vectors of {what}, expected {len(ids)}"
             )
-        wrong = np.flatnonzero(np.abs(side.norms - 1) > 1e-3)
+        wrong = np.flatnonzero(np.abs(side.norms - 1) > UNIT_TOLERANCE)
         if wrong.size:
             raise DataError(
                 f"model {model!r}: the vector of {ids[int(wrong[0])]!r:.60} among {what} has the "

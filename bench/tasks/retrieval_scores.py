@@ -84,7 +84,8 @@ def score_models(
             # One query drawn ten times is one item.
             estimate = replace(estimates.get(name, _undefined(name, drawn)), n=len(queries))
             if estimate.n_units < 2:
-                estimate = replace(estimate, interval=None)
+                alone = estimate.reason or "no interval: one unit alone cannot be resampled"
+                estimate = replace(estimate, interval=None, reason=alone)
             score = score_of(
                 known.get(name) or Metric(name, True, 0.0, 1.0, None),
                 estimate,

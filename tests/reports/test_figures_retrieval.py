@@ -199,6 +199,25 @@ def test_ranks_that_are_missing_are_named(found):
     assert "have no column rank" in gaps(plots_of(task, items.drop(columns="rank"), {}))[0]
 
 
+def test_the_axis_names_the_pool_and_not_the_last_k_that_is_drawn(found):
+    columns = {"model": ["m"] * 2, "direction": ["text to audio"] * 2, "k": [1, 50]}
+    columns["recall"] = [0.1, 0.5]
+    for pool, expected in (({"text to audio": 200}, " (of 200)"), (None, "")):
+        (axes,) = recall_curve(**columns, pool=pool).axes
+        assert axes.get_xlabel() == f"k, first items looked at{expected}"
+    task, items, _ = found[:3]
+    plot = plots_retrieval._recall(task, items)[0]
+    n = {
+        way: f"{part['item'].nunique()}\N{NO-BREAK SPACE}queries"
+        for way, part in items.groupby("subset")
+    }
+    assert (
+        f"({n['text-to-audio']} text to audio and {n['audio-to-text']} audio to text)"
+        in plot.caption
+    )
+    assert "to the whole pool" in plot.caption
+
+
 def test_without_a_pool_size_there_is_no_chance(found):
     task, items, arrays = found
     scores = [s.model_copy(update={"upper_bound": None}) for s in task.scores]

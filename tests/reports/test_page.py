@@ -95,6 +95,22 @@ def test_a_verdict_table_holds_what_the_record_says(sample):
     ]
 
 
+def test_levels_of_chance_that_models_have_for_themselves_are_a_column(sample):
+    # As of a linear probe: a row of chance would be that of one model, or one of a name each.
+    task = sample.record.tasks[0]
+    own = dict(zip(task.models, (0.5, 0.5 + 1e-16, 0.4, 0.3, 0.5), strict=True))
+    scores = [s.model_copy(update={"chance": own[s.model]}) for s in task.scores]
+    for chances, heads, feet in ((own, ["Chance"], 0), ({}, [], 1)):
+        some = [s if chances else s.model_copy(update={"chance": 0.5}) for s in scores]
+        changed = task.model_copy(update={"scores": some, "references": []})
+        table = tables.verdict(changed, metric=HALF, subset="gt", dimension="arousal")
+        assert [c.label for c in table.columns if c.label == "Chance"] == heads
+        assert [row[0].text for row in table.foot] == ["chance"] * feet
+        every = tables.every_set(changed, metric=HALF, dimension="arousal")
+        (row,) = (row for row in every.foot if row[0].text == "chance")
+        assert {cell.text for cell in row[1:]} == ({"—"} if chances else {"50.0"})
+
+
 def test_a_score_without_a_value_shows_its_reason(sample):
     table = tables.verdict(
         sample.record.tasks[0], metric="pairwise_accuracy", subset="gt", dimension="valence"

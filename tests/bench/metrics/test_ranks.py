@@ -1,5 +1,7 @@
 """Rank counting: against the whole matrix, whatever the tiles, the order and the copies."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -245,6 +247,18 @@ def test_vectors_too_long_for_double_precision_are_refused():
 def test_bad_vectors_are_named(queries, items, message):
     with pytest.raises(ValueError, match=message):
         count_ranks(queries, items)
+
+
+def test_vectors_without_unit_norm_are_ranked_by_dot_products_with_a_word():
+    items = 3 * unit_vectors(5)
+    with pytest.warns(UserWarning) as told:
+        count_ranks(unit_vectors(5), items)
+    assert [str(one.message).partition(":")[0] for one in told] == [
+        "5 of 5 vectors of items have no unit norm (vector 0"
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        count_ranks_both_ways(unit_vectors(5), unit_vectors(5, seed=1, dtype=np.float16))
 
 
 def test_bad_scores_are_named():

@@ -1,5 +1,7 @@
 """Ratings that are all the same in one dimension: the other one is scored as without it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,9 @@ from earmark.bench.tasks.av_cross_results import ceiling
 from earmark.bench.tasks.av_regression import evaluate
 from earmark.datasets.av_tables import Rating, assemble
 from earmark.datasets.base import DataError, DatasetCard, Scale
+from earmark.reports import tables
+from earmark.reports.content import plain
+from earmark.reports.findings import findings
 from earmark.reports.record import TaskResult
 
 CARD = DatasetCard("x", "X", "1", "CC0", "@misc{x}", "here")
@@ -58,6 +63,23 @@ def test_the_other_dimension_is_scored_and_this_one_undefined_with_its_reason(
 def test_ratings_that_are_the_same_in_both_dimensions_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"x: all 12 .* arousal are 5: .*valence are 1: .*nothing"):
         run(rated(tmp_path, [5.0] * N, [1.0] * N))
+
+
+def test_an_interval_that_three_clips_cannot_give_is_missed_with_its_reason(tmp_path):
+    line = [2.0, 4.0, 8.0]
+    said = {"a": {f"t{i:02}": (v, v) for i, v in enumerate(line)}}
+    result = evaluate(rated(tmp_path, line, line), said, scales={"a": (1, 9)}, replicates=200)
+    (score, *_) = (s for s in result.result.scores if s.metric == "pearson_r")
+    assert score.value == pytest.approx(1) and score.interval is None
+    assert re.fullmatch(
+        r"no interval: \d+ of 200 resamples of 3 clips leave the score undefined", score.reason
+    )
+    assert result.result.tables == []
+    (told, *_) = (plain(text) for text in findings(result.result))
+    said_so = f"a has Pearson r 1.000 ({score.reason})."
+    assert told.replace("\N{NO-BREAK SPACE}", " ") == f"On arousal (set all, 3 clips), {said_so}"
+    table = tables.verdict(result.result, metric="pearson_r", subset="all", dimension="arousal")
+    assert (table.rows[0][1].mark, table.notes[-1]) == ("1", f"(1) {score.reason}")
 
 
 def test_the_ceiling_of_annotators_is_left_out_where_ratings_are_the_same(tmp_path):

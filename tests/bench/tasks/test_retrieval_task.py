@@ -204,6 +204,8 @@ def test_one_unit_alone_has_no_interval_and_no_test():
     result = evaluate(dataset, {"a": by_lot(0), "b": by_lot(1)}).result
     assert not result.comparisons
     assert all(score.interval is None for score in result.scores)
+    alone = "no interval: one unit alone cannot be resampled"
+    assert {score.reason for score in result.scores if score.value is not None} == {alone}
     assert any("all clips are one unit" in warning for warning in result.warnings)
 
 
