@@ -89,6 +89,12 @@ def run(
             help="Read kept vectors of a model with the same card, whatever code made them.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would be listened to, and for about how long, and stop."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Evaluate what suites list; leave a record and reports."""
@@ -98,11 +104,15 @@ def run(
         list_suites(json=json)
         return
     if_interrupted(f"what was heard is kept in {store}, records of finished suites in {out}")
-    from earmark.bench.run_command import run_suites
+    from earmark.bench.run_command import plan_suites, run_suites
     from earmark.bench.suite import find_suite
 
+    paths = [find_suite(suite) for suite in suites]
+    if dry_run:
+        plan_suites(paths, store=store, available=available, trust_card=trust_card, json=json)
+        return
     done = run_suites(
-        [find_suite(suite) for suite in suites],
+        paths,
         out=out,
         store=store,
         available=available,

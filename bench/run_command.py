@@ -15,7 +15,7 @@ from earmark.bench.cli_base import INTERNAL, INVALID, ExitError
 from earmark.bench.fetch_command import is_at_hand
 from earmark.bench.runner import UNFORESEEN, render_reports, run_suite
 from earmark.bench.suite import read_suite
-from earmark.bench.terminal import new_console, new_table, print_table, progress_bar
+from earmark.bench.terminal import duration, new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.fetch import fetch as download
 from earmark.reports import formats
@@ -137,6 +137,44 @@ def run_suites(
     if left_out is None and left.exit_code:
         raise ExitError(left.exit_code)
     return records
+
+
+def plan_suites(
+    paths: Sequence[Path], *, store: Path, available: bool, trust_card: bool, json: bool
+) -> None:
+    """Print what runs of suites would listen to, and stop.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError
+        As :func:`run_suites`, before anything is listened to.
+    """
+    from earmark.bench.dry_run import plan_suite
+
+    plans = [
+        plan_suite(path, store=store, available=available, trust_card=trust_card) for path in paths
+    ]
+    if json:
+        typer.echo(json_module.dumps([plan.plain() for plan in plans], indent=2))
+        return
+    console = new_console()
+    for plan in plans:
+        table = new_table(escape(plan.suite))
+        for column in ("task", "model"):
+            table.add_column(column)
+        for column in ("items", "from the store", "to hear or read", "time"):
+            table.add_column(column, justify="right")
+        for row in plan.rows:
+            time = "not known" if row.seconds is None else duration(row.seconds)
+            counts = (f"{row.items} {row.what}", str(row.items - row.new), str(row.new), time)
+            table.add_row(escape(row.task), escape(row.model), *counts)
+        print_table(console, table)
+        unknown = sum(row.new for row in plan.rows if row.seconds is None)
+        more = f", and {unknown} items whose cost nobody has measured" if unknown else ""
+        console.print(f"about {duration(plan.seconds)} in the models, without decoding{more}")
+        left = LeftOut()
+        left.add(plan.suite, plan.not_run)
+        left.print(console)
 
 
 def _fetch_for(names: Iterable[str], left: LeftOut) -> None:

@@ -1,10 +1,11 @@
-"""What the commands draw: progress bars (silent where there is no terminal) and tables."""
+"""What the commands draw: progress bars (where there is no terminal: lines) and tables."""
 
 from __future__ import annotations
 
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _WIDE = 120
 """Columns where there is no terminal and COLUMNS does not say."""
 
+_LINE_SECONDS = 60.0
+"""Between two lines of progress where there is no terminal."""
+
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and of what."""
 
@@ -24,9 +28,50 @@ def silent(done: int, total: int, name: str) -> None:
     """Report nothing."""
 
 
+class MinuteLines:
+    """Writes one line per minute of work: items done, rate and time left."""
+
+    def __init__(
+        self, write: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._last = clock()
+        self._began: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """Take a report of progress."""
+        now = self._clock()
+        start, before = self._began.setdefault(name, (now, done))
+        if now - self._last < _LINE_SECONDS:
+            return
+        self._last = now
+        line = f"{name}: {done} of {total}"
+        if done > before and now > start:
+            rate = (done - before) / (now - start)
+            pace = f"{rate:.3g} per s" if rate >= 1 else f"{60 * rate:.3g} per min"
+            line += f", {pace}, {duration((total - done) / rate)} left"
+        self._write(line)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time for people.
+
+    >>> duration(4), duration(200), duration(9000)
+    ('4 s', '3 min', '2 h 30 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Draw one bar for each kind of work that is reported."""
+    """Draw one bar for each kind of work that is reported; without a terminal, write lines."""
+    if not sys.stderr.isatty():
+        yield MinuteLines(lambda line: print(line, file=sys.stderr, flush=True))
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -37,7 +82,7 @@ def progress_bar() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    bars = Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    bars = Bars(*columns, console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}
 
     def report(done: int, total: int, name: str) -> None:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from earmark.bench import doctor_data
 from earmark.bench.run_command import LeftOut
 from earmark.bench.suite import SuiteError, find_suite, read_suite, shipped_suites
-from earmark.bench.terminal import new_console, new_table, print_table
+from earmark.bench.terminal import MinuteLines, new_console, new_table, print_table
 from earmark.reports.record import NotRun
 
 NAME = "emomusic-msd-musicnn-2"
@@ -129,3 +129,22 @@ def test_a_suite_is_found_by_file_and_by_name(tmp_path, monkeypatch):
         find_suite(Path("av_rael.toml"))
     with pytest.raises(SuiteError, match=r"no suite zz: .*TOML file.* `earmark run` lists them"):
         find_suite(Path("zz"))
+
+
+def test_without_a_terminal_there_is_a_line_per_minute_with_rate_and_time_left():
+    now, lines = 0.0, []
+    report = MinuteLines(lines.append, clock=lambda: now)
+    for done in range(100, 1001, 100):  # 100 were in the store
+        report(done, 1000, "net: av")
+        now += 40
+    assert lines == [
+        "net: av: 300 of 1000, 2.5 per s, 5 min left",
+        "net: av: 500 of 1000, 2.5 per s, 3 min left",
+        "net: av: 700 of 1000, 2.5 per s, 2 min left",
+        "net: av: 900 of 1000, 2.5 per s, 40 s left",
+    ]
+    now += 60
+    report(3, 4, "slow: patches")
+    now += 1000
+    report(4, 4, "slow: patches")
+    assert lines[4:] == ["slow: patches: 3 of 4", "slow: patches: 4 of 4, 0.06 per min, 0 s left"]
