@@ -400,6 +400,9 @@ from earmark.bench import cli_gate, cli_making  # noqa: E402, F401
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake never shows a traceback unless ``--debug``."""
+    if "--debug" in sys.argv:  # anywhere: messages ask for it when the command is typed already
+        sys.argv.remove("--debug")
+        os.environ["EARMARK_DEBUG"] = "1"
     came = note_interrupts()
     try:
         app()

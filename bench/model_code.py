@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from earmark.bench.listening_cost import within
-from earmark.datasets.registry import FILE_MODULE, made_in
+from earmark.datasets.registry import made_in
+from earmark.datasets.user_modules import FILE_MODULE
 from earmark.datasets.whole_files import write_whole
 
 CODE = "code.json"
@@ -44,6 +45,7 @@ NO_NUMBERS = frozenset(
         "earmark.datasets.fetch",
         "earmark.datasets.places",
         "earmark.datasets.registry",
+        "earmark.datasets.user_modules",
         "earmark.datasets.whole_files",
         "earmark.models.base",
         "earmark.models.registry",

@@ -19,7 +19,7 @@ from earmark.bench.shard_index import Index
 from earmark.bench.shards import StoreError
 from earmark.bench.space import IDENTITY
 from earmark.bench.store import Store
-from earmark.bench.terminal import new_table
+from earmark.bench.terminal import new_console, new_table, print_table
 
 STALE = "stale"
 """What ``--remove`` calls all spaces whose code is no longer there, or not known."""
@@ -147,18 +147,18 @@ def _remove(root: Path, chosen: Sequence[Kept], *, yes: bool) -> None:
 
 
 def _print(root: Path, kept: Sequence[Kept]) -> None:
-    from rich.console import Console
+    from rich.markup import escape
 
     size = sum(one.mib for one in kept)
-    table = new_table(f"{root}: {len(kept)} spaces, {size:.1f} MiB")
+    table = new_table(escape(f"{root}: {len(kept)} spaces, {size:.1f} MiB"))
     for column in ("space", "model", "output"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for column in ("rows", "MiB"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right")
     for column in ("written", "code"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for one in kept:
-        table.add_row(
+        cells = (
             one.space[:_SHOWN],
             f"{one.model} {one.version}",
             one.output,
@@ -167,7 +167,8 @@ def _print(root: Path, kept: Sequence[Kept]) -> None:
             _age(one.written),
             one.code,
         )
-    Console(highlight=False).print(table)
+        table.add_row(*map(escape, cells))
+    print_table(new_console(), table)
     if any(one.is_stale for one in kept):
         typer.echo(
             "Rows whose code is not there are read with `earmark run --trust-card` alone; "

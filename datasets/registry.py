@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import inspect
-import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from earmark.datasets.base import DataError
+from earmark.datasets.user_modules import import_file
 
 _NAMED_BY: ContextVar[tuple[str, str] | None] = ContextVar("_NAMED_BY", default=None)
 """The file that names loaders now, and the fix; None where the user names them."""
@@ -126,8 +125,6 @@ class Registry:
         return made
 
 
-FILE_MODULE = "earmark_file_"
-"""What the names of modules begin with that were loaded from a lone file."""
 _MADE_IN: dict[int, tuple[weakref.ref[Any], str]] = {}
 
 
@@ -158,7 +155,8 @@ def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, of
     for option in options:
         if option not in parameters:
             near = difflib.get_close_matches(option, parameters, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(parameters)}."
+            known = f"Known: {', '.join(parameters)}." if parameters else "It takes no option."
+            hint = f"Did you mean {near[0]!r}?" if near else known
             raise DataError(f"{of} has no option {option!r}. {hint}")
     missing = [
         p.name
@@ -178,21 +176,7 @@ def _import(name: str, *, of: str) -> ModuleType:
     path = Path(name).expanduser().resolve()
     if not path.is_file():
         raise DataError(f"{of}: no file {path}")
-    # Named by its whole path: two users' `model.py` must not be taken for one module.
-    module_name = f"{FILE_MODULE}{path.as_posix().replace('/', '_').removesuffix('.py')}"
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise DataError(f"{of}: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module_name]
-        raise
-    return module
+    return import_file(path)
 
 
 DATASETS = Registry(

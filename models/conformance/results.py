@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -59,11 +61,20 @@ def _run(check: Check, failed: set[str]) -> CheckResult:
     try:
         return CheckResult(check.name, "pass", check.run())
     except CheckFailed as verdict:
+        if verdict.__cause__:
+            _show(verdict.__cause__)
         return CheckResult(check.name, "fail", str(verdict))
     except NotApplicable as verdict:
         return CheckResult(check.name, "not_applicable", str(verdict))
     except Exception as error:  # whatever the model raises is its failure, not ours
+        _show(error)
         return CheckResult(check.name, "fail", f"raised {one_line(error)}")
+
+
+def _show(error: BaseException) -> None:
+    """Print where the model raised, for ``--debug``."""
+    if os.environ.get("EARMARK_DEBUG"):
+        traceback.print_exception(error)
 
 
 def one_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from earmark.bench.suite import SuiteError
 from earmark.datasets.audio import decoded_files, file_digest
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import load as load_musav
-from earmark.datasets.registry import FILE_MODULE
+from earmark.datasets.user_modules import FILE_MODULE
 from earmark.models.base import ModelCard
 from earmark.reports.record_io import read, read_items
 
