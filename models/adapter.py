@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import importlib.metadata
 import os
 import re
 import warnings
@@ -152,20 +153,35 @@ def inference() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
+def install_command(extra: str) -> str:
+    """Return the command that installs what an extra of Earmark needs, by its own metadata."""
+    try:
+        listed = importlib.metadata.requires("earmark") or []
+    except importlib.metadata.PackageNotFoundError:
+        listed = []
+    wanted = [
+        f"'{requirement.strip()}'"
+        for requirement, _, marker in (one.partition(";") for one in listed)
+        if re.search(rf"extra == ['\"]{extra}['\"]", marker)
+    ]
+    in_checkout = f"'.[{extra}]'"
+    return f"pip install {' '.join(wanted) or in_checkout}"
+
+
 def require(package: str, *, extra: str, of: str) -> Any:
     """Import a package that comes with one of Earmark's extras.
 
     Raises
     ------
     ModelError
-        If it is not installed; the message names the extra.
+        If it is not installed; the message says how to.
     """
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ModelError(
             f"{of} needs the package {package}, which cannot be imported ({error}); "
-            f"run: pip install 'earmark[{extra}]'"
+            f"run: {install_command(extra)}"
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from earmark.models.adapter import install_command
 from earmark.models.base import ClipError, Floats, ModelError
 from earmark.models.essentia_graph import Graph
 
@@ -24,7 +25,10 @@ GATE_LUFS = -70.0
 """Absolute gate of EBU R 128: below it there is no loudness to normalise."""
 _SHORTEST_LOUDNESS_S = 0.5
 """Loudness is an average over blocks of 0.4 s: a shorter clip is repeated for its measurement."""
-_MEND = "pip install --pre 'earmark[essentia]' (AGPL-3.0)"
+
+
+def _install() -> str:
+    return f"{install_command('essentia')} (AGPL-3.0)"
 
 
 def resample(samples: Floats, from_hz: int) -> Floats:
@@ -65,7 +69,7 @@ def load(algorithm: str, graph: Graph, **parameters: Any) -> Any:
     factory = getattr(_standard(), algorithm, None)
     if factory is None:
         raise ModelError(
-            f"this Essentia has no {algorithm}: install the one with TensorFlow, {_MEND}"
+            f"this Essentia has no {algorithm}: install the one with TensorFlow: {_install()}"
         )
     try:
         with _quiet():
@@ -106,7 +110,9 @@ def _essentia() -> Any:
     try:
         import essentia
     except ImportError as error:
-        raise ModelError(f"Essentia models need essentia-tensorflow: {_MEND}; {error}") from error
+        raise ModelError(
+            f"Essentia models need essentia-tensorflow: {_install()}; {error}"
+        ) from error
     return essentia
 
 

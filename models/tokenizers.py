@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib
 import json
 import re
 import zlib
@@ -39,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.registry import naming_file
+from earmark.models.adapter import require
 from earmark.models.base import ModelError
 
 if TYPE_CHECKING:
@@ -297,13 +297,7 @@ class BPETokenizer:
 
 
 def _require(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ModelError(
-            f"byte-pair tokenisers need the package {name}, which is not installed; "
-            "run: pip install 'earmark[text]'"
-        ) from error
+    return require(name, extra="text", of="byte-pair tokenisers")
 
 
 def _byte_pieces() -> list[str]:

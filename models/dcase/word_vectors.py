@@ -6,7 +6,6 @@ Both need gensim (LGPL-2.1-only), which is imported when it is asked for and nev
 from __future__ import annotations
 
 import gzip
-import importlib
 import re
 import zlib
 from collections.abc import Iterable, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
+from earmark.models.adapter import require
 from earmark.models.base import ModelError
 from earmark.models.dcase.text import PADDING, UNKNOWN, Vocabulary, split_words
 
@@ -213,10 +213,4 @@ def _kind_of(path: Path) -> Kind:
 
 
 def _gensim_models() -> Any:
-    try:
-        return importlib.import_module("gensim.models")
-    except ImportError as error:
-        raise ModelError(
-            "word vectors need gensim (LGPL-2.1-only), which is not installed; "
-            "run: pip install 'earmark[word2vec]'"
-        ) from error
+    return require("gensim.models", extra="word2vec", of="the word vectors (LGPL-2.1-only)")

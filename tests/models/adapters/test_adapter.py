@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +19,7 @@ from earmark.models.adapter import (
     check_clips,
     check_texts,
     inference,
+    install_command,
     pick_device,
     read_texts,
     require,
@@ -107,8 +112,22 @@ def test_inference_leaves_the_settings_as_they_were():
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
 
-def test_a_missing_package_names_the_extra():
-    with pytest.raises(ModelError, match=r"clap needs.*pip install 'earmark\[clap\]'"):
+def test_extras_are_installed_by_their_own_requirements(monkeypatch):
+    file = Path(__file__).parents[3] / "pyproject.toml"
+    project = tomllib.loads(file.read_text())["project"]
+    for extra, requirements in project["optional-dependencies"].items():
+        wanted = " ".join(f"'{one}'" for one in requirements)
+        assert install_command(extra) == f"pip install {wanted}"
+
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.requires", unknown)
+    assert install_command("text") == "pip install '.[text]'"
+
+
+def test_a_missing_package_is_named_with_how_to_install_it():
+    with pytest.raises(ModelError, match=r"clap needs.*pip install 'transformers>="):
         require("no_such_package_of_earmark", extra="clap", of="clap")
 
 

@@ -126,7 +126,7 @@ def test_crops_of_another_length_are_refused(package, folder, crop):
 
 def test_without_the_package_names_the_extra(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "muq", None)
-    with pytest.raises(ModelError, match=r"package muq.*pip install 'earmark\[muq\]'"):
+    with pytest.raises(ModelError, match=r"package muq.*pip install 'muq>="):
         build(folder)
 
 

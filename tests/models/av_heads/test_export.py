@@ -87,7 +87,7 @@ def test_a_head_without_scale_says_so():
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(ModelError, match=r"pip install 'earmark\[onnx\]'"):
+    with pytest.raises(ModelError, match=r"pip install 'onnx>="):
         onnx_model(model_of()[0].trained.head)
 
 

@@ -102,6 +102,6 @@ def test_without_essentia_the_mend_is_named(weights, monkeypatch):
     essentia_library._essentia.cache_clear()
     monkeypatch.setattr(essentia_library.metadata, "version", absent)
     monkeypatch.setitem(sys.modules, "essentia", None)
-    with pytest.raises(ModelError, match=r"pip install --pre 'earmark\[essentia\]' \(AGPL-3.0\)"):
+    with pytest.raises(ModelError, match=r"pip install 'essentia-tensorflow>=.*\(AGPL-3.0\)"):
         essentia_av(head="affine", backbone="backbone", weights=str(weights))
     essentia_library._essentia.cache_clear()
