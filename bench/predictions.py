@@ -173,9 +173,9 @@ def _parquet(content: bytes, faults: _Faults) -> Rows:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
-        _check_columns(table.column_names)
-        rows = table.to_pylist()
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
+        _check_columns(file.schema_arrow.names)
+        rows = file.read().to_pylist()
     except pyarrow.ArrowException as error:
         raise UnreadableError(f"is not Parquet: {error}") from error
     for number, row in enumerate(rows):

@@ -161,8 +161,8 @@ def _wrong_rows(path: Path, table: Table) -> list[Problem]:
     seen: dict[str, int] = {}
     for line, (name, place) in enumerate(zip(table.ids, table.paths, strict=True), start=2):
         if not is_whole_number(name):
-            # More than 18 digits are none here: nobody's ids, and no machine's whole number.
-            message = f"clip_id must be a whole number, got {name!r}"
+            most = " of at most 18 digits" if name.isdigit() else ""
+            message = f"clip_id must be a whole number{most}, got {name!r}"
             problems.append(Problem(path, message, line))
         if not _PATH.fullmatch(place):
             message = f"mp3_path must be like 0/name-30-59.mp3 (folders 0 to f), got {place!r}"

@@ -103,7 +103,9 @@ def why_absent(names: Sequence[str], folder: Path, *, found: Iterable[Path] = ()
     alike = {_key(form): path for path in there for form in _forms(path, folder)}
     causes: dict[str, tuple[str, int]] = {}
     for name in names:
-        path = exact.get(name) or alike.get(_key(name)) or alike.get(_key(_bare(name)))
+        keys = [_key(name), _key(_bare(name))]
+        keys += [key.rpartition("/")[2] for key in keys]
+        path = exact.get(name) or next((alike[key] for key in keys if key in alike), None)
         kind, message = _cause(name, path, folder) if path else _nearest(name, alike)
         if kind:
             first, count = causes.get(kind, (message, 0))
@@ -144,8 +146,8 @@ def _cause(name: str, path: Path, folder: Path) -> tuple[str, str]:
         fix = f"convert it, e.g. ffmpeg -i {path.name} {path.stem}.flac"
         return suffix, f"{shown(below)} is there, but {suffix} is not read: {fix}"
     if "\\" in name:
-        plain = name.replace("\\", "/")
-        return "\\", f"{name} is a path of Windows: write {plain} ({shown(below)} is there)"
+        plain = path.relative_to(folder).with_suffix("").as_posix()
+        return "\\", f"{name} is a path of Windows: write it as {shown(plain)}, below the folder"
     if name.strip() != name or any(form.strip() == name for form in forms - {name}):
         return "space", f"{shown(below)} is there, the spaces around {shown(name)} differ"
     same = {unicodedata.normalize("NFC", form) for form in forms}
@@ -161,7 +163,7 @@ def _cause(name: str, path: Path, folder: Path) -> tuple[str, str]:
         )
     if _key(name) in map(_key, forms):
         return "case", f"{shown(below)} is there: {shown(name)} differs in upper and lower case"
-    return "suffix", f"{shown(below)} is there in place of {shown(name)}"
+    return "place", f"{shown(below)} is there in place of {shown(name)}"
 
 
 def _nearest(name: str, alike: dict[str, Path]) -> tuple[str, str]:

@@ -124,3 +124,104 @@ def test_whatever_finite_values_are_written_are_read(tmp_path_factory, values):
     path = write_jsonl(tmp_path_factory.mktemp("p") / "a.jsonl", rows)
     (one,) = read_predictions(path)
     assert dict(one.values) == values
+
+
+HEADER = "songid,arousal_mean,valence_mean"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", f"{HEADER},arousal_mean\ns1,1,2,3\n", ":1: names a column twice: arousal_mean"),
+        ("a.csv", f"{HEADER}, valence_mean\ns1,1,2,3\n", ":1: names a column twice: valence_mean"),
+        (
+            "a.jsonl",
+            '{"songid": "s1", "arousal_mean": 1, "valence_mean": 2, "arousal_mean": 3}',
+            "line 1: names a key twice: arousal_mean",
+        ),
+        (
+            "a.json",
+            '[{"songid": "s1", "songid": "s2", "arousal_mean": 1, "valence_mean": 2}]',
+            "names a key twice: songid",
+        ),
+        ("a.jsonl", '{"songid": "s", "arousal_mean": true, "valence_mean": 2}', "arousal True"),
+        ("a.jsonl", '{"songid": "s", "arousal_mean": 1, "valence_mean": false}', "valence False"),
+        ("a.jsonl", '{"songid": true, "arousal_mean": 1, "valence_mean": 2}', "songid is True"),
+        ("a.csv", f"{HEADER}\ns1,True,2\n", "arousal 'True'"),
+        ("a.csv", f"{HEADER}\ns1,4_5,2\n", "arousal '4_5'"),
+        ("a.csv", f"{HEADER}\ns1,\u0664,2\n", "arousal '\u0664'"),
+        ("a.csv", f"{HEADER}\ns1,1,infinity\n", "valence 'infinity'"),
+        (
+            "a.jsonl",
+            f'{{"songid": "s", "arousal_mean": {10**400}, "valence_mean": 2}}',
+            "(401 characters)",
+        ),
+        (
+            "a.jsonl",
+            f'{{"songid": "s", "arousal_mean": {"9" * 5000}, "valence_mean": 2}}',
+            "more than 4,300 digits",
+        ),
+        ("a.jsonl", '{"songid": ' + "[" * 100_000, "line 1: is nested too deep"),
+        ("a.json", "[" * 100_000, "is nested too deep"),
+        ("a.csv", f'{HEADER},note\ns1,1,2,"x\ns2,1,2,y\n', ":2: is not a CSV file: unexpected end"),
+        ("a.csv", f'{HEADER}\n"s"1,1,2\n', ":2: is not a CSV file: "),
+        ("a.csv", "songid;arousal_mean;valence_mean\ns1;1;2\n", "separated by ';'"),
+        ("a.csv", "songid,Arousal,valence_mean\ns1,1,2\n", "no column arousal_mean"),
+        ("a.csv", "songid,arousal_mean\u200b,valence_mean\n", r"'arousal_mean\u200b'"),
+    ],
+)
+def test_what_means_nothing_or_two_things_is_refused_by_its_place(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError) as error:
+        read_predictions(tmp_path / name)
+    assert said in str(error.value)
+    assert str(tmp_path / name) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", f"\ufeff{HEADER}\r\ns1,1.5,2\r\ns2,3,4\r\n"),
+        ("a.csv", f"{HEADER}\rs1,1.5,2\rs2,3,4\r"),
+        ("a.csv", "songid, arousal_mean,\tvalence_mean\ns1, 1.5, 2\ns2 , 3 ,4\n"),
+        ("a.csv", f'{HEADER},note\ns1,1.5,2,a\u2028b\fc\vd\ns2,3,4,"e\u2029\nf"\n'),
+        ("a.csv", f"{HEADER},note\ns1,1.5,2,{'x' * 200_000}\n\ns2,3,4,y\n"),
+        (
+            "a.json",
+            '[{"songid": "s1", "arousal_mean": 1.5, "valence_mean": 2},\n'
+            ' {"songid": "s2", "arousal_mean": 3, "valence_mean": "4"}]\n',
+        ),
+        (
+            "a.jsonl",
+            '\ufeff{"songid": " s1", "arousal_mean": 1.5, "valence_mean": 2, "n": "\u2028"}\r\n\r\n'
+            '{"songid": "s2 ", "arousal_mean": 3, "valence_mean": 4}',
+        ),
+    ],
+)
+def test_whatever_wrote_a_file_its_numbers_are_read(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content.encode())
+    (one,) = read_predictions(tmp_path / name)
+    assert dict(one.values) == {"s1": (1.5, 2.0), "s2": (3.0, 4.0)}
+
+
+@pytest.mark.parametrize("column", ["arousal_mean", "valence_mean"])
+def test_booleans_of_parquet_are_no_numbers_and_columns_are_there_once(tmp_path, column):
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_pylist(ROWS)
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, pa.array([True, False])), path)
+    with pytest.raises(DataError, match=r"row 0: song s1: .*True"):
+        read_predictions(path)
+    names = [*table.column_names, column]
+    twice = pa.Table.from_arrays([*table.columns, table.column(column)], names)
+    pq.write_table(twice, path)
+    with pytest.raises(DataError, match=f"names a column twice: {column}"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_utf_16_is_named_with_the_fix(tmp_path, name, encoding):
+    (tmp_path / name).write_bytes(f"{HEADER}\ns1,1,2\n".encode(encoding))
+    with pytest.raises(DataError, match=r"is not UTF-8 but UTF-16.*iconv -f UTF-16"):
+        read_predictions(tmp_path / name)

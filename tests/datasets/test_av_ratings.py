@@ -287,6 +287,30 @@ def test_a_column_there_twice_is_refused(tmp_path):
         load_rated_folder(root, scale=(1, 9))
 
 
+@pytest.mark.parametrize("odd", ["train ", "\ttrain"])
+def test_spaces_around_a_partition_change_nothing(tmp_path, odd):
+    rows = [("a", 1, 2, "train"), ("b", 2, 3, odd), ("c", 3, 4, "test")]
+    root = write(tmp_path, rows, header="track_id,arousal,valence,split ")
+    opened = load_rated_folder(root, scale=(1, 9), partition_column="split")
+    assert opened.partitions == ("train", "train", "test")
+
+
+@pytest.mark.parametrize("odd", ["Train", "tra\u200bin"])
+def test_partitions_that_only_look_the_same_are_refused(tmp_path, odd):
+    rows = [("a", 1, 2, "train"), ("b", 2, 3, odd)]
+    root = write(tmp_path, rows, header="track_id,arousal,valence,split")
+    with pytest.raises(DataError, match=r"the partitions .* differ in case or in what cannot be"):
+        load_rated_folder(root, scale=(1, 9), partition_column="split")
+
+
+@pytest.mark.parametrize("value", ["4_5", "\u0665", "Infinity", "5,3"])
+def test_a_rating_is_written_with_digits_and_a_point(tmp_path, value):
+    root = write(tmp_path, [("a", value, 2)])
+    with pytest.raises(DataError, match=r"arousal of a is .*, expected a number") as error:
+        load_rated_folder(root, scale=(1, 9))
+    assert ("5.3 with a point" in str(error.value)) == ("," in value)
+
+
 def test_a_clip_without_a_unit_is_refused(tmp_path):
     root = write(tmp_path, [("a", 1, 2, "X"), ("b", 1, 2, "")], header="track_id,arousal,valence,u")
     with pytest.raises(DataError, match=r"ratings\.csv:3: id b has no unit"):

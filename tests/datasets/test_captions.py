@@ -46,6 +46,12 @@ def test_a_manifest_opens(tmp_path):
     ("items", "message"),
     [
         ("[", "is not JSON"),
+        ("[" * 100_000, "is nested too deep to be read as JSON"),
+        ('[{"audio_id": 1, "audio_id": 2}]', "names a key twice: audio_id"),
+        (
+            '[{"audio_id": 1,\n"caption": "x \\ud800"}]',
+            "2: holds \\ud800, half of a surrogate pair",
+        ),
         ("{}", "expected a list of items with audio_id, caption, audio_path; found an object"),
         ([*ITEMS, 3], "3: expected an item with audio_id, caption and audio_path, found 3"),
         ([{"audio_id": 1, "caption": "x"}], "1: has no audio_path, only audio_id, caption"),

@@ -215,3 +215,37 @@ def test_a_folder_of_audio_that_is_itself_a_link_and_links_within_it_are_followe
     (store / "b.wav").symlink_to(store / "a.wav")
     (tmp_path / "audio").symlink_to(store)
     assert captions.inside(tmp_path / "audio", "b.wav").is_file()
+
+
+@pytest.mark.parametrize("odd", ["test ", " test", "\ttest", "test\xa0"])
+def test_spaces_around_a_split_a_path_or_a_label_change_nothing(tmp_path, odd):
+    plain = captions_csv.load(own(tmp_path / "1"), split="test", labels="artist")
+    rows = [OWN[0], [" b.wav ", OWN[1][1], odd, "B "], *OWN[2:]]
+    found = captions_csv.load(own(tmp_path / "2", rows), split="test", labels="artist")
+    assert (found.fingerprint, len(found.clips)) == (plain.fingerprint, 2)
+    assert found.clips[1].label == "B"
+    assert captions_csv.load(tmp_path / "2", split=f" {odd} ").fingerprint == plain.fingerprint
+    assert captions_csv.validate(tmp_path / "2") == []
+
+
+@pytest.mark.parametrize("odd", ["Test", "te\u200bst", "te st"])
+def test_splits_that_only_look_the_same_are_refused(tmp_path, odd):
+    rows = [OWN[0], ["b.wav", OWN[1][1], odd, "B"], *OWN[2:]]
+    refused(captions_csv, own(tmp_path, rows), "differ in case or in what cannot be seen")
+
+
+def test_clips_that_are_nearly_there_are_named_with_the_fix(tmp_path):
+    root = own(tmp_path)
+    (root / "b.wav").rename(root / "B.wav")
+    (root / "sub/c.flac").rename(root / "sub/c.m4a")
+    refused(captions_csv, root, "B.wav is there: b.wav differs in upper and lower case")
+    refused(captions_csv, root, "sub/c.m4a is there, but .m4a is not read: convert it")
+
+
+def test_a_folder_that_is_no_utf_8_makes_a_label_that_can_be_kept(tmp_path):
+    import os
+
+    write(tmp_path / "captions.csv", [["track", "caption"], ["a", "one"], ["b", "two"]])
+    touch(tmp_path, "plain/a.wav", os.fsdecode(b"caf\xe9/b.wav"))
+    opened = captions_csv.load(tmp_path, id_column="track", labels="folder")
+    assert [clip.label for clip in opened.clips] == ["plain", r"caf\xe9"]
