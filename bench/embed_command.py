@@ -14,6 +14,7 @@ import typer
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.runner import Run, able, open_all, read_checked
 from earmark.bench.store import Store
+from earmark.bench.suite import Suite
 from earmark.bench.tasks.base import NotOpened
 from earmark.bench.tasks.registry import embed_for
 from earmark.bench.terminal import progress_bar
@@ -29,7 +30,10 @@ def embed_suites(paths: list[Path], *, store: Path) -> None:
     """
     from lightning_fabric import Fabric
 
-    from earmark.models.training.distributed import launched
+    from earmark.models.training.distributed import ends_together, launched, start
+
+    # A mistake is every process's own: none waits for one that ended of it.
+    suites = [(path, read_checked(path)) for path in paths]
 
     # torchrun or the scheduler starts the processes; Fabric finds out which of them this one is.
     nodes, processes = launched() or (1, 1)
@@ -39,17 +43,17 @@ def embed_suites(paths: list[Path], *, store: Path) -> None:
         devices=processes,
         num_nodes=nodes,
     )
-    fabric.launch()
-    for path in paths:
-        with progress_bar() as progress:
-            share = (fabric.global_rank, fabric.world_size)
-            n_clips = _embed(path, Embeddings(Store(store), progress=progress, share=share))
-        typer.echo(f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}")
-    fabric.barrier()
+    start(fabric)
+    with ends_together(go_on="what was heard is kept, and the same command goes on"):
+        for path, suite in suites:
+            with progress_bar() as progress:
+                share = (fabric.global_rank, fabric.world_size)
+                n_clips = _embed(suite, Embeddings(Store(store), progress=progress, share=share))
+            typer.echo(f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}")
+        fabric.barrier()
 
 
-def _embed(path: Path, embeddings: Embeddings) -> int:
-    suite = read_checked(path)
+def _embed(suite: Suite, embeddings: Embeddings) -> int:
     run = Run(suite=suite, embeddings=embeddings, replicates=suite.suite.replicates)
     open_all(run, strict=True)
     heard: set[str] = set()

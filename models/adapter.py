@@ -109,10 +109,14 @@ def unit_vectors(rows: ArrayLike, *, dimension: int, of: str) -> Floats:
     return np.asarray(wide / norms, np.float32)
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device called ``cpu``, ``cuda``, ``cuda:1``, ..., or for ``auto`` CUDA's if any.
+_DEVICES = "expected 'cpu', 'cuda', 'cuda:1', 'mps' or 'auto'"
 
-    Of several processes on one machine, ``auto`` gives each its own (``LOCAL_RANK``).
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto``: CUDA's if any.
+
+    Of several processes on one machine, ``auto`` and ``cuda`` give each its own of the devices that
+    it sees: by torchrun's ``LOCAL_RANK``, or SLURM's ``SLURM_LOCALID``.
 
     Raises
     ------
@@ -121,22 +125,43 @@ def pick_device(name: str) -> torch.device:
     """
     import torch
 
-    if name == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        rank = int(os.environ.get("LOCAL_RANK", 0))
-        return torch.device("cuda", rank % torch.cuda.device_count())
+    number = torch.cuda.device_count()
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
+    if name == "auto" or (name == "cuda" and number and _local_rank() is not None):
+        # A scheduler may let each process see its own device alone, which is number 0 there.
+        return torch.device("cuda", (_local_rank() or 0) % number)
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ModelError(f"device {name!r}: expected 'cpu', 'cuda', 'cuda:1' or 'auto'") from None
-    number = torch.cuda.device_count() if device.type == "cuda" else 1
-    if device.type not in ("cpu", "cuda") or (device.index or 0) >= number:
+        raise ModelError(f"device {name!r}: {_DEVICES}") from None
+    if device.type == "mps" and (reason := _why_no_mps(device.index or 0)):
+        raise ModelError(f"device {name!r}: {reason}; choose 'cpu' or 'auto'")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ModelError(f"device {name!r}: {_DEVICES}")
+    if device.type == "cuda" and (device.index or 0) >= number:
         raise ModelError(
-            f"device {name!r}: PyTorch finds {torch.cuda.device_count()} CUDA devices; choose "
-            f"'cpu' or 'auto'"
+            f"device {name!r}: PyTorch finds {number} CUDA devices; choose 'cpu' or 'auto'"
         )
     return device
+
+
+def _local_rank() -> int | None:
+    """Return this process's place on its machine, as torchrun or SLURM says it; None if neither."""
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        if (text := os.environ.get(name, "")).isdigit():
+            return int(text)
+    return None
+
+
+def _why_no_mps(index: int) -> str | None:
+    import torch
+
+    if not torch.backends.mps.is_built():
+        return "this PyTorch was built without MPS, which is for Apple's GPUs alone"
+    if not torch.backends.mps.is_available():
+        return "PyTorch finds no MPS here; it needs macOS 12.3 or newer and an Apple GPU"
+    return None if index == 0 else "there is one MPS device, 'mps'"
 
 
 @contextmanager

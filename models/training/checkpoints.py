@@ -63,6 +63,8 @@ class Checkpoint:
     best_step: int
     scores: dict[str, float]
     """Of the last validation."""
+    norm_group: int | None = None
+    """Over how many clips BatchNorm takes its statistics; None without it, and in older files."""
     format: str = FORMAT
 
 
@@ -127,7 +129,7 @@ def load(path: Path) -> Checkpoint:
     if found != FORMAT:
         raise ModelError(f"{path}: its format is {found!r}, expected {FORMAT!r}")
     names = {each.name for each in fields(Checkpoint)}
-    wrong = sorted(names ^ content.keys())
+    wrong = sorted((names ^ content.keys()) - {"norm_group"})
     if wrong:
         raise ModelError(f"{path}: entries missing or not expected: {first_ten(wrong)}")
     return Checkpoint(**content)

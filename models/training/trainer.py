@@ -25,6 +25,7 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from earmark.datasets.base import first_ten
 from earmark.datasets.whole_files import write_whole
@@ -39,10 +40,13 @@ from earmark.models.training.corpus import Corpus
 from earmark.models.training.distributed import (
     any_process,
     average_buffers,
+    ends_together,
     everyone,
     gatherer,
     launch,
     mean_of_processes,
+    micro_batch_of,
+    norm_group,
 )
 from earmark.models.training.learners import Across, Audio
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
@@ -109,7 +113,9 @@ def train(
     Stopped
         If SIGTERM arrived; a checkpoint was written.
     """
-    return Trainer(config, Path(out), score=score, resume=resume, tell=tell).run(progress)
+    kept = "its checkpoints are kept, and --resume goes on from the last with all processes"
+    with ends_together(go_on=kept):
+        return Trainer(config, Path(out), score=score, resume=resume, tell=tell).run(progress)
 
 
 class Trainer:
@@ -130,11 +136,12 @@ class Trainer:
                 f"{', '.join(map(repr, (*score.names, 'loss')))}"
             )
         self.config, self.out, self.score, self.tell = config, out, score, tell
-        self.fabric = fabric = launch(config.training)
+        # Before processes meet: what is missing is told by each, and none waits for another.
         self.corpora = {
             "train": Corpus.open(*config.data.train),
             "valid": Corpus.open(*config.data.valid),
         }
+        self.fabric = fabric = launch(config.training)
         found = to_resume(out / CHECKPOINTS, config, self._fingerprints(), wanted=resume)
         self._seed()
 
@@ -147,6 +154,7 @@ class Trainer:
         prepare_loss(learner, config)
         self.learner = learner
         self._check_rate()
+        self.micro_batch_size, self.norm_group = self._groups(found)
         if config.training.sync_batch_norm:
             nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
         if config.training.channels_last:
@@ -243,7 +251,7 @@ class Trainer:
 
     def _micro_batches(self, batch: Batch) -> list[dict[str, Tensor]]:
         """Augment and go to log-mels on the device, in pieces that a process encodes at once."""
-        size = self.config.training.micro_batch_size or len(batch)
+        size = self.micro_batch_size or len(batch)
         waveforms = batch.to(self.fabric.device).waveforms
         found = []
         for start in range(0, len(batch), size):
@@ -380,12 +388,32 @@ class Trainer:
                     best=self.best,
                     best_step=self.best_step,
                     scores=self.scores,
+                    norm_group=self.norm_group,
                 ),
                 folder,
                 best=improved,
             )
         self.fabric.barrier()
         return folder / f"step-{self.step:08d}.pt"
+
+    def _groups(self, found: Checkpoint | None) -> tuple[int | None, int | None]:
+        """Return the micro-batch and, if there is BatchNorm, the size of its groups.
+
+        A run that is resumed by fewer processes keeps its groups, in smaller micro-batches.
+        """
+        training, world_size = self.config.training, self.fabric.world_size
+        if not any(isinstance(part, _BatchNorm) for part in self.learner.modules()):
+            return training.micro_batch_size, None
+        group = norm_group(training, world_size=world_size)
+        kept = None if found is None else found.norm_group
+        if found is not None and kept is None:  # written before groups were kept
+            kept = norm_group(training, world_size=len(found.random))
+        if kept is None or kept == group:
+            return training.micro_batch_size, group
+        size = micro_batch_of(training, kept, world_size=world_size)
+        if self.fabric.is_global_zero:
+            self.tell(f"resumed in micro-batches of {size} clips: BatchNorm's groups stay {kept}")
+        return size, kept
 
     def _go_on_from(self, found: Checkpoint) -> None:
         self.optimiser.load_state_dict(found.optimiser)

@@ -93,13 +93,60 @@ def test_auto_is_a_device_that_is_there():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gpu", "device 'gpu': expected 'cpu', 'cuda', 'cuda:1' or 'auto'"),
+        ("gpu", "device 'gpu': expected 'cpu', 'cuda', 'cuda:1', 'mps' or 'auto'"),
         ("cuda:99", "device 'cuda:99': PyTorch finds [0-9]+ CUDA devices"),
         ("meta", "device 'meta'"),
     ],
 )
 def test_names_a_device_that_is_not_there(name, message):
     with pytest.raises(ModelError, match=message):
+        pick_device(name)
+
+
+@pytest.mark.parametrize(
+    ("environment", "seen", "name", "expected"),
+    [
+        ({}, 4, "auto", "cuda:0"),
+        ({}, 4, "cuda", "cuda"),
+        ({"LOCAL_RANK": "3"}, 4, "auto", "cuda:3"),
+        ({"SLURM_LOCALID": "1"}, 4, "auto", "cuda:1"),
+        ({"SLURM_LOCALID": "1"}, 4, "cuda", "cuda:1"),
+        ({"SLURM_LOCALID": "1"}, 4, "cuda:0", "cuda:0"),
+        # torchrun within an allocation: its own processes are meant.
+        ({"LOCAL_RANK": "2", "SLURM_LOCALID": "0"}, 4, "auto", "cuda:2"),
+        # `srun --gpus-per-task=1`: CUDA_VISIBLE_DEVICES shows each process its own alone.
+        ({"SLURM_LOCALID": "3"}, 1, "auto", "cuda:0"),
+        ({"SLURM_LOCALID": "5"}, 4, "auto", "cuda:1"),
+    ],
+)
+def test_each_process_of_a_machine_has_its_own_device(
+    monkeypatch, environment, seen, name, expected
+):
+    for variable in ("LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    assert pick_device(name) == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("built", "available", "name", "said"),
+    [
+        (True, True, "mps", None),
+        (True, True, "mps:1", "there is one MPS device"),
+        (True, False, "mps", "finds no MPS here; it needs macOS 12.3 or newer"),
+        (False, False, "mps", "was built without MPS"),
+    ],
+)
+def test_mps_is_a_device_where_pytorch_has_it(monkeypatch, built, available, name, said):
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: built)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: available)
+    if said is None:
+        assert pick_device(name) == torch.device("mps")
+        return
+    with pytest.raises(ModelError, match=said):
         pick_device(name)
 
 
