@@ -27,6 +27,8 @@ from earmark.datasets.base import first_ten
 from earmark.models.base import ModelError
 from earmark.models.training.config import Precision, TrainingConfig
 
+_c10d: Any = torch.distributed
+"""PyTorch does not declare what its module has of stores."""
 Place = tuple[str, int]
 """A machine and a port."""
 
@@ -85,7 +87,7 @@ def _join(fabric: Fabric, meeting: Meeting) -> None:
     on_gpu = fabric.device.type == "cuda"
     torch.distributed.init_process_group(
         "nccl" if on_gpu else "gloo",
-        store=torch.distributed.PrefixStore("group", store),
+        store=_c10d.PrefixStore("group", store),
         rank=rank,
         world_size=size,
         device_id=fabric.device if on_gpu else None,
@@ -95,19 +97,19 @@ def _join(fabric: Fabric, meeting: Meeting) -> None:
     _stores[:] = [store]
 
 
-_stores: list[torch.distributed.Store] = []
+_stores: list[Any] = []
 """Of this process's group: where a process that ends leaves its reason."""
 
 
-def _meet(rank: int, size: int, place: Place, meeting: Meeting) -> torch.distributed.Store:
+def _meet(rank: int, size: int, place: Place, meeting: Meeting) -> Any:
     # torchrun keeps a store of its own at this place, and starts the processes again after a fault.
     serves = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     started, told = meeting.clock(), False
-    store: torch.distributed.Store | None = None
+    store: Any | None = None
     while True:
         if store is None and (serves or _answers(place)):
-            store = torch.distributed.PrefixStore(f"earmark/{attempt}", _store(place, size, serves))
+            store = _c10d.PrefixStore(f"earmark/{attempt}", _store(place, size, serves))
             store.set(f"here/{rank}", "")
         missing = [one for one in range(size) if one != rank]
         if store is not None:
@@ -131,10 +133,10 @@ def _answers(place: Place) -> bool:
     return True
 
 
-def _store(place: Place, size: int, serves: bool) -> torch.distributed.Store:
+def _store(place: Place, size: int, serves: bool) -> Any:
     try:
-        return torch.distributed.TCPStore(*place, size, serves, wait_for_workers=False)
-    except torch.distributed.DistError as error:
+        return _c10d.TCPStore(*place, size, serves, wait_for_workers=False)
+    except _c10d.DistError as error:
         raise ModelError(
             f"the processes cannot meet at {place[0]}:{place[1]} (MASTER_ADDR, MASTER_PORT): "
             f"{str(error).splitlines()[0]}; set another MASTER_PORT for all of them"
@@ -143,8 +145,10 @@ def _store(place: Place, size: int, serves: bool) -> torch.distributed.Store:
 
 def _alone(rank: int, size: int, place: Place, missing: Sequence[int]) -> str:
     """Return who is missing, which variables say that they should come, and what to do."""
-    names = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "SLURM_NTASKS", "SLURM_NNODES")
-    names += ("SLURM_PROCID", "MASTER_ADDR", "MASTER_PORT")
+    names = (
+        *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "SLURM_NTASKS", "SLURM_NNODES"),
+        *("SLURM_PROCID", "MASTER_ADDR", "MASTER_PORT"),
+    )
     said = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
     slurm = "LOCAL_WORLD_SIZE" not in os.environ
     fix = (
@@ -185,7 +189,7 @@ def ends_together(*, go_on: str) -> Iterator[None]:
         raise
 
 
-def _who_ended(store: torch.distributed.Store, rank: int, size: int) -> str:
+def _who_ended(store: Any, rank: int, size: int) -> str:
     others = [one for one in range(size) if one != rank]
     try:
         left = {one: store.get(f"end/{one}") for one in others if store.check([f"end/{one}"])}
