@@ -115,6 +115,7 @@ def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monke
 )
 def test_what_is_kept_is_said_in_one_sentence(monkeypatch, tmp_path, earmark, line, works, said):
     monkeypatch.chdir(tmp_path)
+    Path("s.toml").touch()
     monkeypatch.setattr(f"earmark.bench.{works}", interrupt)
     code, message = earmark(line)
     assert code == INTERRUPTED
