@@ -124,9 +124,8 @@ def print_table(console: Console, table: Table) -> None:
     if title:
         _print_words(console, str(title), style="bold")
     cells = [[column.header, *column.cells] for column in table.columns]
-    sizes = [[console.measure(cell) for cell in column] for column in cells]
-    least = [max(1, *(size.minimum for size in column)) for column in sizes]
-    natural = [max(size.maximum for size in column) for column in sizes]
+    least = [max(1, *(_longest_word(console, str(cell)) for cell in column)) for column in cells]
+    natural = [max(console.measure(cell).maximum for cell in column) for column in cells]
     room = console.width - 2 * len(table.columns)  # less gaps and edges
     if sum(least) <= room:
         for column, width in zip(table.columns, _widths(least, natural, room), strict=True):
@@ -136,6 +135,12 @@ def print_table(console: Console, table: Table) -> None:
         _print_blocks(console, table)
     if caption:
         _print_words(console, str(caption), style="dim")
+
+
+def _longest_word(console: Console, cell: str) -> int:
+    """Return the width of the longest word, with what a line is indented by."""
+    indents = (len(line) - len(line.lstrip()) for line in cell.splitlines())
+    return console.measure(cell).minimum + max(indents, default=0)
 
 
 def _widths(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
 """What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
-"""The digest of a card whose weights have learned nothing."""
 UNKNOWN_TRAINING = (
     "What these weights were trained on is not stated (option training_datasets): no "
     "contamination can be found."

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,20 @@ def test_a_failure_exits_with_code_1_and_is_named(earmark, write):
     row = next(line for line in out.splitlines() if line.strip().startswith("card.licence"))
     assert row.split()[:2] == ["card.licence", "FAIL"]
     assert "failed: card.licence" in out
+
+
+def test_debug_anywhere_shows_where_a_model_raised(earmark, write, monkeypatch):
+    target = write()
+    path = Path(target.rpartition(":")[0])
+    path.write_text(path.read_text().replace("for row, text", "rows[99]\n        for row, text"))
+    _, out, err = earmark("check-model", target)
+    assert "IndexError: index 99" in " ".join(out.split())
+    assert "Traceback" not in err
+    for words in (["check-model", target, "--debug"], ["--debug", "check-model", target]):
+        _, out, err = earmark(*words)
+        monkeypatch.delenv("EARMARK_DEBUG")
+        assert "mine.py" in err
+        assert "rows[99]" in err
 
 
 def test_json_holds_every_check(earmark, write):

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import typer
@@ -17,11 +16,11 @@ from earmark.datasets.musav import load
 HEAVY = ("torch", "tensorflow", "essentia", "matplotlib", "pandas", "scipy", "sklearn", "pyarrow")
 
 
-def command_names(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
+def command_names(group, *above: str) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command, those of groups of commands too."""
     for name, command in group.commands.items():
         yield (*above, name)
-        if isinstance(command, click.Group):
+        if hasattr(command, "commands"):  # a group
             yield from command_names(command, *above, name)
 
 
