@@ -206,6 +206,10 @@ def _pair_codes(rows: pd.DataFrame) -> NDArray[np.int8]:
 
 def _regression(metric: Metric, rows: pd.DataFrame, scales: Scales) -> Sums:
     rated, predicted = _finite(rows, "rated"), _finite(rows, "predicted")
+    if np.ptp(rated) == 0:
+        raise NotGateableError(
+            f"not gateable: all {len(rated)} ratings are {rated[0]:g}: agreement is undefined"
+        )
     if metric != regression.PEARSON_R:
         if scales.model is None or scales.ratings is None:
             raise NotGateableError(

@@ -123,6 +123,15 @@ def test_two_tied_classes_share_a_clip_as_they_did_in_the_task():
         measured(score, rows, run.arrays["genres"], headline_subset="ensemble", scales=SCALES)
 
 
+@pytest.mark.parametrize("metric", ["pearson_r", "rmse"])
+def test_ratings_that_are_all_the_same_are_not_gateable(metric):
+    run = recording(tasks=("ratings",)).evidence()
+    score = next(one for one in run.record.tasks[0].scores if one.metric == metric)
+    rows = rows_of(run.items["ratings"], score).assign(rated=5.0)
+    with pytest.raises(NotGateableError, match="ratings are 5: agreement is undefined"):
+        measured(score, rows, {}, headline_subset="all", scales=SCALES)
+
+
 def test_a_scale_that_is_not_stated_is_no_scale():
     run = recording(tasks=("ratings",)).evidence()
     (task,) = run.record.tasks
