@@ -182,7 +182,7 @@ class Output(Generic[Item]):
             rows = list(self.embed(list(batch.values())))
         except ClipError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed(batch, error) from error
         finally:
             seconds = self.clock() - started
@@ -191,7 +191,7 @@ class Output(Generic[Item]):
             self.meter.add(clips=len(batch), seconds=seconds)
         return rows, seconds
 
-    def _failed(self, batch: Mapping[str, Item], error: Exception) -> ModelError:
+    def _failed(self, batch: Mapping[str, Item], error: BaseException) -> ModelError:
         """Return the error of a call; of several items, find the one that it fails on alone."""
         blamed: Mapping[str, Item] = batch
         for key, item in batch.items() if len(batch) > 1 else ():
@@ -199,7 +199,7 @@ class Output(Generic[Item]):
                 list(self.embed([item]))
             except ClipError:
                 continue
-            except Exception as own:
+            except (Exception, SystemExit) as own:
                 blamed, error = {key: item}, own
                 break
         where = f"{self.card.id}: {self.call or self.kind} of {self._called(blamed)}"

@@ -11,7 +11,7 @@ from earmark.bench.tasks.base import Context, NotOpened
 from earmark.bench.tasks.registry import check_fit
 from earmark.datasets.base import DataError
 from earmark.datasets.places import placed, resolve
-from earmark.models.base import ModelCard, ModelError
+from earmark.models.base import ModelCard, in_words
 
 METHODS: Mapping[str, tuple[str, ...]] = {
     "embed_audio": ("card", "sample_rate", "dimension"),
@@ -81,8 +81,10 @@ def unfit_tasks(
         }
         try:
             check_fit(task.task, context(task), dataset, able, task.options)
-        except (DataError, ModelError) as error:
-            yield f"{suite.id_of(task)}: {error}"
+        except Exception as error:
+            what = in_words(error)
+            own = "" if what == str(error) else f"dataset {task.dataset!r}: "
+            yield f"{suite.id_of(task)}: {own}{what}"
         for path in _files(task.options.get("predictions")):
             try:
                 resolve(path)

@@ -234,7 +234,7 @@ def _create(registry: Registry, source: Source, what: str) -> Any:
         return registry.create(source.loader, placed(source.options))
     except (DataError, ModelError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that ends the program has failed, too
         kind = DataError if registry is DATASETS else ModelError
         raise kind(f"{what} ({source.loader}) cannot be opened: {in_words(error)}") from error
 

@@ -6,7 +6,8 @@ NumPy float32. Audio is mono, in [-1, 1].
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -41,6 +42,20 @@ def in_words(error: BaseException) -> str:
     text = str(error)
     said = f": {text[:500]}" if text else ""
     return f"{type(error).__name__}{said} (--debug shows where)"
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Turn whatever an adapter raises within into a `ModelError` that begins with what was asked.
+
+    An adapter that ends the program (``sys.exit``) has failed, too.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{what}: {in_words(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

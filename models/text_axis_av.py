@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, TextEmbedder
+from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, TextEmbedder, naming
 
 AROUSAL = ("energetic, exciting music", "calm, relaxing music")
 VALENCE = ("happy, cheerful music", "sad, gloomy music")
@@ -77,10 +77,11 @@ class TextAxisAV:
     @cached_property
     def axes(self) -> Floats:
         """Unit vectors from low to high arousal and valence, shape ``(2, dimension)``."""
-        high, low = (
-            self.embedder.embed_text([pair[end] for pair in self.prompts.values()])
-            for end in (0, 1)
-        )
+        with naming(f"{self.embedder.card.id}: embed_text of the prompts of arousal and valence"):
+            high, low = (
+                self.embedder.embed_text([pair[end] for pair in self.prompts.values()])
+                for end in (0, 1)
+            )
         axes = high.astype(np.float64) - low
         lengths = np.linalg.norm(axes, axis=1, keepdims=True)
         for name, length in zip(self.prompts, lengths[:, 0], strict=True):

@@ -19,7 +19,7 @@ from earmark.bench.tasks.av_cross_vectors import Heard, hear
 from earmark.bench.tasks.av_cross_work import ByClip, Work, common
 from earmark.bench.tasks.av_regression import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips
-from earmark.models.base import PatchHead
+from earmark.models.base import PatchHead, naming
 from earmark.models.gain import with_gain
 from earmark.reports.record import Plain, Table
 
@@ -80,13 +80,14 @@ def _gained(work: Work, name: str, tested: RatedClips, gain: float) -> dict[str,
             found[rater.name] = {c: _pair(r) for c, r in zip(vectors, rows, strict=True)}
         elif isinstance(rater.model, PatchHead):
             patches = kept.patches(gained(rater.model, gain), tested.clips)
-            found[rater.name] = {
-                clip: _pair(rater.model.predict_av_from_patches(rows))
-                for clip, rows in patches.items()
-            }
+            said = {}
+            for clip, rows in patches.items():
+                with naming(f"{rater.name}: predict_av_from_patches of clip {clip}"):
+                    said[clip] = _pair(rater.model.predict_av_from_patches(rows))
+            found[rater.name] = said
         else:
-            said = kept.av(gained(rater.model, gain), tested.clips)
-            found[rater.name] = {c: _pair(r) for c, r in zip(said.ids, said.rows, strict=True)}
+            av = kept.av(gained(rater.model, gain), tested.clips)
+            found[rater.name] = {c: _pair(r) for c, r in zip(av.ids, av.rows, strict=True)}
     for one in work.ensembles:
         if one.id in work.values[name] and all(model in found for model in one.models):
             ids, values = common(found, one.models)

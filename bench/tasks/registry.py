@@ -19,6 +19,7 @@ from earmark.bench.tasks import (
 from earmark.bench.tasks.base import Context, Ran, TaskOutput
 from earmark.bench.tasks.joint import collect
 from earmark.bench.tasks.musav_sources import predict_musav
+from earmark.bench.tasks.retrieval_failures import check_sentences
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.musav import MusAV
@@ -159,6 +160,8 @@ def check_fit(
     """
     if task in AUDIO_TEXT:
         AUDIO_TEXT[task].wanted(dataset, **options)
+        if context.strict and (weights := options.get("sentence_bert")) is not None:
+            check_sentences(weights)
     elif task == "av_cross_dataset":
         av_cross_dataset.check(context, dataset, models, **options)
     elif task == "musav":

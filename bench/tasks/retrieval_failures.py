@@ -176,12 +176,28 @@ def sentence_vectors(
     if weights == "none":
         return None, None
     try:
-        model = _minilm() if weights in (None, MINILM) else sentence_bert(weights=weights)
+        model = _opened(weights)
     except ModelError as missing:
         if weights is not None and context.strict:
             raise
         return None, f"failures have no caption similarity: {missing}"
     return context.embeddings.text_vectors(model, texts).rows, None
+
+
+def check_sentences(weights: str) -> None:
+    """Open the Sentence-BERT model that was asked for, so that its lack is known early.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be had.
+    """
+    if weights != "none":
+        _opened(weights)
+
+
+def _opened(weights: str | None) -> TextEmbedder:
+    return _minilm() if weights in (None, MINILM) else sentence_bert(weights=str(weights))
 
 
 def _minilm() -> TextEmbedder:

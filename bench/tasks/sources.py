@@ -12,7 +12,7 @@ import numpy as np
 from earmark.bench.embeddings import Embeddings
 from earmark.datasets.base import Clip, first_ten
 from earmark.datasets.stored_pairs import read_means
-from earmark.models.base import ArousalValenceModel, ModelError, PatchHead
+from earmark.models.base import ArousalValenceModel, ModelError, PatchHead, naming
 from earmark.reports.record import ItemProblem, NotRun
 
 ByItem = dict[str, tuple[float, float]]
@@ -77,8 +77,9 @@ def predict_from_means(name: str, model: Any, path: Path) -> ByItem:
     ids, means = read_means(path)
     if not isinstance(model, PatchHead):
         raise ModelError(f"{name} listens to audio itself and reads no embeddings")
-    values = model.predict_av_from_means(means)
-    by_item = {i: (float(a), float(v)) for i, (a, v) in zip(ids, values, strict=True)}
+    with naming(f"{name}: predict_av_from_means of {path.name}"):
+        values = model.predict_av_from_means(means)
+        by_item = {i: (float(a), float(v)) for i, (a, v) in zip(ids, values, strict=True)}
     _check_finite(name, by_item)
     return by_item
 

@@ -8,8 +8,10 @@ import soundfile
 
 from earmark.bench.runner import run_suite
 from earmark.bench.suite import SuiteError
-from earmark.datasets.audio import decoded_files
-from earmark.models.base import ModelError
+from earmark.bench.tasks.sources import predict_from_means
+from earmark.datasets.audio import Waveform, decoded_files
+from earmark.models.base import ModelCard, ModelError
+from earmark.models.text_axis_av import TextAxisAV
 from earmark.reports.record_io import read
 
 MODELS = """
@@ -259,4 +261,67 @@ def test_a_users_dataset_that_fails_is_named(suite):
             '[datasets.own]\nloader = "MODELS:songs"\nroot = "x"\n',
             model("a", "AV"),
             task("av_regression", "own"),
+        )
+
+
+FAULTS = {
+    "a module that is no Python": ("class (", "SyntaxError", "cannot be opened"),
+    "a module that ends the program": ("import sys\nsys.exit(4)", "SystemExit: 4", "cannot be"),
+    "a module that lacks a package": ("import no_such_package", "no_such_package", "model "),
+    "a model that ends the program": (
+        MODELS.replace('raise RuntimeError("input too short")', "raise SystemExit(4)"),
+        "SystemExit: 4",
+        "AV: predict_av of clip",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_whatever_an_adapter_raises_is_named(suite, case):
+    code, *words = FAULTS[case]
+    (suite.root / "models.py").write_text(code)
+    with pytest.raises(ValueError) as caught:
+        suite(SONGS, model("m", "AV", fails="value"), task("av_regression"))
+    assert type(caught.value).__module__.startswith("earmark.")
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_calls_that_the_store_does_not_make_are_named_too(tmp_path):
+    class Head:
+        card = embedder = None
+
+        def predict_av_from_patches(self, patches):
+            raise AssertionError
+
+        def predict_av_from_means(self, means):
+            return {}["bias"]
+
+    np.savez(tmp_path / "m.npz", songids=["a"], embeddings=np.ones((1, 2), "f4"))
+    with pytest.raises(ModelError, match=r"^h: predict_av_from_means of m\.npz: KeyError: 'bias'"):
+        predict_from_means("h", Head(), tmp_path / "m.npz")
+
+    class Joint:
+        sample_rate, dimension = 8000, 2
+        card = ModelCard("joint", "1", "untrained", "MIT", "", (), "all")
+
+        def embed_text(self, texts):
+            raise RuntimeError("no tokeniser")
+
+        def embed_audio(self, clips):
+            return np.ones((len(clips), 2), "f4")
+
+    with pytest.raises(ModelError, match=r"^joint: embed_text of the prompts .*no tokeniser"):
+        TextAxisAV(Joint()).predict_av([Waveform(np.ones(9, "f4"), 8000)])
+
+
+def test_a_dataset_that_fails_when_it_is_looked_at_is_named(suite):
+    (suite.root / "models.py").write_text(
+        MODELS.replace("return {}[root]", "return Odd()")
+        + "\nclass Odd:\n    @property\n    def clips(self):\n        return {}['clips']\n"
+    )
+    with pytest.raises(ValueError, match=r"probe-own: dataset 'own': KeyError: 'clips'"):
+        suite(
+            '[datasets.own]\nloader = "MODELS:songs"\nroot = "x"\n',
+            model("tower", "Audio"),
+            task("probe", "own"),
         )
