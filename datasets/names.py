@@ -125,7 +125,14 @@ def _media(folder: Path) -> Iterator[Path]:
 
 def _forms(path: Path, folder: Path) -> set[str]:
     below = path.relative_to(folder)
-    return {path.stem, path.name, below.as_posix(), below.with_suffix("").as_posix()}
+    forms = {path.stem, path.name, below.as_posix(), below.with_suffix("").as_posix()}
+    if not _SURROGATE.search(below.as_posix()):
+        return forms
+    return forms | {os.fsencode(form).decode(old) for old in _OLD_ENCODINGS for form in forms}
+
+
+_OLD_ENCODINGS = ("latin-1", "cp437")
+"""Of file names in old archives that are not UTF-8; cp437 is that of zip."""
 
 
 def _key(name: str) -> str:
@@ -142,6 +149,9 @@ def _cause(name: str, path: Path, folder: Path) -> tuple[str, str]:
     """Return the kind of difference between a name and the file that is there, and the fix."""
     below = path.relative_to(folder).as_posix()
     suffix, forms = path.suffix.lower(), _forms(path, folder)
+    if _SURROGATE.search(below):
+        fix = "rename it, e.g. convmv -f latin1 -t utf8 --notest (or -f cp437)"
+        return "bytes", f"{shown(below)} is there, and its name is not UTF-8: {fix}"
     if suffix in _NOT_READ:
         fix = f"convert it, e.g. ffmpeg -i {path.name} {path.stem}.flac"
         return suffix, f"{shown(below)} is there, but {suffix} is not read: {fix}"

@@ -161,7 +161,7 @@ def load_moments(path: Path | str) -> Moments:
         return Moments(mean, deviation, tuple(content.pop("models")), **content)
     except ModelError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"moments {path} cannot be read: {error!r}") from error
 
 

@@ -66,7 +66,7 @@ def read_card(folder: Path) -> ExportCard | None:
             raise ModelError(f"{path}: not a card of {_FORMAT}; export the checkpoint again")
         datasets = tuple(content.pop("training_datasets"))
         return ExportCard(**content, training_datasets=datasets)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{path}: damaged card: {error!r}; export the checkpoint again") from error

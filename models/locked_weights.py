@@ -177,7 +177,7 @@ def load_learned(path: Path | str) -> Learned:
             licence=str(parts["licence"]),
             facts=dict(parts["facts"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"locked: {path} is not understood ({error!r}); it was written by another version of "
             f"earmark"

@@ -299,6 +299,8 @@ def _parse(file: Path, text: bytes) -> dict[str, Any]:
         content = json.loads(text)
     except UnicodeDecodeError as error:
         raise RecordError(f"{file} is not UTF-8 at byte {error.start} of {len(text)}") from error
+    except RecursionError as error:
+        raise RecordError(f"{file} is nested too deep to be a run record") from error
     except json.JSONDecodeError as error:
         ended = error.pos >= len(text.decode().rstrip()) or error.msg.startswith("Unterminated")
         cut = "; the file ends too early" if ended else ""

@@ -150,7 +150,7 @@ def read_evidence(path: Path | str) -> Evidence:
 def _read_note(note: Path) -> dict[str, Any]:
     try:
         kept = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{note} cannot be read: {error}") from error
     version = kept.get("baseline_version") if isinstance(kept, dict) else None
     if version != BASELINE_VERSION:

@@ -91,5 +91,5 @@ def oracle(root: Path | str, *, split: str) -> Oracle:
             clip_attributes=as_vectors([row["attributes"] for row in rows]),
             caption_attributes=as_vectors([row["mentions"] for row in rows]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{place} is damaged: {error!r}; build the corpus again") from error

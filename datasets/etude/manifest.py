@@ -61,7 +61,7 @@ def read_corpus(root: Path | str) -> Corpus:
             layouts=known_layouts(said["layouts"]),
             fingerprint=said["fingerprint"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{place} is damaged: {error!r}; remove {root}, build it again") from error
 
 
@@ -152,7 +152,7 @@ def read_digests(root: Path) -> Mapping[str, str]:
     try:
         said = json.loads(place.read_bytes())
         return {str(name): str(digest) for name, digest in said.items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{place} is damaged: {error!r}; remove it and build again") from error
 
 

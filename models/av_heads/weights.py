@@ -121,7 +121,7 @@ def load_head(path: Path | str) -> TrainedHead:
             scale=None if scale is None else (float(scale[0]), float(scale[1])),
             **parts,
         )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"av-head: {path} is not understood ({error}); it is damaged, or was written by "
             f"another version of earmark"

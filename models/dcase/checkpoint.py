@@ -184,5 +184,5 @@ def _read_words(path: Path) -> list[str] | None:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: missing, or not JSON: {error}") from error

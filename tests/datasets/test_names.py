@@ -1,5 +1,7 @@
 """Names with what cannot be seen, and why a file is not found under its name."""
 
+import os
+
 import pytest
 
 from earmark.datasets.base import Problem, fingerprint, first_ten
@@ -83,6 +85,9 @@ def test_the_nearest_name_is_suggested_and_none_where_none_is_near():
         ("a.wav", "sub/a", "a.wav is there in place of sub/a"),
         (" a.wav", "a", "the spaces around a differ"),
         ("a .wav", "a", "the spaces around a differ"),
+        (os.fsdecode(b"caf\xe9.wav"), "café", r"'caf\xe9.wav' is there, and its name is not UTF-8"),
+        (os.fsdecode(b"caf\x82.wav"), "café", "rename it, e.g. convmv -f latin1 -t utf8"),
+        (os.fsdecode(b"sub/\xfcb.wav"), "sub/üb.wav", r"'sub/\xfcb.wav' is there, and its name"),
         ("t00.flac", "t00.wav", "t00.flac is there in place of t00.wav"),
         ("track-0001.wav", "track_0001", "nearest to track_0001 is track-0001.wav"),
     ],

@@ -172,7 +172,10 @@ def test_truncated_json_names_the_file_and_the_place(place):
     assert "too early" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"[]", "holds a list"), (b"\xff", "not UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"[]", "holds a list"), (b"\xff", "not UTF-8"), (b"[" * 100_000, "nested too deep")],
+)
 def test_other_content_is_refused(place, content, said):
     (place / "run.json").write_bytes(content)
     with pytest.raises(RecordError, match=said):

@@ -148,7 +148,8 @@ def test_is_opened_by_its_name_from_a_file_of_moments(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", '{"format": "other"}', '{"format": "earmark-av-moments-1"}', "[]"]
+    "content",
+    ["", "{}", '{"format": "other"}', '{"format": "earmark-av-moments-1"}', "[]", "[" * 100_000],
 )
 def test_a_file_that_holds_no_moments_is_named(tmp_path, content):
     (tmp_path / "moments.json").write_text(content)
