@@ -107,6 +107,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Hold all samples against their digests first; else of a large corpus one clip "
+            "of each batch.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a model on a prepared corpus; SIGTERM saves and exits with 143."""
@@ -115,7 +123,7 @@ def train(
     from earmark.models.training.termination import Stopped
 
     try:
-        train_model(config, out=out, resume=resume, json=json)
+        train_model(config, out=out, resume=resume, verify=verify, json=json)
     except Stopped as stopped:
         fail(str(stopped), TERMINATED)
 

@@ -44,12 +44,13 @@ class TextToAudio:
         Raises
         ------
         ModelError
-            If there are fewer clips than the largest k.
+            If there are no more clips than the largest k, which any model would find.
         """
         n_clips = len(embedded.audio)
-        if n_clips < max(KS):
+        if n_clips <= max(KS):
             raise ModelError(
-                f"the validation corpus has {n_clips} clips, R@{max(KS)} needs at least {max(KS)}"
+                f"the validation corpus has {n_clips} clips: R@{max(KS)} of any model would be 1; "
+                f"give at least {max(KS) + 1} clips"
             )
         ranks = count_ranks(embedded.text, embedded.audio, right_answers(embedded))
         return {f"R@{k}": float(np.mean(recall_at_k(ranks, k))) for k in KS}
@@ -63,7 +64,9 @@ def right_answers(embedded: Embedded) -> list[set[int]]:
     return [clips_of[caption] for caption in embedded.captions]
 
 
-def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> None:
+def train_model(
+    config: Path, *, out: Path | None, resume: bool, verify: bool = False, json: bool
+) -> None:
     """Train what a config says, and print an epoch a line and what came of it.
 
     Raises
@@ -86,6 +89,7 @@ def train_model(config: Path, *, out: Path | None, resume: bool, json: bool) -> 
             folder,
             score=TextToAudio(),
             resume=resume,
+            verify=verify,
             progress=progress,
             tell=lambda line: typer.echo(line, err=json),
         )

@@ -101,7 +101,7 @@ SPECS = (
         training_datasets=("discogs",),
         citation=sources.EFFNET,
     ),
-    BackboneSpec(  # the one that EffNet heads of the first generation were trained on
+    BackboneSpec(  # that of the MusAV paper, on which EffNet heads of the first generation stand
         name="effnet-discogs-1",
         algorithm="TensorflowPredictEffnetDiscogs",
         input="melspectrogram",

@@ -12,7 +12,7 @@ import torch
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, fingerprint
-from earmark.datasets.places import resolve
+from earmark.datasets.places import candidates, resolve
 from earmark.models.adapter import (
     RESAMPLER,
     check_texts,
@@ -192,8 +192,10 @@ def open_tokenizer(source: str | None, *, context_length: int | None) -> BPEToke
             return BPETokenizer.from_clip_file(resolve(CLIP_VOCABULARY), context_length=tokens)
         except DataError as error:
             raise ModelError(
-                f"muscall: no tokenizer was given and CLIP's vocabulary is not at hand: {error}; "
-                f"download bpe_simple_vocab_16e6.txt.gz of openai/CLIP and give its path"
+                f"muscall: no tokenizer was given, and CLIP's vocabulary was not found: run "
+                f"`earmark fetch clip-bpe` (1.4 MB, MIT), or give the path of a "
+                f"bpe_simple_vocab_16e6.txt.gz. Looked for in "
+                f"{'; '.join(map(str, candidates(CLIP_VOCABULARY)))}"
             ) from error
     path = Path(source).expanduser()
     if path.is_dir():

@@ -9,7 +9,8 @@
     has no ensemble); its released evaluation script uses the bare label alone. Labels as the data
     write them ("hiphop"), as that script does. GTZAN: its 290 fault-filtered test clips, as
     torchaudio's GTZAN reads them there; MagnaTagATune: the test clips of [2]_ and the top 50 tags.
-    Section 4.2: the central 20 s of a clip (10 s for its variant with SSL).
+    Sections 4.2 and 5.2: the central 20 s of a clip; 10 s for MusCALL-SSL, which was trained on
+    them.
 
 A preset gives values to options that a suite leaves out; what it sets itself is named in the
 record. Crops are the models' own, and a split is the dataset's: where they differ from the paper's,
@@ -31,10 +32,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from earmark.bench.tasks import retrieval_protocol
 from earmark.bench.tasks.prompts import Centring, check_centring, check_templates
 from earmark.datasets.base import DataError, Tagged
 from earmark.datasets.gtzan import GENRE_TEXTS, GTZAN
-from earmark.models.base import UNTRAINED
 from earmark.reports.record import Plain, Reference
 
 Kind = Literal["classification", "tagging"]
@@ -94,7 +95,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             source="Manco et al., ISMIR 2022, section 5.2 and table 2, which gives each prompt's "
             "score and no ensemble; the released script uses the bare label alone",
             verbatim=True,
-            crop="centre(20 s)",
+            crop=retrieval_protocol.PAPER_CROP,
         ),
     }
 )
@@ -206,19 +207,9 @@ def _named(dataset: Any) -> str:
 
 
 def other_crops(settings: Settings, models: Mapping[str, Any]) -> list[str]:
-    """Return a warning for each trained model that hears another part of a clip than the paper's.
-
-    A model without trained weights has no crop that could matter.
-    """
-    wanted = settings.preset.crop
-    return [
-        f"{name} hears {model.card.crop_policy!r} of a clip, the protocol {settings.preset.name} "
-        f"{wanted!r}: the crop is part of the model, choose another in its options"
-        for name, model in models.items()
-        if wanted is not None
-        and model.card.weights_digest != UNTRAINED
-        and not model.card.crop_policy.startswith(wanted)
-    ]
+    """Return a warning for each trained model that hears another part of a clip than asked."""
+    preset = settings.preset
+    return retrieval_protocol.other_crops(preset.name, preset.crop, models)
 
 
 def published(settings: Settings, dataset: Any, labels: Sequence[str]) -> list[Reference]:

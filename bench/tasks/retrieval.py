@@ -37,7 +37,7 @@ from earmark.bench.tasks.retrieval_pools import (
     heard_set,
     rank_draws,
 )
-from earmark.bench.tasks.retrieval_protocol import Direction, Setting, settle
+from earmark.bench.tasks.retrieval_protocol import Direction, Setting, other_crops, settle
 from earmark.bench.tasks.retrieval_scores import (
     HEADLINE,
     Items,
@@ -113,7 +113,10 @@ def run(
             for name, model in models.items()
             if model.card.weights_digest != UNTRAINED
         },
-        warnings=[lacking] if lacking else [],
+        warnings=[
+            *([lacking] if lacking else []),
+            *other_crops(setting.protocol, setting.crop, models),
+        ],
         task_id=context.task_id,
         replicates=context.replicates,
         seed=context.seed,
@@ -213,7 +216,7 @@ def evaluate(
         warnings=[
             *vectors.warnings,
             *warnings,
-            *warnings_of(dataset, heard, outcomes, setting, crops or {}),
+            *warnings_of(dataset, heard, outcomes, setting),
             *same_sound(vectors),
             *unmapped,
         ],

@@ -3,7 +3,7 @@
 References
 ----------
 .. [1] I. Manco, E. Benetos, E. Quinton, G. Fazekas, "Contrastive audio-language learning for
-       music", ISMIR 2022, sec. 4.2 and 5.1, table 1.
+       music", ISMIR 2022, sec. 4.2, 5.1 and 5.2, table 1.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from earmark.bench.metrics.retrieval import Rule
 from earmark.datasets.base import DataError
+from earmark.models.base import UNTRAINED
 
 Direction = Literal["text-to-audio", "audio-to-text"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -25,6 +26,12 @@ Captions = Literal["all", "one"]
 
 DRAWS = 10
 """Of a pool, or of a clip's caption, where a protocol does not say."""
+
+PAPER_CROP = "centre(20 s)"
+"""Of MusCALL [1]_, sec. 4.2."""
+SSL_SECONDS = 10
+SSL_CROP = f"centre({SSL_SECONDS} s)"
+"""Of its variant MusCALL-SSL, sec. 5.2."""
 
 _RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10")
 
@@ -44,7 +51,7 @@ RETRIEVAL_PROTOCOLS: Mapping[str, Mapping[str, Any]] = {
         "directions": DIRECTIONS,
         "rule": "best of n",
         "metrics": (*_RECALLS, "map_at_10", "median_rank"),
-        "crop": "centre(20 s)",
+        "crop": PAPER_CROP,
     },
 }
 
@@ -117,6 +124,27 @@ def uses_crop(stated: str, wanted: str) -> bool:
     False
     """
     return re.split(r",\s*(?=short clips|zero|repeated|left)", stated.strip())[0] == wanted
+
+
+def other_crops(protocol: str, crop: str | None, models: Mapping[str, Any]) -> list[str]:
+    """Return a warning for each trained model that hears another part of a clip than a protocol's.
+
+    MusCALL-SSL was trained on 10 s [1]_ (sec. 5.2): a model whose card says that it was trained on
+    10 s may hear the central 10 s. A model without trained weights has no crop that could matter.
+    """
+    return [
+        f"{name} hears {card.crop_policy!r} of a clip, the protocol {protocol!r} asks for {crop!r} "
+        f"({SSL_CROP!r} of a model trained on {SSL_SECONDS} s): the crop is part of the model, "
+        f"choose another in its options"
+        for name, card in ((name, model.card) for name, model in models.items())
+        if crop is not None
+        and card.weights_digest != UNTRAINED
+        and not uses_crop(card.crop_policy, crop)
+        and not (
+            card.preprocessing.get("trained_on_seconds") == SSL_SECONDS
+            and uses_crop(card.crop_policy, SSL_CROP)
+        )
+    ]
 
 
 def _pool(pool: int | str | None) -> int | str | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from earmark.bench.tasks.joint import JointVectors
 from earmark.bench.tasks.retrieval_pools import Draw, HeardSet, Outcomes
-from earmark.bench.tasks.retrieval_protocol import Setting, uses_crop
+from earmark.bench.tasks.retrieval_protocol import Setting
 from earmark.bench.tasks.retrieval_scores import HEADLINE, unit_name, usable_ks
 from earmark.datasets.base import Captioned, first_ten
 from earmark.reports.record import Plain
@@ -65,7 +65,6 @@ def warnings_of(
     heard: HeardSet,
     outcomes: Outcomes,
     setting: Setting,
-    crops: Mapping[str, str],
 ) -> list[str]:
     """Return what a reader must know before believing the scores."""
     found = []
@@ -79,12 +78,6 @@ def warnings_of(
     if bare:
         role = "only wrong answers to captions" if setting.pool == "all" else "not in the pools"
         found.append(f"{len(bare)} clips have no caption and are {role}: {first_ten(bare)}")
-    if setting.crop is not None:
-        found += [
-            f"{model} hears {crop!r}, the protocol {setting.protocol!r} asks for {setting.crop!r}"
-            for model, crop in crops.items()
-            if not uses_crop(crop, setting.crop)
-        ]
     some = next(iter(outcomes.values()))
     for way, drawn in some.items():
         if 10 not in usable_ks(drawn):

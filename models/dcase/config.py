@@ -1,4 +1,4 @@
-"""What a DCASE baseline is made of: the released model's sizes, and the two losses.
+"""What a DCASE baseline is made of: the released model's sizes, and the losses.
 
 The defaults compute the same function as the released code [1]_ (MIT) on clips of one length. It
 differs on purpose in three places:
@@ -17,11 +17,11 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from earmark.models.base import ModelError
 
-Objective = Literal["triplet", "contrastive"]
+Objective = Literal["triplet", "contrastive", "muscall"]
 
 TIME_STRIDE = 4  # of the CNN: two poolings over pairs of frames
 MEL_STRIDE = 64
@@ -83,11 +83,13 @@ class DCASEConfig:
     dropout: float = 0.3
     """Behind the CNN."""
     objective: Objective = "triplet"
-    """``contrastive`` is DCASE + CL: InfoNCE with a learned temperature on the same encoders."""
+    """``muscall`` is DCASE + CL, MusCALL's own loss on the same encoders: InfoNCE with a learned
+    temperature, the sum of both directions (eq. 2), each pair weighted by its caption (eq. 4).
+    ``contrastive`` is plain InfoNCE, the mean of both directions."""
     margin: float = 1.0
     """Of the triplet loss."""
     temperature: float = 0.07
-    """Of the contrastive loss, where learning starts."""
+    """Of the contrastive losses, where learning starts."""
 
     def __post_init__(self) -> None:
         _require(
@@ -97,8 +99,9 @@ class DCASEConfig:
         )
         _require(0 <= self.dropout < 1, f"dropout is {self.dropout}, expected 0 to below 1")
         _require(
-            self.objective in ("triplet", "contrastive"),
-            f"objective is {self.objective!r}, expected 'triplet' or 'contrastive'",
+            self.objective in get_args(Objective),
+            f"objective is {self.objective!r}, expected "
+            f"{', '.join(map(repr, get_args(Objective)))}",
         )
         _require(self.margin > 0, f"margin is {self.margin}, expected above 0")
         _require(self.temperature > 0, f"temperature is {self.temperature}, expected above 0")

@@ -1,4 +1,4 @@
-"""The losses of the DCASE baseline: triplets with random impostors, and InfoNCE for DCASE + CL.
+"""The losses of the DCASE baseline: triplets with random impostors, InfoNCE, MusCALL's (+ CL).
 
 Conventions
 -----------
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from earmark.models.base import ModelError
+from earmark.models.muscall.config import PAPER
+from earmark.models.muscall.losses import contrastive_loss as muscall_loss
 from earmark.models.muscall.losses import info_nce
 
 
@@ -67,12 +69,23 @@ def triplet_ranking_loss(
     return hinges.mean()
 
 
+OWN_LOSS = PAPER.loss
+"""MusCALL's, of the row DCASE + CL ("our loss" in section 5.1 of its paper)."""
+
+
 def contrastive_loss(
-    audio: Tensor, text: Tensor, *, scale: Tensor, clip_ids: Sequence[Hashable]
+    audio: Tensor,
+    text: Tensor,
+    *,
+    scale: Tensor,
+    clip_ids: Sequence[Hashable],
+    similarity: Tensor | None = None,
 ) -> Tensor:
     """Return InfoNCE, the mean of both directions, of ``scale`` times the cosine similarities.
 
-    Other captions of a pair's own clip are left out of its denominator: they are no mismatches.
+    With the captions' ``similarity``, shape ``(n, n)``, it is MusCALL's loss: the sum of both
+    directions, weighted. Other captions of a pair's own clip are left out of its denominator: they
+    are no mismatches.
 
     Raises
     ------
@@ -82,7 +95,10 @@ def contrastive_loss(
     logits = scale * audio @ text.T
     others = _other_clips(clip_ids).to(logits.device)
     pairs = torch.eye(len(others), dtype=torch.bool, device=logits.device)
-    return info_nce(logits.masked_fill(~(others | pairs), -torch.inf), combination="mean")
+    logits = logits.masked_fill(~(others | pairs), -torch.inf)
+    if similarity is None:
+        return info_nce(logits, combination="mean")
+    return muscall_loss(logits, OWN_LOSS, similarity=similarity)
 
 
 def _other_clips(clip_ids: Sequence[Hashable]) -> Tensor:

@@ -23,7 +23,7 @@ class DCASE(nn.Module):
     """Audio and text in one space of ``config.dimension``, both of unit norm.
 
     With the defaults 732,354 parameters learn, all of them in the audio encoder; DCASE + CL
-    (``objective="contrastive"``) learns its temperature besides.
+    (``objective="muscall"``) learns its temperature besides, as plain InfoNCE does.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class DCASE(nn.Module):
         self.audio_enc = CRNN(config)
         self.text_enc = WordMean(vectors.float())
         self.logit_scale: nn.Parameter | None = None
-        if config.objective == "contrastive":
+        if config.objective != "triplet":
             self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
 
     @property
@@ -150,15 +150,18 @@ class DCASE(nn.Module):
         clip_ids: Sequence[Hashable],
         *,
         generator: torch.Generator,
+        similarity: Tensor | None = None,
     ) -> Tensor:
         """Return the config's loss of a batch of pairs, of shape ``(n, dimension)`` each.
 
-        ``generator`` draws the impostors of the triplet loss; the contrastive loss draws nothing.
+        ``generator`` draws the impostors of the triplet loss; the others draw nothing.
+        ``similarity``, of the captions, shape ``(n, n)``, is what MusCALL's loss weights pairs by.
 
         Raises
         ------
         ModelError
-            If the batch holds one clip only, or audio, text and ``clip_ids`` differ in number.
+            If the batch holds one clip only, audio, text and ``clip_ids`` differ in number, or
+            MusCALL's loss has no ``similarity``.
         """
         if not len(audio) == len(text) == len(clip_ids):
             raise ModelError(
@@ -166,8 +169,16 @@ class DCASE(nn.Module):
                 "one of each for each pair"
             )
         if self.logit_scale is not None:
-            scale = self.logit_scale.exp()
-            return contrastive_loss(audio, text, scale=scale, clip_ids=clip_ids)
+            own = self.config.objective == "muscall"
+            if own and similarity is None:
+                raise ModelError("the objective 'muscall' needs the similarity of the captions")
+            return contrastive_loss(
+                audio,
+                text,
+                scale=self.logit_scale.exp(),
+                clip_ids=clip_ids,
+                similarity=similarity if own else None,
+            )
         impostors = [index.to(audio.device) for index in sample_impostors(clip_ids, generator)]
         return triplet_ranking_loss(
             audio,

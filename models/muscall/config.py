@@ -1,7 +1,8 @@
 """What a MusCALL model is made of: its sizes, front end and losses, and the two presets.
 
 ``paper`` is the model of Manco et al., "Contrastive Audio-Language Learning for Music", ISMIR
-2022; where the paper gives no figure it takes the released code's. ``released`` computes the same
+2022; where the paper gives no figure it takes the released code's: the width of the ResNet-50, 16
+(2.4 M parameters), where CLIP's is 64. ``released`` computes the same
 function as the released code, its quirks included, and loads its checkpoints. They differ so:
 
 ====================  ====================================  =================================
@@ -11,9 +12,13 @@ top of the mel scale  8000 Hz, the Nyquist frequency        11025 Hz: mel bands 
                                                             above Nyquist and are always empty
 ``unused_norm``       absent                                in the weights, never applied
 InfoNCE               sum of both directions (eq. 2)        mean of both directions
-loss weighting        eqs. 3 and 4, kappa 0.005             none; if asked for, k = 0.01
+loss weighting        the released code's, k = 0.01         none; if asked for, k = 0.01
 SSL projection        256-d                                 128-d
 ====================  ====================================  =================================
+
+Equation 3 as it is printed, with kappa 0.005, gives nearly all weight to one pair of a batch, and
+nothing is learned from it (docs/training.md): ``weighting="paper"``, the default of
+:class:`LossConfig` outside of the presets.
 """
 
 from __future__ import annotations
@@ -57,7 +62,8 @@ class AudioConfig:
     clip_seconds: float = 20.0
     """Of training; attention pooling interpolates its positions for any other grid."""
     width: int = 16
-    """Channels behind the stem; the paper gives none, CLIP's ResNet-50 has 64."""
+    """Channels behind the stem. The paper gives none: 16 is the released code's, CLIP's ResNet-50
+    has 64."""
     layers: tuple[int, int, int, int] = (3, 4, 6, 3)
     heads: int = 8
     pooling: Pooling = "attention"
@@ -141,7 +147,8 @@ class LossConfig:
     combination: Combination = "sum"
     """Of the two directions: the paper sums them (eq. 2), the released code takes the mean."""
     weighting: Weighting | None = "paper"
-    """Content-aware loss weighting (section 3.2.1), or None for plain InfoNCE."""
+    """Content-aware loss weighting (section 3.2.1): eqs. 3 and 4 as printed, the released code's
+    weights, or None for plain InfoNCE."""
     kappa: float = 0.005
     """Temperature of the weighting."""
     temperature: float = 0.07
@@ -179,7 +186,7 @@ class MusCALLConfig:
     """Of the joint audio-text space."""
 
 
-PAPER = MusCALLConfig()
+PAPER = MusCALLConfig(loss=LossConfig(combination="sum", weighting="released", kappa=0.01))
 RELEASED = MusCALLConfig(
     audio=AudioConfig(f_max=11_025.0),
     text=TextConfig(unused_norm=True),

@@ -105,7 +105,8 @@ class Batches:
     Raises
     ------
     DataError
-        If an option is not as stated, an item lacks a caption, or there is no whole batch.
+        If an option is not as stated, an item lacks a caption, or there is no whole batch; while
+        iterating, if samples are not those that were written: one clip of each batch is verified.
     """
 
     epoch: int
@@ -154,6 +155,7 @@ class Batches:
         self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._clip_of, self._caption_of = _items(corpus, captions)
         self._groups = _caption_groups(corpus) if captions != "none" else {}
+        self._verified: set[int] = set()
         if self.batches_per_epoch == 0:
             raise DataError(
                 f"{len(self._clip_of)} items make no whole batch of {batch_size}: give a smaller "
@@ -247,6 +249,7 @@ class Batches:
         crops = np.stack([clips, starts, lengths], axis=1).tolist()
         for crop in crops:
             self._corpus.read_ahead(*crop)
+        self._verify_one(clips.tolist())
         waveforms = torch.empty((len(clips), width), dtype=torch.int16, pin_memory=self._pin)
         for row, (clip, start, length) in zip(waveforms.numpy(), crops, strict=True):
             row[:length] = self._corpus.read(clip, start, length)
@@ -262,6 +265,13 @@ class Batches:
             caption_groups=torch.tensor(groups, dtype=torch.int64),
             seeds=torch.from_numpy(draws.augmentation[begin:end].copy()),
         )
+
+    def _verify_one(self, clips: list[int]) -> None:
+        """Hold a clip of the batch against its digest: over a run, another one in each batch."""
+        new = next((clip for clip in clips if clip not in self._verified), None)
+        if new is not None:
+            self._corpus.verify([new])
+            self._verified.add(new)
 
     def _crops(
         self, clips: NDArray[np.int64], uniform: NDArray[np.float64]

@@ -135,7 +135,7 @@ def prepare_loss(learner: Learner, config: RunConfig) -> None:
     ModelError
         If the encoder is not at hand.
     """
-    if isinstance(learner, MusCALLLearner) and config.muscall.loss.weighting is not None:
+    if learner.weighting is not None:
         learner.sentences = sentence_bert(weights=config.text.sentence_encoder)
 
 

@@ -146,7 +146,10 @@ class OptimiserConfig:
     """The optimiser; weight decay acts on every parameter, as in the released code."""
 
     name: Literal["adam", "adamw"] = "adam"
-    """``adam`` adds the decay to the gradient (L2), ``adamw`` shrinks the weights by it."""
+    """``adamw`` shrinks the weights by the decay (decoupled), as CLIP and the released code do.
+    ``adam`` adds the decay to the gradient (L2), as the paper reads literally: Adam divides it by
+    the gradient's size, and over the paper's schedule the weights shrink until nothing is learned
+    (docs/training.md). Without weight decay both are the same."""
     learning_rate: float = 5e-5
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -278,7 +281,7 @@ def load_config(path: Path | str) -> RunConfig:
 
 
 def parse_config(content: Mapping[str, Any], *, of: str = "config") -> RunConfig:
-    """Return the config of a TOML file's content, over its preset or over ``paper``.
+    """Return the config of a TOML file's content, over its preset or over the classes' defaults.
 
     Raises
     ------
@@ -306,6 +309,24 @@ def preset(name: str) -> RunConfig:
         If there is none of this name.
     """
     return parse_config({"preset": name})
+
+
+def doubts(config: RunConfig) -> list[str]:
+    """Return what a config asks for that has been seen to keep a model from learning."""
+    optimiser, loss = config.optimiser, config.muscall.loss
+    found = []
+    if optimiser.name == "adam" and optimiser.weight_decay > 0:
+        found.append(
+            f"optimiser.name 'adam' adds the weight decay of {optimiser.weight_decay:g} to the "
+            f"gradient (L2); over a whole schedule weights shrink until nothing is learned. "
+            f"'adamw' decays them apart from it, as CLIP does (docs/training.md)"
+        )
+    if config.model == "muscall" and loss.weighting == "paper":
+        found.append(
+            f"muscall.loss.weighting 'paper' with kappa {loss.kappa:g} can give nearly all weight "
+            f"to one pair of a batch; 'released' with kappa 0.01 does not (docs/training.md)"
+        )
+    return found
 
 
 def plain(config: RunConfig) -> dict[str, Any]:

@@ -7,6 +7,7 @@ int16 at one sample rate, and an index with each clip's id, captions, place, len
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ class Corpus:
     """Of the clips; with several corpora each is ``<folder>/<id>``."""
     n_samples: NDArray[np.int64]
     """Of each clip, shape ``(n_clips,)``."""
+    digests: tuple[bytes, ...]
+    """Of each clip's samples when they were written: sha256."""
     fingerprint: str
     """Digest of rate, ids, captions, lengths and the samples' digests, 64 hexadecimal digits."""
     sources: tuple[str, ...]
@@ -49,6 +52,7 @@ class Corpus:
         self._paths: list[Path] = []
         rates, fingerprints, sizes = [], [], []
         ids, captions, columns = list[str](), list[tuple[str, ...]](), list[tuple[int, int, int]]()
+        digests = list[bytes]()
         self.sources, self.synthetic = (), False
         prefixes = [""] if len(folders) == 1 else _prefixes(folders)
         for folder, prefix in zip(folders, prefixes, strict=True):
@@ -63,9 +67,10 @@ class Corpus:
             ids += [prefix + line["id"] for line in lines]
             captions += [tuple(line["captions"]) for line in lines]
             columns += [(first + x["shard"], x["offset"], x["n_samples"]) for x in lines]
+            digests += [bytes.fromhex(line["sha256"]) for line in lines]
         self.sample_rate = _one_rate(folders, rates)
         self.fingerprint = fingerprints[0] if len(folders) == 1 else fingerprint(fingerprints)
-        self.ids, self._captions = tuple(ids), captions
+        self.ids, self._captions, self.digests = tuple(ids), captions, tuple(digests)
         self._shard_of, self._offset, self.n_samples = np.array(columns, np.int64).T.copy()
         self._shards = _map_shards(self._paths, sizes)
 
@@ -129,22 +134,54 @@ class Corpus:
         end = begin + (left if n_samples is None else min(n_samples, left))
         return self._shards[self._shard_of[clip]], begin, end
 
-    def verify(self) -> None:
-        """Read every sample and hold it against its digest.
+    def verify(self, clips: Iterable[int] | None = None) -> None:
+        """Read every sample of clips, all of them by default, and hold it against its digest.
 
         Raises
         ------
         DataError
             If a clip's samples are not those that were written; clip and shard are named.
         """
-        written = (line["sha256"] for folder in self._folders for line in _read_index(folder)[1])
-        for clip, digest in enumerate(written):
+        for clip in range(len(self)) if clips is None else clips:
             samples = np.ascontiguousarray(self.read(clip))
-            if hashlib.sha256(samples.data).hexdigest() != digest:
+            if hashlib.sha256(samples.data).digest() != self.digests[clip]:
                 raise DataError(
                     f"{self._paths[self._shard_of[clip]]}: the samples of {self.ids[clip]} are not "
                     f"those that were written; delete the folder and prepare it again"
                 )
+
+
+def corpus_doubts(corpus: Corpus, of: str, *, batch_size: int = 0) -> list[str]:
+    """Return whether captions or clips repeat in every batch of a size.
+
+    Captions are compared as tokenisers see them: without case and spacing.
+
+    Raises
+    ------
+    DataError
+        If all captions, or the samples of all clips, are the same: no pair differs from another.
+    """
+    texts = [text for clip in range(len(corpus)) for text in corpus.captions(clip)]
+    distinct = {
+        "captions": ({" ".join(text.lower().split()) for text in texts}, len(texts)),
+        "clips": (set(corpus.digests), len(corpus)),
+    }
+    found = []
+    for name, (different, n) in distinct.items():
+        if len(different) == 1 and n > 1:
+            raise DataError(
+                f"{of}: all {n} {name} are the same"
+                f"{f' ({texts[0][:60]!r})' if name == 'captions' else ''}: no pair can be told "
+                f"from another, so that nothing can be learned or measured; is it the right "
+                f"{'column' if name == 'captions' else 'folder'}?"
+            )
+        if 1 < len(different) < min(batch_size, n):
+            found.append(
+                f"{of} has {len(different)} different {name}, fewer than a batch of {batch_size}: "
+                f"every batch repeats some, and their pairs are wrong answers to each other unless "
+                f"training.mask_duplicate_captions is true; a smaller batch_size repeats fewer"
+            )
+    return found
 
 
 def _read_index(folder: Path) -> tuple[Line, list[Line]]:

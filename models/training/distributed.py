@@ -271,7 +271,7 @@ def gatherer(fabric: Fabric) -> Callable[[Tensor], Tensor]:
 
 
 def mean_of_processes(fabric: Fabric, value: Tensor) -> Tensor:
-    """Return the mean of a scalar over all processes, on each of them."""
+    """Return the mean of values over all processes, on each of them."""
     if fabric.world_size == 1:
         return value
     reduced = fabric.all_reduce(value.clone(), reduce_op="mean")

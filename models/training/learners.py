@@ -19,8 +19,9 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from earmark.models.base import ModelError, TextEmbedder
-from earmark.models.dcase.losses import sample_impostors, triplet_ranking_loss
+from earmark.models.dcase.losses import OWN_LOSS, sample_impostors, triplet_ranking_loss
 from earmark.models.dcase.model import DCASE
+from earmark.models.muscall.config import LossConfig, Weighting
 from earmark.models.muscall.losses import (
     paper_weights,
     released_weights,
@@ -73,6 +74,17 @@ class Learner(nn.Module):
 
     sample_rate: int
     """In Hz."""
+    sentences: TextEmbedder | None = None
+    """What the similarity of captions is estimated with, for loss weighting (section 3.2.1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sentence_vectors: dict[str, Tensor] = {}
+
+    @property
+    @abstractmethod
+    def weighting(self) -> Weighting | None:
+        """How the loss weights pairs by their captions, which needs ``sentences``; None: not."""
 
     @abstractmethod
     def inputs(self, audio: Audio, captions: Sequence[str]) -> dict[str, Tensor]:
@@ -105,6 +117,37 @@ class Learner(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def _similar(self, captions: Sequence[str]) -> dict[str, Tensor]:
+        """Return the sentence vectors of captions as a fact of the batch; none where not needed."""
+        if self.weighting is None or self.sentences is None:
+            return {}
+        known = self._sentence_vectors
+        new = sorted({caption for caption in captions if caption not in known})
+        if new:
+            vectors = torch.from_numpy(self.sentences.embed_text(new))
+            known.update(zip(new, vectors, strict=True))
+        return {"sentences": torch.stack([known[each] for each in captions]).to(self.device)}
+
+    def _weights(
+        self, config: LossConfig, facts: Mapping[str, Tensor], across: Across
+    ) -> Tensor | None:
+        """Return the weights of the own pairs, of mean 1 over all of them."""
+        if config.weighting is None:
+            return None
+        if "sentences" not in facts:
+            raise ModelError(
+                f"loss weighting {config.weighting!r} needs a sentence encoder, and this learner "
+                f"has none"
+            )
+        sentences = across.rows(facts["sentences"])
+        similarity = sentences.everyone @ sentences.everyone.T
+        weights = (
+            paper_weights(similarity, kappa=config.kappa)
+            if config.weighting == "paper"
+            else released_weights(similarity, k=config.kappa)
+        )
+        return weights[sentences.places]
+
 
 class MusCALLLearner(Learner):
     """MusCALL with its tokeniser, loss weighting and self-supervision as its config says.
@@ -131,7 +174,10 @@ class MusCALLLearner(Learner):
         self.sentences = sentences
         self.mask_duplicates = mask_duplicates
         self.sample_rate = model.config.audio.sample_rate
-        self._sentence_vectors: dict[str, Tensor] = {}
+
+    @property
+    def weighting(self) -> Weighting | None:
+        return self.model.config.loss.weighting
 
     @torch.no_grad()
     def inputs(self, audio: Audio, captions: Sequence[str]) -> dict[str, Tensor]:
@@ -162,17 +208,7 @@ class MusCALLLearner(Learner):
 
     def facts(self, batch: Batch) -> dict[str, Tensor]:
         found = _identities(batch, captions=self.mask_duplicates, device=self.device)
-        if self.sentences is not None:
-            found["sentences"] = self._similar(batch.captions).to(self.device)
-        return found
-
-    def _similar(self, captions: Sequence[str]) -> Tensor:
-        known = self._sentence_vectors
-        new = sorted({caption for caption in captions if caption not in known})
-        if new and self.sentences is not None:
-            vectors = torch.from_numpy(self.sentences.embed_text(new))
-            known.update(zip(new, vectors, strict=True))
-        return torch.stack([known[caption] for caption in captions])
+        return found | self._similar(batch.captions)
 
     def loss(
         self, features: Mapping[str, Tensor], facts: Mapping[str, Tensor], across: Across
@@ -186,7 +222,7 @@ class MusCALLLearner(Learner):
             scale=scale,
             combination=config.loss.combination,
             same=_same(facts, across),
-            weights=self._weights(facts, across),
+            weights=self._weights(config.loss, facts, across),
         )
         ssl = config.self_supervision
         if ssl is None or "views" not in features:
@@ -197,24 +233,6 @@ class MusCALLLearner(Learner):
             local_nt_xent(views, others, temperature=ssl.temperature),
             weight=ssl.weight,
         )
-
-    def _weights(self, facts: Mapping[str, Tensor], across: Across) -> Tensor | None:
-        config = self.model.config.loss
-        if config.weighting is None:
-            return None
-        if "sentences" not in facts:
-            raise ModelError(
-                f"loss weighting {config.weighting!r} needs a sentence encoder, and this learner "
-                f"has none"
-            )
-        sentences = across.rows(facts["sentences"])
-        similarity = sentences.everyone @ sentences.everyone.T
-        weights = (
-            paper_weights(similarity, kappa=config.kappa)
-            if config.weighting == "paper"
-            else released_weights(similarity, k=config.kappa)
-        )
-        return weights[sentences.places]
 
     def temperature(self) -> float | None:
         return float((-self.model.logit_scale.detach()).exp())
@@ -235,6 +253,14 @@ class DCASELearner(Learner):
         self.model = model
         self.mask_duplicates = mask_duplicates
         self.sample_rate = model.config.front_end.sample_rate
+
+    @property
+    def weighting(self) -> Weighting | None:
+        return self._own_loss.weighting if self._own_loss else None
+
+    @property
+    def _own_loss(self) -> LossConfig | None:
+        return OWN_LOSS if self.model.config.objective == "muscall" else None
 
     @torch.no_grad()
     def inputs(self, audio: Audio, captions: Sequence[str]) -> dict[str, Tensor]:
@@ -260,7 +286,8 @@ class DCASELearner(Learner):
         return features
 
     def facts(self, batch: Batch) -> dict[str, Tensor]:
-        return _identities(batch, captions=self.mask_duplicates, device=self.device)
+        found = _identities(batch, captions=self.mask_duplicates, device=self.device)
+        return found | self._similar(batch.captions)
 
     def loss(
         self, features: Mapping[str, Tensor], facts: Mapping[str, Tensor], across: Across
@@ -268,8 +295,15 @@ class DCASELearner(Learner):
         audio, text = (unit(across.rows(features[side])) for side in ("audio", "text"))
         if self.model.logit_scale is not None:
             scale = features.get("logit_scale", self.model.logit_scale).float().exp()
-            same = _same(facts, across)
-            return local_info_nce(audio, text, scale=scale, combination="mean", same=same)
+            own = self._own_loss
+            return local_info_nce(
+                audio,
+                text,
+                scale=scale,
+                combination=own.combination if own else "mean",
+                same=_same(facts, across),
+                weights=self._weights(own, facts, across) if own else None,
+            )
         # Linear in the batch, so that every process computes all of it, with the same impostors.
         drawn = sample_impostors(_connected(facts, across), across.draws)
         impostor_audio, impostor_text = (index.to(audio.own.device) for index in drawn)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,8 +35,8 @@ from earmark.models.training.augmentation import Augmentation
 from earmark.models.training.batches import Batch, Batches
 from earmark.models.training.building import build, prepare_loss, rebuild
 from earmark.models.training.checkpoints import Checkpoint, to_resume
-from earmark.models.training.config import RunConfig, plain
-from earmark.models.training.corpus import Corpus
+from earmark.models.training.config import RunConfig, doubts, plain
+from earmark.models.training.corpus import Corpus, corpus_doubts
 from earmark.models.training.distributed import (
     any_process,
     average_buffers,
@@ -51,17 +51,23 @@ from earmark.models.training.distributed import (
 from earmark.models.training.learners import Across, Audio
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
 from earmark.models.training.progress_log import ProgressLog, Values, line
-from earmark.models.training.termination import Stopped, termination
+from earmark.models.training.termination import (
+    CollapsedError,
+    CollapseWatch,
+    NotFiniteError,
+    Stopped,
+    spread,
+    termination,
+)
 from earmark.models.training.throughput import Meter, peak_flops, training_flops
 from earmark.models.training.validation import Score, embed, validation_batches
 
 Progress = Callable[[int, int, str], None]
 
 CHECKPOINTS = "checkpoints"
-
-
-class NotFiniteError(ModelError):
-    """The loss is NaN or infinite; the message names the batch's clips."""
+VERIFIED_WHOLE = 256 * 2**20
+"""Bytes of samples: corpora up to it are verified whole before the first step, larger ones by one
+clip of each batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,8 @@ def train(
     *,
     score: Score,
     resume: bool = False,
+    verify: bool = False,
+    stop_collapsed: bool = True,
     progress: Progress | None = None,
     tell: Callable[[str], None] = print,
 ) -> Outcome:
@@ -98,24 +106,41 @@ def train(
         Scores the validation corpus's embeddings.
     resume
         Go on from the folder's last checkpoint, if there is one.
+    verify
+        Hold all samples of the corpora against their digests first; without it this is done for
+        small corpora (:data:`VERIFIED_WHOLE`) and, of larger ones, for a clip of each batch.
+    stop_collapsed
+        End a run whose embeddings have collapsed; otherwise this is told and the run goes on.
     progress
         Called with steps done, steps in all, and "training".
     tell
-        Called with a line an epoch.
+        Called with a line an epoch, and with what to beware of.
 
     Raises
     ------
+    DataError
+        If samples of a corpus are not those that were written.
     ModelError
-        If the config does not fit the machine or the corpora, the folder holds another run, or it
-        holds a run and ``resume`` was not asked for.
+        If the config does not fit the machine or the corpora, the folder holds another run, it
+        holds a run and ``resume`` was not asked for, or no pair of a corpus differs from another.
     NotFiniteError
         If the loss is not finite.
+    CollapsedError
+        If all clips or all captions have one embedding (:class:`CollapseWatch`).
     Stopped
         If SIGTERM arrived; a checkpoint was written.
     """
     kept = "its checkpoints are kept, and --resume goes on from the last with all processes"
     with ends_together(go_on=kept):
-        return Trainer(config, Path(out), score=score, resume=resume, tell=tell).run(progress)
+        return Trainer(
+            config,
+            Path(out),
+            score=score,
+            resume=resume,
+            verify=verify,
+            stop_collapsed=stop_collapsed,
+            tell=tell,
+        ).run(progress)
 
 
 class Trainer:
@@ -128,6 +153,8 @@ class Trainer:
         *,
         score: Score,
         resume: bool = False,
+        verify: bool = False,
+        stop_collapsed: bool = True,
         tell: Callable[[str], None] = print,
     ) -> None:
         if config.training.best_by not in (*score.names, "loss"):
@@ -135,13 +162,15 @@ class Trainer:
                 f"training.best_by is {config.training.best_by!r}, expected "
                 f"{', '.join(map(repr, (*score.names, 'loss')))}"
             )
-        self.config, self.out, self.score, self.tell = config, out, score, tell
+        self.config, self.out, self.score, self.stop_collapsed = config, out, score, stop_collapsed
         # Before processes meet: what is missing is told by each, and none waits for another.
         self.corpora = {
             "train": Corpus.open(*config.data.train),
             "valid": Corpus.open(*config.data.valid),
         }
         self.fabric = fabric = launch(config.training)
+        self.tell = tell if fabric.is_global_zero else (lambda line: None)
+        self._check_corpora(verify=verify)
         found = to_resume(out / CHECKPOINTS, config, self._fingerprints(), wanted=resume)
         self._seed()
 
@@ -194,6 +223,8 @@ class Trainer:
         if found is not None:
             self._go_on_from(found)
         self.gather = gatherer(fabric)
+        self.collapse = CollapseWatch()
+        self.spreads: dict[str, float] = {}
         peak = peak_flops(fabric.device, config.training.precision)
         self.step_meter, self.epoch_meter = Meter(peak=peak), Meter(peak=peak)
 
@@ -232,7 +263,7 @@ class Trainer:
         loss = accumulation.backward(
             self.module,
             micro_batches,
-            lambda features: self.learner.loss(features, facts, across),
+            lambda features: self._loss(features, facts, across),
             fabric=self.fabric,
             check=partial(self._check_loss, batch),
         )
@@ -244,6 +275,7 @@ class Trainer:
         self.learner.clamp_temperature()
         self.schedule.after_step()
         self.step += 1
+        self._watch_collapse()
         for meter in (self.step_meter, self.epoch_meter):
             meter.count(len(batch), waited=self.batches.waited_seconds)
         self.batches.waited_seconds = 0.0
@@ -266,6 +298,33 @@ class Trainer:
             )
             found.append(self.learner.inputs(sound, batch.captions[rows]))
         return found
+
+    def _loss(
+        self, features: Mapping[str, Tensor], facts: Mapping[str, Tensor], across: Across
+    ) -> Tensor:
+        own = torch.stack([spread(features["audio"]), spread(features["text"])])
+        audio, text = mean_of_processes(self.fabric, own).tolist()
+        self.spreads = {"audio": audio, "text": text}
+        return self.learner.loss(features, facts, across)
+
+    def _watch_collapse(self) -> None:
+        """End the run, or tell, where the embeddings of one side do not differ any more."""
+        found = self.collapse.after_step(self.spreads)
+        if found is None:
+            return
+        optimiser = self.config.optimiser
+        cause = (
+            f"optimiser.name 'adam' adds the weight decay of {optimiser.weight_decay:g} to the "
+            f"gradient, by which weights shrink away: 'adamw' decays them apart from it"
+            if optimiser.name == "adam" and optimiser.weight_decay
+            else "a smaller learning rate, a warm-up, less weight decay or other captions may help"
+        )
+        message = f"collapsed at step {self.step} of {self.steps_in_all}: {found}. {cause}"
+        if not self.stop_collapsed:
+            self.tell(f"beware: {message}")
+            return
+        best = f"the best checkpoint is of step {self.best_step}" if self.best_step else "none yet"
+        raise CollapsedError(f"{message}. Checkpoints are kept; {best}")
 
     def _check_loss(self, batch: Batch, loss: Tensor) -> None:
         mean = float(mean_of_processes(self.fabric, loss))
@@ -308,8 +367,7 @@ class Trainer:
             shown |= self.scores
             self._write(log, epoch, self.scores)
         self._save(improved=improved)
-        if self.fabric.is_global_zero:
-            self.tell(line(epoch, training.epochs, shown, seconds=seconds))
+        self.tell(line(epoch, training.epochs, shown, seconds=seconds))
 
     def _validate(self) -> tuple[dict[str, float], bool]:
         """Return the validation's loss and scores, and whether they are the best so far."""
@@ -436,6 +494,18 @@ class Trainer:
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
+
+    def _check_corpora(self, *, verify: bool) -> None:
+        """Refuse corpora that were changed or from which nothing can be learned; tell doubts."""
+        fabric, training = self.fabric, self.config.training
+        for side, corpus in self.corpora.items():
+            if verify or 2 * int(corpus.n_samples.sum()) <= VERIFIED_WHOLE:
+                corpus.verify(range(fabric.global_rank, len(corpus), fabric.world_size))
+            size = training.batch_size if side == "train" else 0
+            for doubt in corpus_doubts(corpus, f"data.{side}", batch_size=size):
+                self.tell(f"beware: {doubt}")
+        for doubt in doubts(self.config):
+            self.tell(f"beware: {doubt}")
 
     def _check_rate(self) -> None:
         for side, corpus in self.corpora.items():

@@ -12,6 +12,8 @@ from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import Vocabulary
+from earmark.models.muscall.config import PAPER
+from earmark.models.muscall.losses import contrastive_loss
 
 
 def trainable(model: DCASE) -> int:
@@ -88,7 +90,10 @@ def test_names_vectors_that_do_not_fit(words, shape, message):
     [
         ({"dimension": 301}, "dimension is 301, expected an even number"),
         ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"objective": "hinge"}, "objective is 'hinge', expected 'triplet' or 'contrastive'"),
+        (
+            {"objective": "hinge"},
+            "objective is 'hinge', expected 'triplet', 'contr",
+        ),
         ({"margin": 0.0}, "margin is 0.0"),
         ({"temperature": -1.0}, "temperature is -1.0"),
     ],
@@ -112,6 +117,23 @@ def test_the_triplet_loss_follows_its_generator(make_model):
         for seed in (1, 1, 2)
     ]
     assert values[0] == values[1] != values[2]
+
+
+def test_dcase_cl_is_muscalls_own_loss_on_these_encoders(make_model):
+    model = make_model(objective="muscall")
+    audio, text = (F.normalize(torch.randn(6, 300), dim=1) for _ in range(2))
+    similarity = torch.rand(6, 6)
+    similarity = similarity + similarity.T
+    logits = audio @ text.T / 0.07
+    expected = contrastive_loss(logits, PAPER.loss, similarity=similarity)
+    options = {"generator": torch.Generator()}
+    found = model.loss(audio, text, range(6), similarity=similarity, **options)
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ModelError, match="needs the similarity of the captions"):
+        model.loss(audio, text, range(6), **options)
+    plain = make_model(objective="contrastive").loss(audio, text, range(6), **options)
+    equal = model.loss(audio, text, range(6), similarity=torch.ones(6, 6), **options)
+    torch.testing.assert_close(equal, 2 * plain)  # both directions summed, equal weights
 
 
 def test_the_temperature_is_learned_and_never_below_a_hundredth(make_model):

@@ -45,7 +45,7 @@ def test_presets_differ_where_their_table_says_and_nowhere_else():
     assert preset("released") is RELEASED
     assert replace(PAPER.audio, f_max=11_025.0) == RELEASED.audio
     assert replace(PAPER.text, unused_norm=True) == RELEASED.text
-    assert PAPER.loss == LossConfig(combination="sum", weighting="paper", kappa=0.005)
+    assert PAPER.loss == LossConfig(combination="sum", weighting="released", kappa=0.01)
     assert RELEASED.loss == LossConfig(combination="mean", weighting=None, kappa=0.01)
     assert SelfSupervisionConfig(projection=256, temperature=0.5, weight=0.3) == PAPER_SSL
     assert replace(PAPER_SSL, projection=128) == RELEASED_SSL

@@ -2,18 +2,22 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import replace
 
 import pytest
 
 from earmark.models.base import ModelError
-from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED
+from earmark.models.dcase.losses import OWN_LOSS
+from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED, LossConfig
+from earmark.models.muscall.resnet import AudioEncoder
 from earmark.models.training.building import build
 from earmark.models.training.config import (
     NONE,
     TRAINING,
     RunConfig,
     differences,
+    doubts,
     load_config,
     parse_config,
     parse_plain,
@@ -25,12 +29,18 @@ from earmark.models.training.config import (
 
 def test_paper_is_the_recipe_of_the_paper():
     config = preset("paper")
-    # But for the weights of the loss, of which equation 3 as printed leaves one pair a batch.
-    weighted = replace(PAPER.loss, weighting="released", kappa=0.01)
-    assert config.muscall == replace(PAPER, loss=weighted)
+    assert config.muscall == PAPER
+    # Equation 3 as printed leaves one pair of a batch.
+    assert PAPER.loss == LossConfig(combination="sum", weighting="released", kappa=0.01)
+    assert PAPER.audio.width == 16
     assert config.data.crop_seconds == 20
     optimiser = config.optimiser
-    assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == ("adam", 5e-5, 0.2)
+    assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == (
+        "adamw",
+        5e-5,
+        0.2,
+    )
+    assert doubts(config) == []
     assert (config.schedule.name, config.schedule.half_period) == ("cosine", 1)
     training = config.training
     assert (training.batch_size, training.epochs, training.best_by) == (256, 150, "R@10")
@@ -48,7 +58,7 @@ def test_paper_ssl_hears_ten_seconds():
 def test_released_is_the_recipe_of_the_code():
     config = preset("released")
     assert config.muscall == RELEASED
-    assert config.optimiser == dataclasses.replace(preset("paper").optimiser, name="adamw")
+    assert config.optimiser == preset("paper").optimiser
     assert config.optimiser.betas == (0.9, 0.98)
     assert config.optimiser.eps == 1e-6
     assert config.schedule.half_period == 0.1
@@ -69,7 +79,46 @@ def test_dcase_is_the_baselines_recipe():
     front_end = config.dcase.front_end
     assert front_end.win_length / front_end.sample_rate == 0.04
     assert front_end.hop_length / front_end.sample_rate == 0.02
-    assert preset("dcase-cl").dcase.objective == "contrastive"
+    assert config.text.word_vectors == "train"
+
+
+def test_dcase_cl_has_the_loss_of_muscall():
+    config = preset("dcase-cl")
+    assert config.dcase.objective == "muscall"
+    assert preset("paper").muscall.loss == OWN_LOSS
+    assert replace(config, dcase=preset("dcase").dcase) == preset("dcase")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"preset": "paper", "optimiser": {"name": "adam"}},
+            r"'adam' adds .* 0\.2 .* \(L2",
+        ),
+        ({"muscall": {"loss": {"weighting": "paper"}}}, r"'paper' with kappa 0\.005"),
+        ({"preset": "dcase"}, None),
+        ({"preset": "tiny", "optimiser": {"name": "adam", "weight_decay": 0.0}}, None),
+    ],
+)
+def test_what_keeps_a_model_from_learning_is_said(changes, said):
+    found = doubts(parse_config(changes))
+    assert len(found) == (said is not None)
+    assert said is None or re.search(said, found[0])
+
+
+def test_no_preset_adds_its_decay_to_the_gradient():
+    decays = {name: preset(name).optimiser for name in preset_names()}
+    assert not [n for n, each in decays.items() if each.name == "adam" and each.weight_decay]
+
+
+def test_the_width_of_the_resnet_can_be_chosen():
+    wide = parse_config({"preset": "paper", "muscall": {"audio": {"width": 64}}}).muscall.audio
+    counts = [
+        sum(parameter.numel() for parameter in AudioEncoder(each).parameters())
+        for each in (PAPER.audio, wide)
+    ]
+    assert counts == [2_439_176, 36_797_984]
 
 
 @pytest.mark.parametrize("name", preset_names())

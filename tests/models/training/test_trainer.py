@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,14 @@ import torch
 import training_runs
 from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 
+from earmark.datasets.base import DataError
 from earmark.models.base import ModelError
-from earmark.models.training import checkpoints, trainer
-from earmark.models.training.termination import Stopped
-from earmark.models.training.trainer import CHECKPOINTS, NotFiniteError, Trainer, train
+from earmark.models.training import checkpoints, termination, trainer
+from earmark.models.training.corpus import Corpus
+from earmark.models.training.preparation import prepare
+from earmark.models.training.shards import HEADER_BYTES
+from earmark.models.training.termination import CollapsedError, NotFiniteError, Stopped
+from earmark.models.training.trainer import CHECKPOINTS, Trainer, train
 
 SSL = {"muscall": {"self_supervision": {"projection": 4}}, "second_view": {"p_pitch_shift": 0.0}}
 VARIANTS = {
@@ -350,3 +355,131 @@ def test_channels_last_changes_no_result(corpora, tmp_path):
     ]
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
     assert (found[1][1] - found[0][1]).norm() < 1e-3 * found[0][1].norm()
+
+
+# Collapse
+
+
+def test_weight_decay_in_the_gradient_collapses_where_decoupled_decay_learns(
+    corpora, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(termination, "COLLAPSED_STEPS", 10)
+    # Of the paper's schedule the sum of learning rates is 2.9, here .9: large enough, in 60 steps.
+    optimiser = {"learning_rate": 3e-2, "weight_decay": 0.2, "betas": (0.9, 0.98), "eps": 1e-6}
+    training = {"epochs": 20, "validate_every": 20}
+    literal, decoupled = (
+        run_config(corpora, optimiser={**optimiser, "name": name}, training=training)
+        for name in ("adam", "adamw")
+    )
+    said = []
+    with pytest.raises(
+        CollapsedError, match=r"of 60: .* all (clips|captions) .* one embedding.*'adamw'"
+    ):
+        train(literal, tmp_path / "adam", score=CosineOfPairs(), tell=said.append)
+    assert said[0].startswith("beware: optimiser.name 'adam' adds the weight decay of 0.2")
+    assert run(decoupled, tmp_path / "adamw").steps == 60
+
+
+@pytest.mark.parametrize("side", ["audio", "text"])
+def test_a_tower_without_a_difference_is_named(corpora, tmp_path, monkeypatch, side):
+    monkeypatch.setattr(termination, "COLLAPSED_STEPS", 4)
+    made = Trainer(run_config(corpora), tmp_path / "a", score=CosineOfPairs(), tell=quiet)
+    projection = {"audio": made.learner.model.audio_projection}.get(side)
+    weights = projection or made.learner.model.text_projection
+    weights.weight.data.zero_()
+    weights.weight.requires_grad_(False)  # vectors of zeros, all the same
+    of = {"audio": "clips", "text": "captions"}[side]
+    with pytest.raises(
+        CollapsedError, match=f"at step 4 of 6: .* all {of} of a batch have had one"
+    ):
+        made.run()
+    said = []
+    goes_on = Trainer(
+        run_config(corpora),
+        tmp_path / "b",
+        score=CosineOfPairs(),
+        tell=said.append,
+        stop_collapsed=False,
+    )
+    goes_on.learner.load_state_dict(made.learner.state_dict())
+    for parameter in goes_on.learner.model.parameters():
+        parameter.requires_grad_(False)
+    goes_on.learner.model.logit_scale.requires_grad_(True)
+    assert goes_on.run().steps == 6
+    assert sum(line.startswith("beware: collapsed") for line in said) == 1
+
+
+# Corpora that nothing can be learned from
+
+
+def rewritten(corpora, folder, **changes):
+    """The training corpus with other captions, or other samples."""
+    items = json.loads((corpora / "source-train" / "dataset_train.json").read_text())
+    shutil.copytree(corpora / "source-train" / "audio", folder / "source" / "audio")
+    for number, item in enumerate(items):
+        item |= {name: value(number) for name, value in changes.items()}
+        if item.pop("same_sound", False) and number:
+            audio = folder / "source" / "audio"
+            shutil.copyfile(audio / "000.wav", audio / item["audio_path"])
+    manifest = folder / "source" / "dataset_train.json"
+    manifest.write_text(json.dumps(items))
+    prepare(manifest, folder / "train", workers=1)
+    return str(folder / "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"caption": lambda n: "music"}, r"data\.train: all 24 captions are the same \('music'\)"),
+        ({"caption": lambda n: " Music" if n % 2 else "music "}, "all 24 captions are the same"),
+        ({"same_sound": lambda n: True}, r"data\.train: all 24 clips are the same"),
+    ],
+)
+def test_a_corpus_without_a_difference_is_refused(corpora, tmp_path, changes, message):
+    config = run_config(corpora, data={"train": [rewritten(corpora, tmp_path, **changes)]})
+    with pytest.raises(DataError, match=message):
+        run(config, tmp_path / "run")
+
+
+def test_fewer_captions_than_a_batch_are_said(corpora, tmp_path):
+    folder = rewritten(corpora, tmp_path, caption=lambda n: ("low", "high", "noise")[n % 3])
+    said = []
+    config = run_config(corpora, data={"train": [folder]}, training={"epochs": 1})
+    train(config, tmp_path / "run", score=CosineOfPairs(), tell=said.append)
+    assert "data.train has 3 different captions, fewer than a batch of 8" in said[0]
+
+
+# Corpora whose samples were changed
+
+
+@pytest.mark.parametrize("side", ["train", "valid"])
+def test_changed_samples_of_a_small_corpus_are_found_before_the_first_step(corpora, tmp_path, side):
+    config = overwritten(corpora, tmp_path, side)
+    with pytest.raises(DataError, match=r"shard-00000\.npy: the samples of clip003 are not those"):
+        Trainer(config, tmp_path / "run", score=CosineOfPairs(), tell=quiet)
+
+
+def test_changed_samples_of_a_large_corpus_are_found_by_verify_or_while_training(
+    corpora, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(trainer, "VERIFIED_WHOLE", 0)
+    config = overwritten(corpora, tmp_path, "train")
+    options = {"score": CosineOfPairs(), "tell": quiet}
+    with pytest.raises(DataError, match="the samples of clip003"):
+        Trainer(config, tmp_path / "run", verify=True, **options)
+    made = Trainer(config, tmp_path / "run", **options)
+    with pytest.raises(DataError, match="the samples of clip003"):
+        made.run()  # 24 clips, one of each batch of 8: within 24 batches at the latest
+    assert made.step < 24
+
+
+def overwritten(corpora, folder, side):
+    """A config of whose corpus one byte of one clip was flipped, at equal size."""
+    shutil.copytree(corpora / side, folder / side)
+    opened = Corpus.open(folder / side)
+    place = HEADER_BYTES + 2 * int(opened.n_samples[:3].sum()) + 100
+    shard = folder / side / "shard-00000.npy"
+    content = bytearray(shard.read_bytes())
+    content[place] ^= 0x40
+    shard.write_bytes(content)
+    return run_config(corpora, data={side: [str(folder / side)]}, training={"epochs": 8})
