@@ -163,21 +163,21 @@ def corpus_doubts(corpus: Corpus, of: str, *, batch_size: int = 0) -> list[str]:
     """
     texts = [text for clip in range(len(corpus)) for text in corpus.captions(clip)]
     distinct = {
-        "captions": ({" ".join(text.lower().split()) for text in texts}, len(texts)),
-        "clips": (set(corpus.digests), len(corpus)),
+        "captions": (len({" ".join(text.lower().split()) for text in texts}), len(texts)),
+        "clips": (len(set(corpus.digests)), len(corpus)),
     }
     found = []
     for name, (different, n) in distinct.items():
-        if len(different) == 1 and n > 1:
+        if different == 1 and n > 1:
             raise DataError(
                 f"{of}: all {n} {name} are the same"
                 f"{f' ({texts[0][:60]!r})' if name == 'captions' else ''}: no pair can be told "
                 f"from another, so that nothing can be learned or measured; is it the right "
                 f"{'column' if name == 'captions' else 'folder'}?"
             )
-        if 1 < len(different) < min(batch_size, n):
+        if 1 < different < min(batch_size, n):
             found.append(
-                f"{of} has {len(different)} different {name}, fewer than a batch of {batch_size}: "
+                f"{of} has {different} different {name}, fewer than a batch of {batch_size}: "
                 f"every batch repeats some, and their pairs are wrong answers to each other unless "
                 f"training.mask_duplicate_captions is true; a smaller batch_size repeats fewer"
             )
