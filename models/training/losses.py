@@ -117,5 +117,16 @@ def local_nt_xent(views: Rows, other_views: Rows, *, temperature: float) -> Tens
     return torch.stack(terms).mean()
 
 
+@torch.no_grad()
+def spread(embeddings: Tensor) -> Tensor:
+    """Return the variance of a batch's unit vectors around their mean, a scalar in [0, 1].
+
+    >>> spread(torch.tensor([[3.0, 0.0], [0.0, 1.0]])), spread(torch.ones(5, 2))
+    (tensor(0.5000), tensor(0.))
+    """
+    unit = F.normalize(_widened(embeddings), dim=1)
+    return (unit - unit.mean(dim=0)).square().sum(dim=1).mean()
+
+
 def _widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -11,10 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
 from earmark.models.base import ModelError
 
 COLLAPSED_SPREAD = 1e-5
@@ -36,17 +32,6 @@ class CollapsedError(ModelError):
     """All clips, or all captions, have had one embedding for :data:`COLLAPSED_STEPS` steps."""
 
 
-@torch.no_grad()
-def spread(embeddings: Tensor) -> Tensor:
-    """Return the variance of a batch's unit vectors around their mean, a scalar in [0, 1].
-
-    >>> spread(torch.tensor([[3.0, 0.0], [0.0, 1.0]])), spread(torch.ones(5, 2))
-    (tensor(0.5000), tensor(0.))
-    """
-    unit = F.normalize(embeddings.float(), dim=1)
-    return (unit - unit.mean(dim=0)).square().sum(dim=1).mean()
-
-
 class CollapseWatch:
     """Counts the steps in a row whose embeddings do not differ."""
 
@@ -54,7 +39,10 @@ class CollapseWatch:
         self._steps = dict.fromkeys(("audio", "text"), 0)
 
     def after_step(self, spreads: Mapping[str, float]) -> str | None:
-        """Return what has just collapsed, audio or text, as a sentence, or None."""
+        """Return what has just collapsed as a sentence, or None.
+
+        ``spreads`` are those of ``audio`` and ``text`` (:func:`.losses.spread`).
+        """
         for side in self._steps:
             same = spreads[side] < COLLAPSED_SPREAD
             self._steps[side] = self._steps[side] + 1 if same else 0

@@ -49,6 +49,7 @@ from earmark.models.training.distributed import (
     norm_group,
 )
 from earmark.models.training.learners import Across, Audio
+from earmark.models.training.losses import spread
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
 from earmark.models.training.progress_log import ProgressLog, Values, line
 from earmark.models.training.termination import (
@@ -56,7 +57,6 @@ from earmark.models.training.termination import (
     CollapseWatch,
     NotFiniteError,
     Stopped,
-    spread,
     termination,
 )
 from earmark.models.training.throughput import Meter, peak_flops, training_flops

@@ -79,10 +79,16 @@ def test_a_perfect_model_finds_every_clip_first():
     assert found == {"R@1": 1.0, "R@5": 1.0, "R@10": 1.0}
 
 
-def test_a_constant_model_is_at_chance():
-    vectors = np.ones((20, 3))
-    found = TextToAudio()(embedded(vectors, vectors, map(str, range(20)), range(20)))
-    assert found == pytest.approx({"R@1": 1 / 20, "R@5": 5 / 20, "R@10": 10 / 20})
+@pytest.mark.parametrize(
+    ("constant", "n"), [("both", 11), ("both", 20), ("audio", 20), ("text", 20)]
+)
+def test_a_collapsed_model_is_at_chance(constant, n):
+    vectors = {side: np.random.default_rng(1).normal(size=(n, 3)) for side in ("audio", "text")}
+    for side in vectors:
+        if constant in ("both", side):
+            vectors[side] = np.ones((n, 3))
+    found = TextToAudio()(embedded(vectors["audio"], vectors["text"], map(str, range(n)), range(n)))
+    assert found == pytest.approx({f"R@{k}": k / n for k in (1, 5, 10)})
 
 
 def test_clips_of_the_same_words_are_all_right_answers():
@@ -96,14 +102,15 @@ def test_clips_of_the_same_words_are_all_right_answers():
 
 
 def test_several_captions_of_a_clip_share_it():
-    audio, text = np.eye(10), np.repeat(np.eye(10), 2, axis=0)
-    found = TextToAudio()(embedded(audio, text, map(str, range(20)), np.repeat(range(10), 2)))
+    audio, text = np.eye(11), np.repeat(np.eye(11), 2, axis=0)
+    found = TextToAudio()(embedded(audio, text, map(str, range(22)), np.repeat(range(11), 2)))
     assert found["R@1"] == 1
 
 
-def test_a_pool_smaller_than_ten_is_refused():
-    with pytest.raises(ModelError, match="has 4 clips, R@10 needs at least 10"):
-        TextToAudio()(embedded(np.eye(4), np.eye(4), "abcd", range(4)))
+@pytest.mark.parametrize("n", [4, 10])
+def test_a_pool_in_which_any_model_finds_all_is_refused(n):
+    with pytest.raises(ModelError, match=f"has {n} clips: R@10 of any model would be 1"):
+        TextToAudio()(embedded(np.eye(n), np.eye(n), "abcdefghij"[:n], range(n)))
 
 
 def test_train_export_and_a_suite_that_opens_the_weights(folder, earmark, monkeypatch):

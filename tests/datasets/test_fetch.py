@@ -321,7 +321,8 @@ def test_every_item_has_a_licence_https_addresses_and_well_formed_entries():
     assert {"msd-musicnn-1", "emomusic-msd-musicnn-2", "musav"} <= set(available())
     for name, item in available().items():
         assert item.name == name
-        assert "CC BY-NC-SA 4.0" in describe(name).licence
+        licence = "MIT" if name == "clip-bpe" else "CC BY-NC-SA 4.0"
+        assert licence in describe(name).licence
         assert all(url.startswith("https://") and url.endswith("/") for url in item.base_urls)
         assert len({file.path for file in item.files}) == len(item.files)
         assert item.n_bytes == sum(file.n_bytes for file in item.files) > 0
@@ -351,6 +352,22 @@ def test_fetched_annotations_can_be_opened_as_musav(server, shared_data, tmp_pat
         server.files[file.url] = (shared_data / "musav" / file.path).read_bytes()
     folder = fetch("musav", cache=tmp_path, base_urls=[server.url])
     assert musav.read(folder).faults == []
+
+
+def test_the_fetched_vocabulary_is_found_by_the_tokeniser(
+    server, shared_data, tmp_path, monkeypatch
+):
+    joint = pytest.importorskip("earmark.models.joint_muscall")
+    monkeypatch.chdir(tmp_path)
+    for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "cache"))
+    with pytest.raises(joint.ModelError, match="run `earmark fetch clip-bpe`"):
+        joint.open_tokenizer(None, context_length=77)
+    (file,) = describe("clip-bpe").files
+    server.files[file.url] = (shared_data / "clip_bpe" / file.path).read_bytes()
+    fetch("clip-bpe", base_urls=[server.url])
+    tokens = joint.open_tokenizer(None, context_length=77).encode(["slow piano"])
+    assert tokens.ids[0, [0, 3]].tolist() == [49_406, 49_407]
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):

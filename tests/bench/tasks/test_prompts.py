@@ -223,14 +223,18 @@ def test_the_papers_figures_stand_beside_its_protocol_on_its_split_alone():
 
 def test_a_trained_model_with_another_crop_than_the_papers_gets_a_warning():
     class Model:
-        def __init__(self, crop, digest="0" * 64):
-            self.card = ModelCard("m", "1", digest, "", "", (), crop)
+        def __init__(self, crop, digest="0" * 64, **preprocessing):
+            self.card = ModelCard("m", "1", digest, "", "", (), crop, preprocessing=preprocessing)
 
     models = {
         "same": Model("centre(20 s), short clips zero-padded"),
         "other": Model("windows(10 s, 5 s) mean"),
         "random": Model("whole", "untrained"),
+        # MusCALL-SSL was trained on 10 s and hears as much.
+        "ssl": Model("centre(10 s), short clips zero-padded", trained_on_seconds=10.0),
+        "base": Model("centre(10 s), short clips zero-padded", trained_on_seconds=20.0),
     }
-    (found,) = protocols.other_crops(settle(gtzan()), models)
-    assert found.startswith("other hears 'windows(10 s, 5 s) mean'")
+    other, base = protocols.other_crops(settle(gtzan()), models)
+    assert other.startswith("other hears 'windows(10 s, 5 s) mean'")
+    assert base.startswith("base hears 'centre(10 s)")
     assert protocols.other_crops(settle(gtzan(), protocol="earmark"), models) == []

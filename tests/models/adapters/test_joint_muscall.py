@@ -188,7 +188,7 @@ def test_without_a_vocabulary_says_where_to_get_one(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_CACHE"):
         monkeypatch.setenv(name, str(tmp_path))
-    with pytest.raises(ModelError, match=r"no tokenizer was given.*bpe_simple_vocab_16e6"):
+    with pytest.raises(ModelError, match=r"no tokenizer was given.*`earmark fetch clip-bpe`"):
         muscall(weights="random")
 
 
