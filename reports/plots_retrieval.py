@@ -106,7 +106,7 @@ def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
         return [Gap("No R@k curve: no query has a rank.")]
     asked = items.groupby("subset", sort=False)["item" if "item" in items else "rank"].nunique()
     queries = formats.listed(
-        [f"{formats.plural(n, 'query')} {formats.subset(way)}" for way, n in asked.items()]
+        [f"{formats.plural(n, 'query')} {formats.subset(str(way))}" for way, n in asked.items()]
     )
     end = "to the whole pool" if len(pool) == len(asked) else "to the last rank that is reached"
     return [
