@@ -15,6 +15,7 @@ from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, load
 from earmark.datasets.places import resolve
+from earmark.reports import formats
 from earmark.reports.scores import HALF_CREDIT, OFFICIAL, best_first
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _cells(score: Score, official: Score, letters: str) -> list[str]:
         between or score.reason or "",
         letters,
         f"{score.n}",
-        _percent(ties),
+        formats.percent(ties),
         "undefined" if official.value is None else _percent(official.value),
         f"{official.n}",
     ]

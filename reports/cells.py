@@ -9,6 +9,8 @@ from earmark.reports.content import Cell, Column
 from earmark.reports.record import Interval, Score
 from earmark.reports.scores import Standing, against
 
+MOST_NAMES = 3
+"""Models that a note names; of more it gives the number."""
 LONG = 24
 """Tables of more rows are folded away on a page that can fold."""
 
@@ -143,6 +145,22 @@ def _foot_row(name: str, value: float, n: int | None, metric: str, width: int) -
     row = [Cell(name), plain_value(value, metric), Cell("")]
     row.append(Cell(f"n = {formats.count(n)}" if n is not None else ""))
     return (row + [Cell("")] * width)[:width]
+
+
+def about_coverage(scores: Iterable[Score]) -> str:
+    """Return whose values rest on a part of the items, and on the least part each; else nothing."""
+    least: dict[str, Score] = {}
+    for score in scores:
+        if score.value is None or score.n == score.n_items:
+            continue
+        known = least.get(score.model)
+        if known is None or score.n * known.n_items < known.n * score.n_items:
+            least[score.model] = score
+    parts = [f"{s.model} on {s.n:,} of {s.n_items:,}" for s in least.values()]
+    if len(parts) > MOST_NAMES:
+        fewest = min(least.values(), key=lambda s: s.n / s.n_items)
+        parts = [f"{len(parts):,} models, {fewest.model} on {fewest.n:,} of {fewest.n_items:,}"]
+    return f"Scored on a part of the items: {formats.listed(parts)}." if parts else ""
 
 
 def about_intervals(scores: Iterable[Score]) -> str:

@@ -20,6 +20,7 @@ from earmark.reports.scores import (
     best_first,
     dataset_of,
     dimensions,
+    exceeds,
     headline,
     references,
     rivals_of,
@@ -114,7 +115,9 @@ def _on_same_judgements(task: TaskResult) -> list[Text]:
             low, high = row["low"], row["high"]
             if low is None or high is None:
                 continue
-            place = ahead if float(low) > 0 else behind if float(high) < 0 else level
+            place = (
+                ahead if exceeds(float(low), 0) else behind if exceeds(0, float(high)) else level
+            )
             place.append(str(row["model"]))
         cases = f"Held to the same {here[0]['n']:,} judgements of {side} as one annotator, "
         found.append((Span(cases), *_standings(ahead, level, behind, "that annotator"), Span(".")))

@@ -9,7 +9,7 @@ from typing import Any
 
 from earmark.reports import costs, figures_leaderboard, formats
 from earmark.reports.boards import boards_of
-from earmark.reports.cells import Notes, about_intervals, common_chance, plain_value
+from earmark.reports.cells import Notes, about_coverage, about_intervals, common_chance, plain_value
 from earmark.reports.content import (
     Block,
     Cell,
@@ -114,6 +114,7 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
         cells.append(column)
     about = [
         about_intervals(score for head in heads for score in _scores(head)),
+        about_coverage(score for head in heads for score in _scores(head)),
         "Letters: models that share one in a column cannot be told apart there (Holm’s "
         "correction over its pairs)."
         if any(task.groups for task, *_ in heads)

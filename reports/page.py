@@ -155,13 +155,15 @@ def scope(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
 
 def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
     scored = dict.fromkeys(model for task in record.tasks for model in task.models)
-    parts = [
-        f"{formats.plural(items[task.id]['item'].nunique(), NOUNS.get(task.kind, 'item'))} of "
-        f"{_dataset_title(record, task)}"
-        if "item" in items[task.id].columns
-        else _dataset_title(record, task)
-        for task in record.tasks
-    ]
+    parts = []
+    for task in record.tasks:
+        rows, title = items[task.id], _dataset_title(record, task)
+        if "item" in rows.columns:
+            # Rows without an outcome are of items that a model did not predict.
+            heard = rows[rows["outcome"].notna()] if "outcome" in rows.columns else rows
+            number = formats.plural(heard["item"].nunique(), NOUNS.get(task.kind, "item"))
+            title = f"{number} of {title}"
+        parts.append(title)
     if not parts:
         return text("No task of this suite ran.")
     failed = len(record.not_run) + sum(len(task.not_run) for task in record.tasks)

@@ -10,6 +10,7 @@ from earmark.reports.cells import (
     LONG,
     Notes,
     Part,
+    about_coverage,
     about_intervals,
     common_chance,
     plain_value,
@@ -156,7 +157,9 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
         ],
         rows=rows,
         foot=foot,
-        notes=[note for note in (about_intervals(scores), *notes.texts) if note],
+        notes=[
+            note for note in (about_intervals(scores), about_coverage(scores), *notes.texts) if note
+        ],
     )
 
 

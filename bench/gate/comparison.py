@@ -16,6 +16,7 @@ from earmark.bench.gate.outcomes import NotGateableError, Pair, Scales, Sums, me
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier
 from earmark.bench.metrics.base import Floats
 from earmark.reports.record import ModelEntry, Score, TaskResult
+from earmark.reports.scores import exceeds
 
 Status = Literal["pass", "fail", "inconclusive", "invalid"]
 
@@ -245,7 +246,7 @@ class Comparison:
     def _floor(self, pair: Pair) -> Iterator[str]:
         sign = 1.0 if self.score.higher_is_better else -1.0
         floor = self.rule.floor
-        if floor is not None and sign * (pair.candidate.value - floor) < 0:
+        if floor is not None and exceeds(sign * floor, sign * pair.candidate.value):
             side = "below" if self.score.higher_is_better else "above"
             yield f"{side} the floor: {pair.candidate.value:.4g}, the policy asks for {floor:g}"
 

@@ -152,13 +152,14 @@ def _end(values: Floats, level: float) -> float:
 
 def _p_value(values: Floats, observed: float, n_units: int) -> float:
     """Return the one-sided p-value of ``values`` being 0 or less; undefined ones count as such."""
-    share = (1 + np.count_nonzero(~(values > 0))) / (1 + values.size)
+    # What is equal may differ in the last digits: a score from chance, replicates from each other.
+    rounding = 1e-12 * max(1.0, abs(observed))
+    share = (1 + np.count_nonzero(~(values > rounding))) / (1 + values.size)
     error = _error(values[~np.isnan(values)], n_units)
     if np.isnan(error):
         return 1.0
-    # Replicates of equal outcomes differ in the last digits.
-    if error <= 1e-12 * max(1.0, abs(observed)):
-        return float(share) if observed > 0 else 1.0
+    if error <= rounding:
+        return float(share) if observed > rounding else 1.0
     from scipy.stats import t as student
 
     return float(max(share, student.sf(observed / error, n_units - 1)))

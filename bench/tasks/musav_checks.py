@@ -12,6 +12,7 @@ from earmark.bench.tasks.musav_truth import Truth
 from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.musav import DIMENSIONS, MusAV
 from earmark.datasets.names import did_you_mean, shown
+from earmark.reports import formats
 
 MANY_TIES = 0.05
 """Share of predicted ties that is worth a warning."""
@@ -117,7 +118,7 @@ def _tie_warnings(truth: Truth, column: Floats) -> list[str]:
     rest = "half credit counts each as half right, the official accuracy rests on the other"
     return [
         f"{truth.dimension} is the same for both songs of {counts.tied:,} of {counts.pairs:,} "
-        f"pairs ({counts.tied / counts.pairs:.1%}): {rest} {counts.scored:,}"
+        f"pairs ({formats.percent(counts.tied / counts.pairs)}): {rest} {counts.scored:,}"
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 from earmark.reports import page
 from earmark.reports.content import Bullets, Paragraph, Section, plain, text
 from earmark.reports.findings_whole import sentences, verdict
+from earmark.reports.leaderboard import leaderboard
 from earmark.reports.record import Comparison, Group, Interval, NotRun, Score, TaskResult
 
 N = 200
@@ -437,6 +438,18 @@ def test_a_value_is_said_to_rest_on_the_items_that_were_scored(record_of):
     _, lead, _, limit = said(record_of(task("zero", {}, ["a"], ["b"], scores=scores)))
     assert lead.startswith("a has accuracy 60.0 % [55.0, 65.0] over 12 of 200 clips, ")
     assert limit == "It rests on only 12 clips."
+
+
+def test_a_leaderboard_says_whose_values_rest_on_a_part_of_the_items(record_of):
+    scores = [score("a", 0.6, n=12, n_items=200), score("b", 0.5), score("c", None, n=0)]
+    (table, *_) = leaderboard(record_of(task("zero", {}, scores=scores))).blocks
+    assert "Scored on a part of the items: a on 12 of 200." in table.notes
+    many = [score(f"m{n}", 0.5, n=100 + n) for n in range(5)]
+    (table, *_) = leaderboard(record_of(task("zero", {}, scores=many))).blocks
+    assert not [note for note in table.notes if note.startswith("Scored on")]
+    many = [one.model_copy(update={"n_items": 400}) for one in many]
+    (table, *_) = leaderboard(record_of(task("zero", {}, scores=many))).blocks
+    assert "Scored on a part of the items: 5 models, m0 on 100 of 400." in table.notes
 
 
 HALF, OFFICIAL = "pairwise_accuracy_half_credit", "pairwise_accuracy"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from earmark.bench.gate.decision import decide, measure
+from earmark.bench.gate.decision import decide, measure, p_above
 from earmark.bench.gate.outcomes import Median, Pair, Sums
 from earmark.bench.metrics import regression
 from earmark.bench.metrics.statistics import ratio
@@ -200,3 +200,11 @@ def test_no_run_both_passes_and_fails_and_exchange_turns_the_difference(data):
     assert one.difference == -other.difference
     assert one.low == pytest.approx(-other.high, abs=0.03)
     assert not (one.p_not_worse <= ALPHA and one.p_worse <= ALPHA)
+
+
+def test_what_only_rounds_off_beats_no_chance():
+    # Equal outcomes: 0.1 + 0.2 is above 0.3 in the last digit, in the score and every replicate.
+    drawn = np.full(999, 0.1 + 0.2)
+    assert p_above(drawn, 0.1 + 0.2, 0.3, 40, 1.0) == 1
+    assert p_above(drawn, 0.1 + 0.2, 0.3 - 1e-6, 40, 1.0) == pytest.approx(1e-3)
+    assert p_above(drawn, 0.1 + 0.2, 0.3 + 1e-6, 40, -1.0) == pytest.approx(1e-3)

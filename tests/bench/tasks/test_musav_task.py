@@ -12,6 +12,7 @@ from earmark.bench.tasks.musav import evaluate
 from earmark.bench.tasks.musav_scores import HALF_CREDIT
 from earmark.datasets.base import DataError
 from earmark.datasets.musav import DIMENSIONS, load
+from earmark.reports import formats
 from earmark.reports.scores import best_first, headline
 
 
@@ -174,8 +175,8 @@ def test_rounding_that_ties_pairs_is_warned_of_and_ranked_by_half_credit(musav):
         assert share > 0.05 and official.n == half.n - half.ties
         assert [w for w in result.warnings if f"coarse: {side} is the same for both" in w] == [
             f"coarse: {side} is the same for both songs of {half.ties} of {half.n_items} pairs "
-            f"({share:.1%}): half credit counts each as half right, the official accuracy rests "
-            f"on the other {official.n}"
+            f"({formats.percent(share)}): half credit counts each as half right, the official "
+            f"accuracy rests on the other {official.n}"
         ]
         (pair,) = (c for c in result.comparisons if (c.dimension, c.subset) == (side, "gt"))
         values = [
