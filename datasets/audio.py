@@ -1,20 +1,25 @@
 """Audio from files: decoding, downmix, resampling, and the faults of broken files.
 
-A file is decoded with libsndfile (WAV, AU, AIFF, FLAC, MP3, Ogg Vorbis and Opus), mixed down to the
-mean of its channels and only then resampled, so that channels and rates never change their order.
+A file is known by its bytes, whatever its name, decoded with libsndfile (WAV, RF64, Wave64, AIFF,
+AU, CAF, FLAC, MP3, Ogg Vorbis and Opus, ...), mixed down to the mean of its channels and only then
+resampled (:mod:`earmark.datasets.resampling`), so that channels and rates never change their order.
+It is read block by block: of a clip at another rate no more than the result is held whole.
 
-What is found out about a cut or damaged file depends on its format:
+A file is heard whole, or refused by name. What is found out about a cut or damaged one depends on
+its format:
 
-* WAV, AU, AIFF: the header promises more bytes than the file holds. Found, unless the header holds
-  one of the placeholders that programs write to a pipe (0xFFFFFFFF, 0x7FFFF000 and their kin).
-* FLAC: every cut and every changed bit, by the decoder (frames carry checksums).
-* MP3: a cut where a Xing or Info header states the length; and a decoder that stops before the
-  file's frames do (variable bit rate without such a header, damage). A cut of a file without a
-  header cannot be found, nor damage that still decodes; and at a constant bit rate without a
-  header the last 0.3 % (96 kbit/s) to 4 % (8 kbit/s) may be left out by libsndfile.
-* Ogg: a last page that is not whole or does not end the stream, pages lost in the middle.
-
-A shortfall of up to :data:`TOLERANCE_S` is let pass.
+* WAV, RF64, Wave64, AIFF, 8SVX, CAF, AU: the header promises more bytes than the file holds. Found,
+  unless the header holds one of the placeholders that programs write to a pipe (0xFFFFFFFF,
+  0x7FFFF000 and their kin).
+* FLAC: every changed bit, by the decoder (frames carry checksums), and every cut where the header
+  states the length. A length that is too small is not believed: what follows is heard, too.
+* MP3 (and layers I and II): all frames are walked. Tags and what else stands before, between and
+  after them is left out; joined files are heard one after the other; a variable bit rate needs no
+  Xing header. Refused are a stream of fewer frames than its header counts, frames with other bytes
+  between them, or beside many bytes that are no sound. A cut of a file without such a header
+  cannot be found, nor damage that still decodes.
+* Ogg: a last page that is not whole or does not end the stream, pages lost in the middle. Chained
+  streams are heard one after the other.
 
 NumPy's ``.npy`` is read as MusCALL's manifests have it: floats at 16 kHz, of shape ``(n_samples,)``
 or ``(2, n_samples)``. Such a file states no rate, so that one of another rate cannot be found out.
@@ -23,14 +28,14 @@ or ``(2, n_samples)``. Such a file states no rate, so that one of another rate c
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import os
-import struct
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -40,7 +45,16 @@ import soundfile
 from numpy.typing import NDArray
 
 from earmark.datasets.base import DataError
-from earmark.datasets.mp3 import walk_frames
+from earmark.datasets.containers import (
+    FlacFile,
+    Span,
+    SpanFile,
+    data_bytes,
+    ogg_streams,
+    refusal,
+)
+from earmark.datasets.mp3 import Mp3, c_errors, end_of_id3, find_streams
+from earmark.datasets.resampling import resampled
 
 SILENCE_DBFS = -80.0
 """A clip whose peak is below this is silent: about three steps of 16 bits."""
@@ -51,9 +65,16 @@ TOLERANCE_S = 0.06
 NPY_SAMPLE_RATE = 16_000
 """Hz of waveforms in ``.npy``, which state none: MusCALL's convention."""
 
-_UNKNOWN_BYTES = 0x7FFF0000
-"""Sizes from here on are placeholders of a program that wrote to a pipe."""
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+"""Hz; a header that says another rate is wrong."""
+LONGEST_HOURS = 24
+"""Of one file; a header that promises more is wrong, or the file is not a clip."""
+
 _UNKNOWN_FRAMES = 2**40
+_BLOCK = 1 << 18
+"""Samples per channel that are decoded at once."""
+_PLAIN = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd")
+"""How the formats begin that libsndfile knows by their first bytes, and that hold one stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +108,7 @@ class SilentAudioError(AudioError):
         return type(self), (self.path, self.reason, self.waveform)
 
 
+Floats = NDArray[np.float32]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -129,16 +151,22 @@ def load(path: str | Path, *, sample_rate: int | None = None) -> Waveform:
         raise DataError(f"sample_rate must be positive Hz or None, got {sample_rate}")
     _check_there(path)
     _decoded.add_one()
+    levels = _Levels()
     try:
         decode = _decode_npy if path.suffix.lower() == ".npy" else _decode
-        samples, rate, loudest_channel = decode(path)
+        rate, blocks = decode(path, levels)
+        samples = _joined(resampled(blocks, rate, sample_rate or rate))
     except soundfile.LibsndfileError as error:
         detail = str(error.error_string).rstrip(".") or f"libsndfile error {error.code}"
         # libsndfile's own words for an MP3 without a single frame are "File does not exist".
         detail = "no frame of audio found" if error.code == 7 else detail
         raise AudioError(path, f"not audio that can be decoded, or damaged ({detail})") from error
-    waveform = Waveform(_resample(samples, rate, sample_rate or rate), sample_rate or rate)
-    _check_level(path, samples, loudest_channel, waveform)
+    except MemoryError as error:
+        raise AudioError(
+            path, f"needs more memory than there is ({error}); cut it into shorter files"
+        ) from error
+    waveform = Waveform(samples, sample_rate or rate)
+    levels.check(path, waveform)
     return waveform
 
 
@@ -221,45 +249,186 @@ def _check_there(path: Path, *, may_be_empty: bool = False) -> None:
         raise AudioError(path, "the file is empty (0 bytes)")
 
 
-def _decode(path: Path) -> tuple[NDArray[np.float32], int, float]:
-    """Return the mean of the channels, the rate in Hz, and the peak of the loudest channel."""
-    headerless = "not audio that can be decoded: no header tells its rate; convert it"
-    if path.suffix.lower() == ".raw":
-        raise AudioError(path, headerless)
-    with soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path) as file:
-        if file.format == "RAW":
-            # libsndfile takes any bytes named .au or .snd for headerless speech.
-            raise AudioError(path, headerless)
-        if file.frames == 0:
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream that libsndfile decodes: a whole file, or a part of one."""
+
+    source: Callable[[], Path | io.RawIOBase]
+    promised: float | None = None
+    """Samples per channel that it should give; None: as many as libsndfile says."""
+
+
+class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read from its start to its end.
+
+    Between two reads soundfile seeks in what can be sought in, which changes the last bits of an
+    MP3; without, blocks are what one read of the whole file gives.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _named(source: Path | io.RawIOBase) -> bytes | Path | io.RawIOBase:
+    """Return a path as bytes: soundfile cannot encode a name that is not UTF-8."""
+    is_path = isinstance(source, Path) and os.name == "posix"
+    return os.fsencode(source) if is_path else source  # type: ignore[arg-type]
+
+
+def _decode(path: Path, levels: _Levels) -> tuple[int, Iterator[Floats]]:
+    """Return the rate in Hz, and mono samples block by block."""
+    blocks = _blocks(path, _streams(path))
+    rate, first = next(blocks)
+    every = itertools.chain([first], (block for _, block in blocks))
+    return rate, map(levels.downmix, every)
+
+
+def _blocks(path: Path, streams: Sequence[_Stream]) -> Iterator[tuple[int, Floats]]:
+    """Yield the rate and the samples of all streams, one after the other."""
+    rate = None
+    for stream in streams:
+        with ExitStack() as opened:
+            source = stream.source()
+            if not isinstance(source, Path):
+                opened.enter_context(source)
+            with c_errors.silenced():
+                file = opened.enter_context(_SequentialFile(_named(source)))
+            rate = file.samplerate if rate is None else rate
+            promised, fix = _promised(path, file, stream, rate)
+            n_samples = 0
+            while len(block := _next_block(path, file, stream, n_samples)):
+                n_samples += len(block)
+                if n_samples > LONGEST_HOURS * 3600 * rate:
+                    raise AudioError(path, f"longer than {LONGEST_HOURS} h: cut it into clips")
+                yield rate, block
+        if n_samples + TOLERANCE_S * rate < promised:
+            heard, whole = n_samples / rate, promised / rate
+            raise AudioError(path, f"only {heard:.2f} s of {whole:.2f} s can be decoded; {fix}")
+        if n_samples == 0:
             raise AudioError(path, "holds no samples: written empty, never finished or cut")
-        if file.frames > _UNKNOWN_FRAMES:
-            raise AudioError(path, "its header gives no length (written to a pipe?); re-encode it")
-        # One read: between two, soundfile seeks, which changes the last bits of an MP3.
-        channels = file.read(dtype="float32", always_2d=True)
-        rate = int(file.samplerate)
-        promised, mend = _promised_frames(path, file.format, file.frames)
-    if len(channels) + TOLERANCE_S * rate < promised:
+
+
+def _next_block(path: Path, file: _SequentialFile, stream: _Stream, done: int) -> Floats:
+    """Return the samples after ``done``, shape ``(n, n_channels)``; none at the end."""
+    try:
+        with c_errors.silenced():
+            block: Floats = file.read(_BLOCK, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        left = int(stream.promised or 0) - done
+        if file.format != "FLAC" or not 0 <= left <= _BLOCK:
+            raise
+        # Something that is no frame, e.g. a tag, follows the samples that the header states.
+        with soundfile.SoundFile(_named(path)) as stated:
+            stated.seek(done)
+            block = stated.read(left, dtype="float32", always_2d=True)
+    return block
+
+
+def _promised(path: Path, file: _SequentialFile, stream: _Stream, rate: int) -> tuple[float, str]:
+    """Return how many samples per channel a stream should give, and the fix if it gives fewer.
+
+    Refuses what no header may say.
+    """
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(
             path,
-            f"only {len(channels) / rate:.2f} s of {promised / rate:.2f} s can be decoded; {mend}",
+            f"its header says {rate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE} Hz; re-encode it",
         )
-    if file.format == "OGG" and not _ogg_ends(path):
+    if file.samplerate != rate:
+        rates = f"{rate} and {file.samplerate} Hz"
+        raise AudioError(path, f"joined of streams at {rates}; re-encode it at one rate")
+    promised = file.frames if stream.promised is None else stream.promised
+    if promised > _UNKNOWN_FRAMES:
+        raise AudioError(path, "its header gives no length (written to a pipe?); re-encode it")
+    if promised > LONGEST_HOURS * 3600 * rate:
+        raise AudioError(
+            path,
+            f"its header promises {promised / rate / 3600:,.0f} h, expected at most "
+            f"{LONGEST_HOURS} h: it is damaged, or to be cut into clips",
+        )
+    if file.frames == 0:
+        raise AudioError(path, "holds no samples: written empty, never finished or cut")
+    if stream.promised is None and (data := data_bytes(path)):
+        start, size = data
+        present = path.stat().st_size - start
+        if size > present > 0:
+            return file.frames * size / present, "the file is cut: copy it again"
+    return promised, "the file is cut or damaged: copy it again"
+
+
+def _streams(path: Path) -> list[_Stream]:
+    """Return the streams of a file, in order, by what its bytes say that it is."""
+    at, head = _beginning(path)
+    if reason := refusal(head):
+        raise AudioError(path, reason)
+    if head[:4] == b"fLaC":
+        with FlacFile(path, at) as flac:
+            return [_Stream(lambda: FlacFile(path, at), flac.n_samples)]
+    if head[:4] == b"OggS":
+        return _ogg(path)
+    if head[:4] in _PLAIN:
+        return [_whole(path)]
+    mp3 = find_streams(path.read_bytes())
+    if mp3.streams:
+        return _mpeg(path, mp3)
+    fault = None
+    if path.suffix.lower() in (".raw", ".au", ".snd"):
+        fault = "no header tells its rate; convert it"
+    elif head[:1] == b"\xff":  # libsndfile would look for MPEG audio further on, and find noise
+        fault = "no frame of MPEG audio follows another"
+    if fault:
+        raise AudioError(path, f"not audio that can be decoded: {fault}")
+    # Without its name, by which libsndfile would guess an MP3, or speech without a header.
+    return [_Stream(_part(path, [(0, path.stat().st_size)]))]
+
+
+def _whole(path: Path) -> _Stream:
+    """Return a file as one stream; soundfile knows one that is called .raw by its name alone."""
+    is_raw = path.suffix.lower() == ".raw"
+    return _Stream(_part(path, [(0, path.stat().st_size)]) if is_raw else lambda: path)
+
+
+def _part(path: Path, spans: Sequence[Span], *, open_ended: bool = False) -> Callable[[], SpanFile]:
+    return lambda: SpanFile(path, spans, open_ended=open_ended)
+
+
+def _beginning(path: Path) -> tuple[int, bytes]:
+    """Return where a file begins behind an ID3v2 tag, and its first bytes."""
+    with path.open("rb") as file:
+        at = end_of_id3(file.read(10))
+        file.seek(at)
+        return at, file.read(1 << 14)
+
+
+def _ogg(path: Path) -> list[_Stream]:
+    found = ogg_streams(path)
+    if not all(stream.ends for stream in found):
         raise AudioError(path, "cut: its last Ogg page is not whole or does not end the stream")
-    peak = max(-float(channels.min()), float(channels.max()))
-    # Channel by channel: NumPy's reduction along rows of two numbers is ten times slower.
-    mono = channels[:, 0].copy()
-    for other in channels.T[1:]:
-        mono += other
-    mono /= channels.shape[1]
-    return mono, rate, peak
+    if len(found) == 1:
+        return [_whole(path)]
+    return [_Stream(_part(path, [(stream.start, stream.stop)])) for stream in found]
 
 
-def _decode_npy(path: Path) -> tuple[NDArray[np.float32], int, float]:
+def _mpeg(path: Path, mp3: Mp3) -> list[_Stream]:
+    if fault := mp3.fault(TOLERANCE_S):
+        raise AudioError(path, fault)
+    if mp3.is_plain:
+        return [_whole(path)]
+    return [
+        _Stream(
+            _part(path, stream.sounding, open_ended=not stream.is_counted),
+            None if stream.is_counted else stream.n_samples,
+        )
+        for stream in mp3.streams
+    ]
+
+
+def _decode_npy(path: Path, levels: _Levels) -> tuple[int, Iterator[Floats]]:
+    """Return the rate in Hz, and mono samples block by block."""
     try:
-        with path.open("rb") as file:
-            # A pickled object could run code.
-            channels = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        # Mapped, it is no larger than its file. A pickled object, which could run code, is not.
+        channels = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, OSError, OverflowError) as error:
         raise AudioError(path, f"not an array that NumPy can read: {error}") from error
     expected = "expected floats of shape (n_samples,) or (2, n_samples)"
     if channels.dtype.kind != "f":
@@ -268,94 +437,74 @@ def _decode_npy(path: Path) -> tuple[NDArray[np.float32], int, float]:
         raise AudioError(path, f"{expected}, found shape {channels.shape}")
     if channels.size == 0:
         raise AudioError(path, "holds no samples")
-    mono = channels if channels.ndim == 1 else channels.mean(axis=0)
-    return mono.astype(np.float32), NPY_SAMPLE_RATE, float(np.abs(channels).max())
+
+    def blocks() -> Iterator[Floats]:
+        for start in range(0, channels.shape[-1], _BLOCK):
+            block = np.asarray(channels[..., start : start + _BLOCK])
+            mono = (block if block.ndim == 1 else block.mean(axis=0)).astype(np.float32)
+            yield levels.noted(mono, float(np.abs(block).max()))
+
+    return NPY_SAMPLE_RATE, blocks()
 
 
-def _promised_frames(path: Path, kind: str, frames: int) -> tuple[float, str]:
-    """Return how many samples a channel the file should give, and the mend if it gives fewer."""
-    if kind == "MP3":
-        found = walk_frames(path)
-        if not found.has_header:
-            promised = found.n_samples * (1 - found.estimate_error)
-            return promised, "variable bit rate without a Xing header, or damaged: re-encode it"
-    elif kind in ("WAV", "WAVEX", "AU", "AIFF") and (data := _data_bytes(path)):
-        start, size = data
-        present = path.stat().st_size - start
-        if size < _UNKNOWN_BYTES and size > present > 0:
-            return frames * size / present, "the file is cut: copy it again"
-    return frames, "the file is cut or damaged: copy it again"
+class _Levels:
+    """What the samples of a file reach, block by block."""
+
+    def __init__(self) -> None:
+        self._n_samples = 0
+        self._peak = self._loudest_channel = 0.0
+        self._bad: tuple[int, float] | None = None
+        """The first sample that is not finite."""
+
+    def downmix(self, channels: Floats) -> Floats:
+        """Return the mean of the channels, shape ``(n,)``, of samples ``(n, n_channels)``."""
+        # Channel by channel: NumPy's reduction along rows of two numbers is ten times slower.
+        mono = channels[:, 0].copy()
+        for other in channels.T[1:]:
+            mono += other
+        mono /= channels.shape[1]
+        return self.noted(mono, max(-float(channels.min()), float(channels.max())))
+
+    def noted(self, mono: Floats, loudest_channel: float) -> Floats:
+        """Return mono samples, having noted their levels and the peak of the loudest channel."""
+        peak = max(-float(mono.min()), float(mono.max()))  # NaN if any sample is
+        if not np.isfinite(peak) and self._bad is None:
+            first = int(np.flatnonzero(~np.isfinite(mono))[0])
+            self._bad = (self._n_samples + first, float(mono[first]))
+        self._n_samples += len(mono)
+        self._peak = max(self._peak, peak)
+        self._loudest_channel = max(self._loudest_channel, loudest_channel)
+        return mono
+
+    def check(self, path: Path, waveform: Waveform) -> None:
+        """Raise AudioError for samples that are no sound, SilentAudioError for silence."""
+        if self._bad is not None:
+            place, value = self._bad
+            raise AudioError(path, f"sample {place} is {value}, expected a finite number")
+        if self._peak > 10 ** (LOUDEST_DBFS / 20):
+            raise AudioError(
+                path, f"samples reach {self._peak:g}, expected [-1, 1]: rescale the file"
+            )
+        silence = 10 ** (SILENCE_DBFS / 20)
+        if self._peak < silence:
+            cancels = self._loudest_channel > silence
+            cause = ": its channels cancel each other in the downmix" if cancels else ""
+            raise SilentAudioError(
+                path, f"silent (peak below {SILENCE_DBFS:g} dBFS){cause}", waveform
+            )
 
 
-def _data_bytes(path: Path) -> tuple[int, int] | None:
-    """Return where the samples begin and how many bytes of them the header promises."""
-    with path.open("rb") as file:
-        magic = file.read(12)
-        if magic[:4] == b".snd":
-            start, size = struct.unpack(">II", magic[4:])
-            return start, size
-        if magic[:4] not in (b"RIFF", b"RIFX", b"FORM"):
-            return None
-        order = "<" if magic[:4] == b"RIFF" else ">"
-        while len(head := file.read(8)) == 8:
-            name, size = struct.unpack(f"{order}4sI", head)
-            if name in (b"data", b"SSND"):
-                return file.tell(), size
-            file.seek(size + size % 2, 1)
-    return None
-
-
-def _ogg_ends(path: Path) -> bool:
-    """Return whether the file's last page is whole and marked as the end (RFC 3533, section 6)."""
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 1 << 17), 2)  # the longest page has 65,307 bytes
-        tail = file.read()
-    at = tail.rfind(b"OggS")
-    if at < 0 or len(tail) < at + 27:
-        return False
-    n_segments = tail[at + 26]
-    lengths = tail[at + 27 : at + 27 + n_segments]
-    whole = at + 27 + n_segments + sum(lengths) <= len(tail)
-    return whole and bool(tail[at + 5] & 4)
-
-
-def _check_level(
-    path: Path, samples: NDArray[np.float32], loudest_channel: float, waveform: Waveform
-) -> None:
-    if not np.isfinite(samples).all():
-        first = int(np.flatnonzero(~np.isfinite(samples))[0])
-        raise AudioError(path, f"sample {first} is {samples[first]}, expected a finite number")
-    peak = float(np.abs(samples).max())
-    if peak > 10 ** (LOUDEST_DBFS / 20):
-        raise AudioError(path, f"samples reach {peak:g}, expected [-1, 1]: rescale the file")
-    silence = 10 ** (SILENCE_DBFS / 20)
-    if peak < silence:
-        cause = (
-            ": its channels cancel each other in the downmix" if loudest_channel > silence else ""
-        )
-        raise SilentAudioError(path, f"silent (peak below {SILENCE_DBFS:g} dBFS){cause}", waveform)
-
-
-@lru_cache(maxsize=16)
-def _resampler(from_hz: int, to_hz: int) -> Callable[[object], object]:
-    """Return torchaudio's windowed-sinc resampler; its kernel is computed once a pair of rates."""
-    from torchaudio.transforms import Resample
-
-    resampler: Callable[[object], object] = Resample(
-        from_hz,
-        to_hz,
-        resampling_method="sinc_interp_hann",
-        lowpass_filter_width=6,
-        rolloff=0.99,
-    )
-    return resampler
-
-
-def _resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
-    if from_hz == to_hz:
-        return samples
-    import torch
-
-    with torch.inference_mode():
-        resampled = _resampler(from_hz, to_hz)(torch.from_numpy(samples))
-    return np.asarray(resampled, dtype=np.float32)
+def _joined(blocks: Iterator[Floats]) -> Floats:
+    """Return all blocks as one array, which grows in place: none is held twice."""
+    samples = next(blocks)
+    n_samples = len(samples)
+    for block in blocks:
+        if not samples.flags.owndata:
+            samples = samples.copy()
+        if n_samples + len(block) > len(samples):
+            samples.resize(n_samples + max(len(block), n_samples // 8), refcheck=False)
+        samples[n_samples : n_samples + len(block)] = block
+        n_samples += len(block)
+    if n_samples < len(samples):
+        samples.resize(n_samples, refcheck=False)
+    return samples

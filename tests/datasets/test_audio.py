@@ -23,7 +23,6 @@ from earmark.datasets.audio import (
     map_ahead,
 )
 from earmark.datasets.base import DataError
-from earmark.datasets.mp3 import walk_frames
 
 RATE = 22050
 LOSSLESS = ("wav", "au", "flac", "aiff")
@@ -229,13 +228,152 @@ def test_damage_in_the_middle_is_found(tmp_path, kind):
     assert "damaged" in reason(path)
 
 
-def test_a_flac_of_unknown_length_is_named(tmp_path):
-    path = write(tmp_path, "flac", tone())
+def state_flac_length(path, n_samples):
+    """Put a length into STREAMINFO, whose last 36 bits before the digest are the samples."""
     data = bytearray(path.read_bytes())
-    data[21] &= 0xF0  # the 36 bits of STREAMINFO that hold the number of samples
-    data[22:26] = bytes(4)
+    data[21] = data[21] & 0xF0 | n_samples >> 32
+    data[22:26] = (n_samples & 0xFFFFFFFF).to_bytes(4, "big")
     path.write_bytes(data)
-    assert "gives no length" in reason(path)
+
+
+@pytest.mark.parametrize("stated", [0, 1, RATE])
+def test_a_flac_is_heard_to_its_end_where_its_length_is_unknown_or_too_small(tmp_path, stated):
+    path = write(tmp_path, "flac", noisy())
+    whole = load(path).samples
+    state_flac_length(path, stated)
+    np.testing.assert_array_equal(load(path).samples, whole)
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        (4 * RATE, "only 2.00 s of 4.00 s can be decoded"),
+        (2**36 - 1, "its header promises 866 h, expected at most 24 h"),
+    ],
+)
+def test_a_flac_that_promises_more_than_it_holds_is_named(tmp_path, stated, said):
+    path = write(tmp_path, "flac", noisy())
+    state_flac_length(path, stated)
+    assert said in reason(path)
+
+
+def test_a_flac_behind_a_tag_larger_than_a_block_is_heard(tmp_path):
+    path = write(tmp_path, "flac", noisy())
+    whole = load(path).samples
+    state_flac_length(path, RATE)
+    path.write_bytes(id3(100_000) + path.read_bytes())
+    np.testing.assert_array_equal(load(path).samples, whole)
+
+
+def id3(n_bytes):
+    size = bytes(n_bytes >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x04\0\0" + size + bytes(n_bytes)
+
+
+@pytest.mark.parametrize("kind", ["RF64", "W64", "SVX", "WAVEX"])
+def test_a_cut_file_of_a_rarer_format_is_refused_with_what_is_left(tmp_path, kind):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, tone(6), RATE, format=kind, subtype="PCM_16")
+    assert load(path).samples.size == 6 * RATE
+    cut(path, 0.5)
+    assert reason(path).startswith("only 3.00 s of 6.00 s can be decoded")
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg", "wav", "mp3"])
+def test_what_a_file_is_called_does_not_matter(tmp_path, kind):
+    path = write(tmp_path, kind, noisy())
+    whole = load(path).samples
+    for name in ("clip.mp3", "clip.au", "clip.raw", "clip"):
+        path = path.rename(tmp_path / name)
+        np.testing.assert_array_equal(load(path).samples, whole)
+
+
+FOREIGN = {
+    "MPEG-4": bytes(4) + b"ftypM4A ",
+    "Matroska": b"\x1a\x45\xdf\xa3",
+    "ASF": bytes.fromhex("3026b2758e66cf11"),
+    "AVI video": b"RIFF\xff\xff\0\0AVI LIST",
+    "RIFF of the type 'WEBP'": b"RIFF\xff\xff\0\0WEBP",
+    "AAC (ADTS)": (b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(9)) * 9,
+    "AAC (LOAS)": b"\x56\xe0\x10",
+    "AMR": b"#!AMR\n",
+    "DSF": b"DSD ",
+    "an MPEG program stream": b"\0\0\x01\xba",
+    "an MPEG transport stream": (b"\x47" + bytes(187)) * 4,
+    "AC-3": b"\x0b\x77",
+    "WavPack": b"wvpk",
+}
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_file_of_another_format_is_refused_by_that_formats_name(tmp_path, name, tagged):
+    path = tmp_path / "clip.mp3"
+    noise = np.random.default_rng(0).bytes(50_000)
+    path.write_bytes((id3(300) if tagged else b"") + FOREIGN[name] + noise)
+    said = reason(path)
+    assert f"by its bytes it is {name}" in said
+    assert said.endswith("convert it to WAV or FLAC, e.g. with ffmpeg")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "run git lfs pull"),
+        (b"\n <!DOCTYPE html><title>404</title>", "a web page: download the file again"),
+        (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "not the song that it belongs to"),
+        (b"PK\x03\x04", "unpack it"),
+    ],
+)
+def test_what_is_no_audio_at_all_is_named_with_what_to_do(tmp_path, content, said):
+    path = tmp_path / "clip.mp3"
+    path.write_bytes(content + bytes(500))
+    assert said in reason(path)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2**31 - 1])
+def test_a_sample_rate_that_no_recording_has_is_refused(tmp_path, rate):
+    path = write(tmp_path, "wav", tone())
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 24, rate)
+    path.write_bytes(data)
+    assert reason(path, sample_rate=16000).startswith(
+        f"its header says {rate} Hz, expected 1000 to 768000 Hz"
+    )
+
+
+def test_too_little_memory_is_the_files_own_fault(tmp_path, monkeypatch):
+    path = write(tmp_path, "wav", tone())
+
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 512. GiB")
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", full)
+    assert "needs more memory than there is (Unable to allocate 512. GiB)" in reason(path)
+
+
+# Streams that follow each other
+
+
+@pytest.mark.parametrize("options", [{}, {"subtype": "OPUS"}])
+def test_chained_ogg_streams_are_heard_one_after_the_other(tmp_path, options):
+    path = write(tmp_path, "ogg", tone(1, 48000), 48000, **options)
+    one, first = load(path).samples, path.read_bytes()
+    path = write(tmp_path, "ogg", noisy(2, 48000)[:, None] * [1, 0.5], 48000, **options)
+    other, second = load(path).samples, path.read_bytes()
+    path.write_bytes(first + second + first)
+    np.testing.assert_array_equal(load(path).samples, np.concatenate([one, other, one]))
+    path.write_bytes(first + second[: len(second) // 2])
+    assert "cut" in reason(path)
+    path.write_bytes(first[: len(first) // 2] + second)
+    assert "cut" in (said := reason(path)) or "malformed" in said
+
+
+def test_chained_streams_of_several_rates_are_refused(tmp_path):
+    first = write(tmp_path, "ogg", tone(), 48000).read_bytes()
+    path = write(tmp_path, "ogg", tone(), 44100)
+    path.write_bytes(first + path.read_bytes())
+    assert reason(path) == "joined of streams at 48000 and 44100 Hz; re-encode it at one rate"
 
 
 def test_samples_that_are_not_finite_are_named(tmp_path):
@@ -285,55 +423,6 @@ def test_errors_survive_a_process_boundary(tmp_path):
     error = pickle.loads(pickle.dumps(SilentAudioError(tmp_path, "silent", waveform)))
     assert (error.path, error.reason) == (tmp_path, "silent")
     assert error.waveform.sample_rate == 8000
-
-
-# MP3 without a header that states the length
-
-
-def headerless(folder, **options):
-    """An MP3 as an old encoder wrote it: the same frames without the first, the Xing header."""
-    path = write(folder, "mp3", noisy(8, 44100), 44100, compression_level=0.5, **options)
-    data = path.read_bytes()
-    second = data.index(data[:2], 4)  # every frame starts with the same two bytes
-    assert b"Xing" in data[:second] or b"Info" in data[:second]
-    path.write_bytes(data[second:])
-    return path
-
-
-def test_frames_add_up_to_the_length_of_the_clip(tmp_path):
-    path = write(tmp_path, "mp3", noisy(8, 44100), 44100)
-    found = walk_frames(path)
-    assert found.has_header
-    # The header's own frame, and at most two more for the encoder's delay and padding.
-    assert 0 <= found.n_samples - 1152 - 8 * 44100 <= 2 * 1152
-
-
-def test_an_id3_tag_before_the_first_frame_is_passed_over(tmp_path):
-    path = write(tmp_path, "mp3", noisy(2, 44100), 44100)
-    before, samples = walk_frames(path), load(path).samples
-    path.write_bytes(b"ID3\x04\0\0\0\0\x02\x01" + bytes(257) + path.read_bytes())
-    assert walk_frames(path) == before
-    np.testing.assert_array_equal(load(path).samples, samples)
-
-
-def test_a_variable_bit_rate_without_a_header_is_refused_not_shortened(tmp_path):
-    path = headerless(tmp_path, bitrate_mode="VARIABLE")
-    assert soundfile.info(path).duration < 7.5  # what libsndfile alone would hand over
-    assert "of 8.0" in reason(path)
-    assert "Xing" in reason(path)
-
-
-def test_a_constant_bit_rate_without_a_header_is_read_to_its_end(tmp_path):
-    path = headerless(tmp_path, bitrate_mode="CONSTANT")
-    assert load(path).samples.size == walk_frames(path).n_samples >= 8 * 44100
-
-
-@given(st.binary(max_size=400), st.booleans())
-@settings(deadline=None)
-def test_any_bytes_can_be_walked(tmp_path_factory, data, marked):
-    path = tmp_path_factory.mktemp("walk") / "any.mp3"
-    path.write_bytes(b"\xff\xfb" + data if marked else data)
-    assert walk_frames(path).n_samples % 576 == 0
 
 
 # Digests, look-ahead, counting

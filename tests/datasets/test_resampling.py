@@ -1,0 +1,76 @@
+"""From rate to rate, in blocks and at once, at ordinary and at odd rates."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earmark.datasets import resampling
+from earmark.datasets.resampling import resampled
+
+ODD_RATES = [(44099, 16000), (22255, 16000), (11127, 16000), (16000, 44099), (767_999, 16000)]
+
+
+def tone(rate, seconds=1.0, hertz=1000.0):
+    return np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate).astype(np.float32)
+
+
+def at_once(samples, from_hz, to_hz):
+    return np.concatenate(list(resampled([samples], from_hz, to_hz)))
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [*ODD_RATES, (44100, 16000)])
+def test_a_tone_stays_the_same_tone(from_hz, to_hz):
+    found = at_once(tone(from_hz), from_hz, to_hz)
+    assert len(found) == math.ceil(len(tone(from_hz)) * to_hz / from_hz)
+    np.testing.assert_allclose(
+        found[200:-200], tone(to_hz, 1.01)[200 : len(found) - 200], atol=2e-3
+    )
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(44099, 16000), (96001, 32000)])
+def test_a_tone_above_the_lower_rates_half_is_removed(from_hz, to_hz):
+    found = at_once(tone(from_hz, hertz=0.62 * to_hz), from_hz, to_hz)
+    assert np.abs(found[200:-200]).max() < 0.03
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(44100, 16000), (16000, 22050), (48000, 44100)])
+def test_an_odd_rate_is_computed_as_torchaudio_computes_others(from_hz, to_hz):
+    pytest.importorskip("torchaudio")
+    samples = np.random.default_rng(0).uniform(-1, 1, from_hz // 4).astype(np.float32)
+    divisor = math.gcd(from_hz, to_hz)
+    step, new = from_hz // divisor, to_hz // divisor
+    found = resampling._by_phases(samples, resampling._kernel(step, new), step)
+    # torchaudio rounds the phases to single precision.
+    np.testing.assert_allclose(found, at_once(samples, from_hz, to_hz), atol=5e-5)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(44099, 16000), (44100, 16000), (8000, 22050)])
+@given(sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=9))
+@settings(max_examples=10, deadline=None)
+def test_blocks_give_what_the_whole_clip_gives(from_hz, to_hz, sizes):
+    rng = np.random.default_rng(sum(sizes))
+    blocks = [rng.uniform(-1, 1, size).astype(np.float32) for size in sizes]
+    whole = at_once(np.concatenate(blocks), from_hz, to_hz)
+    np.testing.assert_array_equal(np.concatenate(list(resampled(blocks, from_hz, to_hz))), whole)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(resampling, "_WHOLE", 6000)
+        patched.setattr(resampling, "_BLOCK", 3000)
+        found = np.concatenate(list(resampled(blocks, from_hz, to_hz)))
+    np.testing.assert_allclose(found, whole, atol=5e-7)
+    assert len(found) == len(whole)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), ODD_RATES)
+def test_an_odd_rate_needs_little_memory(from_hz, to_hz):
+    resampling._resampler.cache_clear()
+    tracemalloc.start()
+    at_once(tone(from_hz), from_hz, to_hz)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500e6
