@@ -99,10 +99,11 @@ def _check_audio(
         clips: Sequence[Clip] = dataset.clips() if callable(dataset.clips) else dataset.clips
         paths = sorted({clip.path for clip in clips if clip.path is not None})
         absent = [clip.id for clip in clips if clip.path is None]
-        if paths and absent and not any(absent[0] in one.message for one in known):
+        if absent and not any("no audio of" in one.message for one in known):
             hint = why_absent(absent, root, found=paths)
             message = f"no audio of {len(absent)} of {len(clips)} clips: {first_ten(absent)}{hint}"
-            problems.append(Problem(root, message))
+            # Ratings alone, without any audio, are of use with embeddings that are kept.
+            problems += [Problem(root, message)] if paths or hint else []
         problems += _constant(root, dataset, known)
     look = _decoded if deep else _header
     for done, (path, reason) in enumerate(look(paths), start=1):

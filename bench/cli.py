@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -404,6 +405,9 @@ def main() -> NoReturn:
         sys.argv.remove("--debug")
         os.environ["EARMARK_DEBUG"] = "1"
     came = note_interrupts()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # so that a file name of any bytes can be printed
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
         done: int | str | None = 0

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +137,35 @@ def test_a_name_that_is_not_utf_8_is_a_remark_that_can_be_printed(earmark, songs
     assert code == 3
     assert f"holds 1 audio files without a rating: {escaped}" in out
     assert out.encode()
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_checked_and_printed(songs):
+    root, _ = songs
+    odd = root.rename(root.with_name(os.fsdecode(b"caf\xe9")))
+    code = "from earmark.bench import cli; cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "check-data", "rated-folder", os.fsencode(odd)],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"caf\udce9: 0 problems, 4 audio files looked at" in done.stdout
+
+
+def test_audio_that_a_fixed_layout_does_not_read_is_named(earmark, tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/static_annotations.csv").write_text(
+        "song_id,mean_arousal,std_arousal,mean_valence,std_valence\n2,3,1,4,1\n3,5,1,6,1\n"
+    )
+    (tmp_path / "annotations/songs_info.csv").write_text(
+        "song_id,Artist,Genre,Mediaeval 2013 set\n2,A,Rock,development\n3,B,Pop,evaluation\n"
+    )
+    assert earmark("check-data", "emomusic", tmp_path)[0] == 0  # ratings alone
+    noise(tmp_path / "clips_45seconds/2.wav")
+    (tmp_path / "clips_45seconds/3.m4a").write_bytes(b"\0")
+    code, out, _ = earmark("check-data", "emomusic", tmp_path)
+    assert code == 3
+    assert (
+        "no audio of 1 of 2 clips: 3; clips_45seconds/3.m4a is there, but .m4a is not read" in out
+    )
