@@ -24,7 +24,7 @@ from earmark.bench.etude_pipeline import (
 from earmark.bench.gate.kept import shipped_baselines
 from earmark.bench.gate_command import print_verdict
 from earmark.bench.run_command import LeftOut, run_suites
-from earmark.bench.suite import find_suite, read_suite, shipped_suites
+from earmark.bench.suite import read_suite, shipped_suites
 from earmark.bench.suite_gates import SuiteGates
 from earmark.bench.terminal import new_console, progress_bar
 from earmark.datasets.places import cache_folder
@@ -82,7 +82,7 @@ def bench_all(
     started = time.perf_counter()
     for path in speed:  # a wrong one is refused now, not after the work
         read_benchmarks(path)
-    paths = [find_suite(suite) for suite in suites] if suites else shipped_suites()
+    paths = suites or shipped_suites()
     named = [read_suite(path) for path in paths]
     further = further_of(named)
     why_not = _why_no_gate(gate=gate, baselines=baselines, tracks=tracks, seconds=seconds)

@@ -58,6 +58,16 @@ def _main(
         os.environ["EARMARK_DEBUG"] = "1"
 
 
+def _found(suites: list[Path]) -> list[Path]:
+    """Return the suites' files; a wrong one is named before anything slow is imported."""
+    from earmark.bench.suite import find_suite, read_suite
+
+    paths = [find_suite(suite) for suite in suites]
+    for path in paths:
+        read_suite(path)
+    return paths
+
+
 @app.command()
 def run(
     suites: Annotated[
@@ -105,10 +115,9 @@ def run(
         list_suites(json=json)
         return
     if_interrupted(f"what was heard is kept in {store}, records of finished suites in {out}")
+    paths = _found(suites)
     from earmark.bench.run_command import plan_suites, run_suites
-    from earmark.bench.suite import find_suite
 
-    paths = [find_suite(suite) for suite in suites]
     if dry_run:
         plan_suites(paths, store=store, available=available, trust_card=trust_card, json=json)
         return
@@ -159,6 +168,7 @@ def bench_all(
 
     Exit codes are those of the worst verdict: 0 pass, 1 regression, 2 inconclusive, 3 invalid.
     """
+    paths = _found(suites) if suites else None
     from earmark.bench import bench_command
 
     if_interrupted(
@@ -166,7 +176,7 @@ def bench_all(
         f"finished suites in {out}"
     )
     code = bench_command.bench_all(
-        suites,
+        paths,
         out=out,
         store=store,
         fetch=fetch,
@@ -190,10 +200,10 @@ def embed(
 ) -> None:
     """Fill the store for suites, alone or under torchrun, without scoring anything."""
     if_interrupted(f"what was heard is kept in {store}")
+    paths = _found(suites)
     from earmark.bench.embed_command import embed_suites
-    from earmark.bench.suite import find_suite
 
-    embed_suites([find_suite(suite) for suite in suites], store=store)
+    embed_suites(paths, store=store)
 
 
 @app.command("store")

@@ -15,7 +15,6 @@ from earmark.bench.gate.checks import Hole
 from earmark.bench.gate.evidence import Evidence, read_evidence
 from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import Verdict, judge, unreadable
-from earmark.bench.runner import render_reports
 from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.whole_files import write_whole
 from earmark.reports import verdicts
@@ -64,6 +63,8 @@ def gate_run(
     plain = verdict.as_plain()
     written = [] if out is None else write_verdict(plain, out)
     if report and out is not None and verdict.candidate is not None:
+        from earmark.bench.runner import render_reports
+
         written += render_reports(run, out, gate=plain)
     append_step_summary(plain)
     if json:
