@@ -5,19 +5,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import json as json_module
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile
 import typer
 
 from earmark.bench.check_command import parse_options
 from earmark.bench.tasks.av_regression import DIMENSIONS, constant_ratings
 from earmark.bench.terminal import Progress, progress_bar
-from earmark.datasets.audio import AudioError, decode_ahead, map_ahead
+from earmark.datasets.audio import AudioError, check_header, decode_ahead, map_ahead
 from earmark.datasets.base import Clip, DataError, Problem, RatedClips, audio_files, first_ten
 from earmark.datasets.names import why_absent
 from earmark.datasets.places import placed
@@ -123,7 +120,7 @@ def _constant(root: Path, dataset: Any, known: Sequence[Problem]) -> list[Proble
 
 
 def _header(paths: Sequence[Path]) -> Iterator[tuple[Path, str | None]]:
-    return map_ahead(header_fault, paths, workers=usable_cores())
+    return map_ahead(_header_fault, paths, workers=usable_cores())
 
 
 def _decoded(paths: Sequence[Path]) -> Iterator[tuple[Path, str | None]]:
@@ -131,23 +128,9 @@ def _decoded(paths: Sequence[Path]) -> Iterator[tuple[Path, str | None]]:
         yield path, audio.reason if isinstance(audio, AudioError) else None
 
 
-def header_fault(path: Path) -> str | None:
-    """Return why a file cannot be audio, from its size and its header; None where it may be."""
+def _header_fault(path: Path) -> str | None:
     try:
-        if not path.is_file():
-            return "no such file" if not path.exists() else "not a file"
-        if path.stat().st_size == 0:
-            return "the file is empty (0 bytes)"
-        if path.suffix.lower() == ".npy":
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-            return None if math.prod(shape) else "holds no samples"
-        # Opened here: libsndfile takes no name that is not UTF-8, and by the name .au any bytes.
-        with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
-            return None if file.frames else "holds no samples"
-    except soundfile.LibsndfileError as error:
-        # libsndfile's own words for an MP3 without a single frame are "File does not exist".
-        detail = str(error.error_string).rstrip(".")
-        detail = "no frame of audio found" if error.code == 7 else detail
-        return f"not audio that can be decoded ({detail})"
-    except (OSError, ValueError, EOFError) as error:
-        return f"cannot be read: {error}"
+        check_header(path)
+    except AudioError as error:
+        return error.reason
+    return None

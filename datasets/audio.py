@@ -34,7 +34,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -73,6 +73,7 @@ LONGEST_HOURS = 24
 _UNKNOWN_FRAMES = 2**40
 _BLOCK = 1 << 18
 """Samples per channel that are decoded at once."""
+_NO_SAMPLES = "holds no samples: written empty, never finished or cut"
 _PLAIN = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd")
 """How the formats begin that libsndfile knows by their first bytes, and that hold one stream."""
 
@@ -152,10 +153,41 @@ def load(path: str | Path, *, sample_rate: int | None = None) -> Waveform:
     _check_there(path)
     _decoded.add_one()
     levels = _Levels()
-    try:
+    with _faults_named(path):
         decode = _decode_npy if path.suffix.lower() == ".npy" else _decode
         rate, blocks = decode(path, levels)
         samples = _joined(resampled(blocks, rate, sample_rate or rate))
+    waveform = Waveform(samples, sample_rate or rate)
+    levels.check(path, waveform)
+    return waveform
+
+
+def check_header(path: str | Path) -> None:
+    """Hold a file against what its bytes and its header say; nothing is decoded.
+
+    Raises
+    ------
+    AudioError
+        As :func:`load`, for what is wrong before the first sample.
+    """
+    path = Path(path)
+    _check_there(path)
+    with _faults_named(path):
+        if path.suffix.lower() == ".npy":
+            _decode_npy(path, _Levels())
+            return
+        for stream in _streams(path):
+            with ExitStack() as opened:
+                file = _opened(stream, opened)
+                if _promised(path, file, stream, file.samplerate)[0] == 0:
+                    raise AudioError(path, _NO_SAMPLES)
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    """Let what a library raises be an error of the file."""
+    try:
+        yield
     except soundfile.LibsndfileError as error:
         detail = str(error.error_string).rstrip(".") or f"libsndfile error {error.code}"
         # libsndfile's own words for an MP3 without a single frame are "File does not exist".
@@ -165,9 +197,6 @@ def load(path: str | Path, *, sample_rate: int | None = None) -> Waveform:
         raise AudioError(
             path, f"needs more memory than there is ({error}); cut it into shorter files"
         ) from error
-    waveform = Waveform(samples, sample_rate or rate)
-    levels.check(path, waveform)
-    return waveform
 
 
 def file_digest(path: str | Path) -> str:
@@ -288,11 +317,7 @@ def _blocks(path: Path, streams: Sequence[_Stream]) -> Iterator[tuple[int, Float
     rate = None
     for stream in streams:
         with ExitStack() as opened:
-            source = stream.source()
-            if not isinstance(source, Path):
-                opened.enter_context(source)
-            with c_errors.silenced():
-                file = opened.enter_context(_SequentialFile(_named(source)))
+            file = _opened(stream, opened)
             rate = file.samplerate if rate is None else rate
             promised, fix = _promised(path, file, stream, rate)
             n_samples = 0
@@ -305,7 +330,15 @@ def _blocks(path: Path, streams: Sequence[_Stream]) -> Iterator[tuple[int, Float
             heard, whole = n_samples / rate, promised / rate
             raise AudioError(path, f"only {heard:.2f} s of {whole:.2f} s can be decoded; {fix}")
         if n_samples == 0:
-            raise AudioError(path, "holds no samples: written empty, never finished or cut")
+            raise AudioError(path, _NO_SAMPLES)
+
+
+def _opened(stream: _Stream, opened: ExitStack) -> _SequentialFile:
+    source = stream.source()
+    if not isinstance(source, Path):
+        opened.enter_context(source)
+    with c_errors.silenced():
+        return opened.enter_context(_SequentialFile(_named(source)))
 
 
 def _next_block(path: Path, file: _SequentialFile, stream: _Stream, done: int) -> Floats:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -169,3 +170,20 @@ def test_audio_that_a_fixed_layout_does_not_read_is_named(earmark, tmp_path):
     assert (
         "no audio of 1 of 2 clips: 3; clips_45seconds/3.m4a is there, but .m4a is not read" in out
     )
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"\0\0\0\x20ftypM4A \0\0\0\0", "MPEG-4|MP4|M4A"),
+        (b"\x1aE\xdf\xa3" + bytes(40), "Matroska|WebM"),
+        (b"RIFF\0\0\1\0AVI LIST", "AVI video"),
+    ],
+)
+def test_a_container_under_the_name_of_another_is_named_by_its_header(earmark, songs, head, said):
+    root, add = songs
+    add("song.mp3", head + bytes(4000))
+    code, out, _ = earmark("check-data", "rated-folder", root)
+    assert code == 3
+    assert re.search(said, out), out
+    assert out.splitlines()[-1].endswith(": 1 problems, 5 audio files looked at")
