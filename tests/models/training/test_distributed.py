@@ -39,7 +39,7 @@ VARIANTS = {
         },
     ),
     "dcase": (DCASE, {"dcase": {"dropout": 0.0}}),
-    "dcase + cl": (DCASE, {"dcase": {"dropout": 0.0, "objective": "contrastive"}}),
+    "dcase + cl": (DCASE, {"dcase": {"dropout": 0.0, "objective": "muscall"}}),
 }
 
 

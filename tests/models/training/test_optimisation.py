@@ -1,18 +1,22 @@
 """Schedules against closed forms and PyTorch's own, and their state."""
 
+import importlib
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from earmark.models.training.config import OptimiserConfig, ScheduleConfig
+from earmark.models.training.config import OptimiserConfig, ScheduleConfig, preset
 from earmark.models.training.optimisation import (
     Schedule,
     build_optimiser,
     cosine_factor,
     learning_rate,
 )
+from earmark.models.training_log import TrainingLog
 
 N_STEPS = 40
 
@@ -121,3 +125,36 @@ def test_adam_adds_decay_to_the_gradient_and_adamw_shrinks_the_weight():
 def test_frozen_parameters_are_not_optimised():
     weights = [torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.ones(1), False)]
     assert len(build_optimiser(weights, OptimiserConfig()).param_groups[0]["params"]) == 1
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.2])
+def test_decay_in_the_gradient_is_a_step_of_full_size_and_decoupled_decay_a_share(decay):
+    """Without any other gradient, in closed form: Adam divides the decay by its own size."""
+    rate, weights = 1e-3, torch.tensor([1.0, 0.1, -0.01])
+    left = {}
+    for name in ("adam", "adamw"):
+        parameter = torch.nn.Parameter(weights.clone())
+        config = OptimiserConfig(name=name, learning_rate=rate, weight_decay=decay)
+        stepper = build_optimiser([parameter], config)
+        parameter.grad = torch.zeros(3)
+        stepper.step()
+        left[name] = parameter.detach()
+    torch.testing.assert_close(left["adam"], weights - rate * weights.sign(), atol=1e-7, rtol=0)
+    torch.testing.assert_close(left["adamw"], weights * (1 - rate * decay), atol=1e-9, rtol=1e-6)
+
+
+def test_the_figure_of_weight_decay_compares_two_runs_that_differ_in_it_alone(monkeypatch):
+    folder = Path(__file__).parents[3] / "docs"
+    monkeypatch.syspath_prepend(str(folder))
+    figure = importlib.import_module("paper_schedule")
+    decoupled, literal = (figure.config(Path("work"), name) for name in ("adamw", "adam"))
+    assert decoupled.optimiser == replace(preset("paper").optimiser, learning_rate=3e-3)
+    assert replace(literal, optimiser=decoupled.optimiser) == decoupled
+    n_steps = decoupled.training.epochs * (630 // decoupled.training.batch_size)
+    of_paper = 150 * (200_000 // 256) * 5e-5
+    assert n_steps * 3e-3 == pytest.approx(of_paper, rel=0.01)
+    assert pytest.approx(2 * math.log(64), abs=1e-3) == figure.CHANCE_LOSS
+    log = TrainingLog(("step", "loss", "R@10"), ((1.0, 8.3, None), (2.0, 8.1, 0.2)))
+    assert figure.curve(log, "R@10") == ([2.0], [0.2])
+    drawn = figure.draw({"adamw": log, "adam": log}, chance=0.1)
+    assert drawn.axes[0].get_title() == "Training loss"
