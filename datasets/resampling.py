@@ -22,12 +22,10 @@ _ZERO_CROSSINGS, _ROLLOFF = 6, 0.99
 _LARGEST_KERNEL = 1 << 20
 """Numbers in a kernel of torchaudio's, which computes ever more zeros from here on."""
 _WHOLE = 1 << 25
-"""Samples up to which a clip is resampled at once, 12 minutes at 44.1 kHz; between that and blocks
-a sample may differ in its last bit."""
+"""Samples up to which torchaudio resamples a clip, 12 minutes at 44.1 kHz; a longer one is computed
+here, with the same filter, in blocks: its samples may differ by 1e-6 of full scale."""
 _BLOCK = 1 << 22
 """Samples of a longer clip that are resampled at once."""
-_AT_ONCE = 1 << 22
-"""Products of an unusual pair of rates that are computed at once."""
 
 
 def resampled(blocks: Iterable[Floats], from_hz: int, to_hz: int) -> Iterator[Floats]:
@@ -43,7 +41,6 @@ def resampled(blocks: Iterable[Floats], from_hz: int, to_hz: int) -> Iterator[Fl
         return
     divisor = math.gcd(from_hz, to_hz)
     step, new = from_hz // divisor, to_hz // divisor
-    resample = _resampler(from_hz, to_hz)
     # Beside each block so many samples are heard again that the filter sees no end there.
     context = -(-_width(step, new) // step) * step
     size = max(1, _BLOCK // step) * step
@@ -56,45 +53,46 @@ def resampled(blocks: Iterable[Floats], from_hz: int, to_hz: int) -> Iterator[Fl
         if n_held <= most:
             continue
         samples = np.concatenate(held)
+        held.clear()
         while len(samples) > before + size + context:
-            found = resample(samples[: before + size + context])
+            found = _by_phases(samples[: before + size + context], step, new)
             yield found[before // step * new : (before + size) // step * new]
             samples = samples[before + size - context :]
             before = context
         held, n_held, most = [samples.copy()], len(samples), context + size + context
     if n_held:
-        yield resample(np.concatenate(held))[before // step * new :]
+        is_odd = before > 0 or step * new > _LARGEST_KERNEL
+        samples = np.concatenate(held)
+        found = _by_phases(samples, step, new) if is_odd else _by_torchaudio(samples, step, new)
+        yield found[before // step * new :]
+
+
+def _by_torchaudio(samples: Floats, step: int, new: int) -> Floats:
+    import torch
+
+    try:
+        with torch.inference_mode():
+            resampled = _transform(step, new)(torch.from_numpy(samples))
+        return np.asarray(resampled, dtype=np.float32)
+    except RuntimeError as error:
+        if "alloc" in str(error):  # PyTorch has no error of its own for memory
+            raise MemoryError(str(error)) from error
+        raise
 
 
 @lru_cache(maxsize=16)
-def _resampler(from_hz: int, to_hz: int) -> Callable[[Floats], Floats]:
-    """Return a function from the samples of a whole clip to those at another rate."""
-    divisor = math.gcd(from_hz, to_hz)
-    step, new = from_hz // divisor, to_hz // divisor
-    if step * new > _LARGEST_KERNEL:
-        kernel = _kernel(step, new)
-        return lambda samples: _by_phases(samples, kernel, step)
-    import torch
+def _transform(step: int, new: int) -> Callable[[object], object]:
+    """Return torchaudio's resampler; its kernel is computed once a pair of rates."""
     from torchaudio.transforms import Resample
 
-    transform = Resample(
-        from_hz,
-        to_hz,
+    transform: Callable[[object], object] = Resample(
+        step,
+        new,
         resampling_method="sinc_interp_hann",
         lowpass_filter_width=_ZERO_CROSSINGS,
         rolloff=_ROLLOFF,
     )
-
-    def resample(samples: Floats) -> Floats:
-        try:
-            with torch.inference_mode():
-                return np.asarray(transform(torch.from_numpy(samples)), dtype=np.float32)
-        except RuntimeError as error:
-            if "alloc" in str(error):  # PyTorch has no error of its own for memory
-                raise MemoryError(str(error)) from error
-            raise
-
-    return resample
+    return transform
 
 
 def _width(step: int, new: int) -> int:
@@ -102,26 +100,30 @@ def _width(step: int, new: int) -> int:
     return math.ceil(_ZERO_CROSSINGS * step / (min(step, new) * _ROLLOFF))
 
 
+@lru_cache(maxsize=16)
 def _kernel(step: int, new: int) -> Floats:
-    """Return the filter around each of ``new`` points between samples, ``(new, 2 * width + 2)``."""
+    """Return the filter around each of ``new`` points between samples, ``(new, 2 * width + 2)``.
+
+    Of rates that torchaudio computes, with its phases, which are of single precision.
+    """
     width, lowest = _width(step, new), min(step, new) * _ROLLOFF
-    phases = (np.arange(new) * step % new / new)[:, None]
-    time = (np.arange(-width, width + 2) - phases) * (lowest / step)
+    points = np.arange(new)
+    at = (points * step // new)[:, None]
+    precision = np.float64 if step * new > _LARGEST_KERNEL else np.float32
+    phases = (points.astype(precision) / precision(new))[:, None]
+    time = ((at + np.arange(-width, width + 2)) / step - phases.astype(np.float64)) * lowest
     window = np.cos(time.clip(-_ZERO_CROSSINGS, _ZERO_CROSSINGS) * np.pi / _ZERO_CROSSINGS / 2) ** 2
     return np.asarray(np.sinc(time) * window * (lowest / step), np.float32)
 
 
-def _by_phases(samples: Floats, kernel: Floats, step: int) -> Floats:
-    """Return the clip at ``len(kernel) / step`` times its rate."""
-    new, taps = kernel.shape
-    n_found = -(-len(samples) * new // step)
+def _by_phases(samples: Floats, step: int, new: int) -> Floats:
+    """Return the samples at ``new / step`` times their rate, phase by phase."""
+    kernel = _kernel(step, new)
+    taps = kernel.shape[1]
+    found = np.empty(-(-len(samples) * new // step), np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(samples, taps), taps)
-    found = np.empty(n_found, np.float32)
-    at_once = max(1, _AT_ONCE // taps)
-    for start in range(0, n_found, at_once):
-        points = np.arange(start, min(start + at_once, n_found), dtype=np.int64)
-        first = points * step // new + taps - (taps // 2 - 1)
-        found[start : start + len(points)] = np.einsum(
-            "ij,ij->i", windows[first], kernel[points % new]
-        )
+    for phase in range(min(new, len(found))):
+        first = phase * step // new + taps - (taps // 2 - 1)
+        n_points = len(range(phase, len(found), new))
+        found[phase::new] = windows[first::step][:n_points] @ kernel[phase]
     return found
