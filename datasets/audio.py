@@ -338,7 +338,8 @@ def _opened(stream: _Stream, opened: ExitStack) -> _SequentialFile:
     if not isinstance(source, Path):
         opened.enter_context(source)
     with c_errors.silenced():
-        return opened.enter_context(_SequentialFile(_named(source)))
+        file: _SequentialFile = opened.enter_context(_SequentialFile(_named(source)))
+    return file
 
 
 def _next_block(path: Path, file: _SequentialFile, stream: _Stream, done: int) -> Floats:
