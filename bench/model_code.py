@@ -24,6 +24,7 @@ import logging
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -58,9 +59,10 @@ REQUIRED = frozenset(
         *("earmark", "filelock", "jinja2", "lightning_fabric", "matplotlib", "numpy", "pandas"),
         *("pyarrow", "pydantic", "rich", "safetensors", "sklearn", "scipy", "soundfile"),
         *("threadpoolctl", "torch", "torchaudio", "typer", "typst"),
+        "huggingface_hub",  # it only fetches
     }
 )
-"""What Earmark requires, by the names in imports."""
+"""What Earmark requires, by the names in imports, and what only fetches."""
 _DEEPEST = 6
 """How far into a model parts are looked for."""
 
@@ -271,11 +273,11 @@ def _installed() -> tuple[Path, ...]:
 @lru_cache(maxsize=256)
 def _version(name: str) -> str | None:
     """Return the version of the distribution that an import's name comes with."""
-    for known in (name, *importlib.metadata.packages_distributions().get(name, ())):
-        try:
-            return importlib.metadata.version(known).partition("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    with suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name).partition("+")[0]
+    # Few are called otherwise than what is imported; to find them takes most of a second.
+    for known in importlib.metadata.packages_distributions().get(name, ()):
+        return importlib.metadata.version(known).partition("+")[0]
     return None
 
 

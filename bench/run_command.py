@@ -162,7 +162,7 @@ def plan_suites(
         table = new_table(escape(plan.suite))
         for column in ("task", "model"):
             table.add_column(column)
-        for column in ("items", "from the store", "to hear or read", "time"):
+        for column in ("items", "kept or heard above", "to hear or read", "time"):
             table.add_column(column, justify="right")
         for row in plan.rows:
             time = "not known" if row.seconds is None else duration(row.seconds)
