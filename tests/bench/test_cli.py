@@ -130,7 +130,16 @@ def test_scoring_predictions_imports_no_deep_learning(predictions, data):
 def test_musav_prints_every_set_of_both_dimensions(earmark, predictions, data):
     code, out, _ = earmark("musav", predictions, "--data", data, "--replicates", 100)
     assert code == 0
-    for text in ("Arousal:", "Valence:", "gt.ct.fa", "ismir2022.gt", "mine", "loudness (baseline)"):
+    for text in (
+        "Arousal:",
+        "Valence:",
+        "gt.ct.fa",
+        "ismir2022.gt",
+        "mine",
+        "loudness (baseline)",
+        "official",
+        "ties",
+    ):
         assert text in out
 
 

@@ -21,6 +21,7 @@ from earmark.datasets import gtzan
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale, Tagged
 from earmark.models.base import ModelError
 from earmark.models.random_model import random_model
+from earmark.reports.scores import against
 
 CLASSES = ("blues", "jazz", "metal", "rock")
 TAGS = ("guitar", "piano", "unheard", "weird")
@@ -254,6 +255,17 @@ def test_a_fit_that_does_not_converge_is_told(monkeypatch):
         result = evaluate(dataset, vectors, grid=[10.0]).result
     (warning,) = [text for text in result.warnings if "converge" in text]
     assert warning.startswith("m: 5 of 5 fits did not converge: C = 10 after 2 iterations")
+
+
+def test_vectors_that_are_all_the_same_are_at_chance_to_the_last_bit():
+    # 4 of 40: sums of tenths differ from a tenth in the last bit, on either side.
+    names = [f"genre {index % 10}" for index in range(40)]
+    same = joint(rated(names), const=np.ones((40, 8)))
+    result = evaluate(rated(names), same, folds=4).result
+    for score in result.scores:
+        if score.metric in ("accuracy", "balanced_accuracy"):
+            assert score.value == pytest.approx(0.1) and against(score, score.chance) == "level"
+    assert not [text for text in result.warnings if "end of the grid" in text]
 
 
 BEYOND = "C is 1, an end of the grid, in 3 of 3 folds: a better one may lie beyond"
