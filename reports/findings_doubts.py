@@ -26,6 +26,8 @@ MOST_CLAUSES = 2
 """Boards of which a sentence says each by name."""
 FEW_ITEMS = 100
 """Items below which a task is said to rest on few."""
+MANY_GAPS = 0.05
+"""Share of the items of other models that a model may lack without a word."""
 MANY_TIES = 0.05
 """Share of pairs that a model leaves tied, above which its accuracy is to be doubted."""
 
@@ -35,6 +37,7 @@ def doubts(record: RunRecord, boards: Sequence[Board]) -> Text:
     found = [
         *_broken(boards),
         *_trained_on(record, boards),
+        *_fewer(boards),
         *_tied(boards),
         *_chance(boards),
         *_warned(record),
@@ -99,6 +102,25 @@ def _trained_on(record: RunRecord, boards: Sequence[Board]) -> list[Text]:
             ),
         )
     ]
+
+
+def _fewer(boards: Sequence[Board]) -> list[Text]:
+    """Return which models were scored on clearly fewer items than others of the same board."""
+    least: dict[str, tuple[float, str]] = {}
+    for board in boards:
+        most = max(score.n for score in board.scores)
+        for score in board.scores:
+            share = score.n / most if most else 1.0
+            if share < 1 - MANY_GAPS and share < least.get(score.model, (1.0, ""))[0]:
+                noun = NOUNS.get(board.task.kind, "item")
+                least[score.model] = share, f"{score.n:,} of the {formats.plural(most, noun)}"
+    if not least:
+        return []
+    verb = "was" if len(least) == 1 else "were"
+    fewest = min(least.values())[1]
+    atleast = "" if len(least) == 1 else "as few as "
+    said = f" {verb} scored on {atleast}{fewest} of other models, so the values are not of one list"
+    return [(*few(list(least)), Span(said))]
 
 
 def _tied(boards: Sequence[Board]) -> list[Text]:

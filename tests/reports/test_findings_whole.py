@@ -452,6 +452,22 @@ def test_a_leaderboard_says_whose_values_rest_on_a_part_of_the_items(record_of):
     assert "Scored on a part of the items: 5 models, m0 on 100 of 400." in table.notes
 
 
+def test_a_model_that_was_scored_on_fewer_items_than_others_is_doubted(record_of):
+    scores = [
+        score("a", 1.0, n=7, n_items=200),
+        score("b", 0.5),
+        score("c", 0.4, n=195, n_items=200),
+    ]
+    one = task("zero", {}, ["a", "b", "c"], scores=scores)
+    assert said(record_of(one))[2].startswith(
+        "a was scored on 7 of the 200 clips of other models, so the values are not of one list"
+    )
+    more = [*scores[:2], score("c", 0.4, n=50, n_items=200)]
+    assert said(record_of(task("zero", {}, scores=more)))[2].startswith(
+        "a and c were scored on as few as 7 of the 200 clips of other models, so the values"
+    )
+
+
 HALF, OFFICIAL = "pairwise_accuracy_half_credit", "pairwise_accuracy"
 
 
