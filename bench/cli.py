@@ -7,6 +7,7 @@ Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid or uncomparable inpu
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -441,6 +442,7 @@ def main() -> NoReturn:
             fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", INTERNAL)
         done = INTERRUPTED
     if came or done == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         fail(interrupted_message(), INTERRUPTED)
     sys.exit(done)
 

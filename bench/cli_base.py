@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -34,6 +35,8 @@ class ExitError(Exception):
         self.code = code
 
 
+_AT_ONCE = 1.0
+"""In s."""
 _kept: list[Callable[[], str]] = []
 
 
@@ -56,18 +59,21 @@ def interrupted_message() -> str:
     return f"interrupted: {kept}"
 
 
-def note_interrupts() -> list[int]:
-    """Return a list that is no longer empty once Ctrl-C came.
+def note_interrupts() -> list[float]:
+    """Return a list that is no longer empty once Ctrl-C came: of the times in s.
 
     Wherever the exception is lost (in a callback of a C library, a destructor), the command must
     not end as if nothing had been.
     """
-    came: list[int] = []
+    came: list[float] = []
     _kept.clear()
 
     def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        raise KeyboardInterrupt
+        # A process may get it twice at once: for itself, and as one of its group.
+        again = bool(came) and time.monotonic() - came[-1] < _AT_ONCE
+        came.append(time.monotonic())
+        if not again:
+            raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
         signal.signal(signal.SIGINT, note)

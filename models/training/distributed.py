@@ -40,15 +40,30 @@ _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def launched() -> tuple[int, int] | None:
-    """Return how many machines, and processes on each, torchrun or SLURM started; else None."""
+    """Return how many machines, and processes on each, torchrun or SLURM started; else None.
+
+    Raises
+    ------
+    ModelError
+        If SLURM's tasks are not as many on each machine.
+    """
     environment = os.environ
     if "LOCAL_WORLD_SIZE" in environment:
         processes = int(environment["LOCAL_WORLD_SIZE"])
         return int(environment["WORLD_SIZE"]) // processes, processes
-    if "SLURM_NTASKS" in environment and "SLURM_NNODES" in environment:
-        nodes = int(environment["SLURM_NNODES"])
-        return nodes, int(environment["SLURM_NTASKS"]) // nodes
-    return None
+    # A shell within an allocation has all variables but that of a task; Fabric goes by its name.
+    shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    if shell or not {"SLURM_NTASKS", "SLURM_NNODES", "SLURM_PROCID"} <= environment.keys():
+        return None
+    tasks, nodes = int(environment["SLURM_NTASKS"]), int(environment["SLURM_NNODES"])
+    if tasks % nodes:
+        raise ModelError(
+            f"SLURM_NTASKS={tasks} tasks do not divide among SLURM_NNODES={nodes} machines: start "
+            f"as many on each, with --ntasks-per-node"
+        )
+    # `srun -n` does not set it, and Fabric refuses to begin without it.
+    environment.setdefault("SLURM_NTASKS_PER_NODE", str(tasks // nodes))
+    return nodes, tasks // nodes
 
 
 def start(fabric: Fabric, *, meeting: Meeting | None = None) -> None:

@@ -22,6 +22,14 @@ def interrupt(*_arguments: object, **_options: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+def twice(*_arguments: object, **_options: object) -> None:
+    """Ctrl-C reaches a process for itself and as one of its group."""
+    try:
+        interrupt()
+    finally:
+        interrupt()
+
+
 class InterruptedWrites(io.BytesIO):
     """Ctrl-C comes while the library writes into it, as it does while an MP3 is encoded."""
 
@@ -116,7 +124,7 @@ def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monke
 def test_what_is_kept_is_said_in_one_sentence(monkeypatch, tmp_path, earmark, line, works, said):
     monkeypatch.chdir(tmp_path)
     Path("s.toml").touch()
-    monkeypatch.setattr(f"earmark.bench.{works}", interrupt)
+    monkeypatch.setattr(f"earmark.bench.{works}", twice)
     code, message = earmark(line)
     assert code == INTERRUPTED
     assert message.startswith("earmark: interrupted: ")

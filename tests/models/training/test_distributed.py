@@ -147,16 +147,36 @@ def test_two_processes_write_one_log(of_two):
     [
         ({}, None),
         ({"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}, (3, 2)),
-        ({"SLURM_NTASKS": "8", "SLURM_NNODES": "2"}, (2, 4)),
+        ({"SLURM_NTASKS": "8", "SLURM_NNODES": "2", "SLURM_PROCID": "0"}, (2, 4)),
         ({"SLURM_NTASKS": "8"}, None),
+        # A shell within an allocation of eight is one process.
+        ({"SLURM_NTASKS": "8", "SLURM_NNODES": "2"}, None),
+        (
+            {"SLURM_NTASKS": "8", "SLURM_NNODES": "2", "SLURM_PROCID": "0"}
+            | {"SLURM_JOB_NAME": "interactive"},
+            None,
+        ),
     ],
 )
 def test_the_launcher_says_how_many_processes_there_are(monkeypatch, environment, expected):
-    for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_NNODES"):
-        monkeypatch.delenv(name, raising=False)
+    for name in (
+        *("LOCAL_WORLD_SIZE", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_NNODES", "SLURM_PROCID"),
+        *("SLURM_JOB_NAME", "SLURM_NTASKS_PER_NODE"),
+    ):
+        monkeypatch.setenv(name, "")  # so that what is set here is undone
+        monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert launched() == expected
+
+
+def test_tasks_that_do_not_divide_among_machines_are_refused(monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
+    for name, value in (("NTASKS", "3"), ("NNODES", "2"), ("PROCID", "0")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with pytest.raises(ModelError, match=r"NTASKS=3 .* SLURM_NNODES=2 machines.*--ntasks-per-node"):
+        launched()
 
 
 def test_batch_norm_over_processes_needs_gpus():
@@ -277,6 +297,8 @@ def test_suites_are_read_before_processes_meet(monkeypatch, tmp_path):
     """A typo is every process's own: none waits for another that ended of it."""
     monkeypatch.setenv("SLURM_NTASKS", "2")
     monkeypatch.setenv("SLURM_NNODES", "1")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
     monkeypatch.setattr(distributed, "_meet", None)
     with pytest.raises(SuiteError, match=r"nosuch\.toml"):
         embed_suites([tmp_path / "nosuch.toml"], store=tmp_path / "store")
