@@ -60,6 +60,7 @@ from earmark.datasets.base import (
     with_origin,
 )
 from earmark.datasets.magnatagatune_files import Table, read_annotations, read_artists
+from earmark.datasets.names import why_absent
 
 Split = Literal["pons2017", "won2020"]
 Partition = Literal["train", "valid", "test"]
@@ -252,8 +253,9 @@ def _files_there(folder: Path) -> frozenset[str]:
 
 def _absence(folder: Path, absent: Sequence[str], n_clips: int) -> Problem:
     message = (
-        f"{len(absent)} of {n_clips} clips have no file here: {first_ten(absent)}; point audio at "
-        f"the folder that holds 0/ to f/, or give missing='drop' or, for tags alone, 'keep'"
+        f"{len(absent)} of {n_clips} clips have no file here: {first_ten(absent)}"
+        f"{why_absent(absent[:10], folder)}; point audio at the folder that holds 0/ to f/, or "
+        f"give missing='drop' or, for tags alone, 'keep'"
     )
     return Problem(folder, message)
 

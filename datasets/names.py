@@ -102,11 +102,14 @@ def why_absent(names: Sequence[str], folder: Path, *, found: Iterable[Path] = ()
     exact = {form: path for path in there for form in _forms(path, folder)}
     alike = {_key(form): path for path in there for form in _forms(path, folder)}
     causes: dict[str, tuple[str, int]] = {}
-    for name in names:
+    for place, name in enumerate(names):
         keys = [_key(name), _key(_bare(name))]
         keys += [key.rpartition("/")[2] for key in keys]
         path = exact.get(name) or next((alike[key] for key in keys if key in alike), None)
-        kind, message = _cause(name, path, folder) if path else _nearest(name, alike)
+        if path is not None:
+            kind, message = _cause(name, path, folder)
+        else:  # of the first alone: each is held against all files
+            kind, message = _nearest(name, alike) if place < _N_NEAREST else ("", "")
         if kind:
             first, count = causes.get(kind, (message, 0))
             causes[kind] = first, count + 1
@@ -114,6 +117,9 @@ def why_absent(names: Sequence[str], folder: Path, *, found: Iterable[Path] = ()
         f"; {message}{f' (as {count - 1} more)' if count > 1 else ''}"
         for message, count in causes.values()
     )
+
+
+_N_NEAREST = 10
 
 
 def _media(folder: Path) -> Iterator[Path]:
@@ -155,6 +161,9 @@ def _cause(name: str, path: Path, folder: Path) -> tuple[str, str]:
     if suffix in _NOT_READ:
         fix = f"convert it, e.g. ffmpeg -i {path.name} {path.stem}.flac"
         return suffix, f"{shown(below)} is there, but {suffix} is not read: {fix}"
+    if name in forms:
+        fix = "name the folder with audio="
+        return "folder", f"{shown(below)} is there, in a folder that is not looked at: {fix}"
     if "\\" in name:
         plain = path.relative_to(folder).with_suffix("").as_posix()
         return "\\", f"{name} is a path of Windows: write it as {shown(plain)}, below the folder"

@@ -114,6 +114,15 @@ def test_ratings_that_are_all_the_same_are_mentioned(earmark, songs):
     assert out.splitlines()[-1].endswith(": 1 problems, 4 audio files looked at")
 
 
+@pytest.mark.parametrize("name", ["Audio", "wav"])
+def test_a_folder_of_audio_of_another_name_is_named(earmark, songs, name):
+    root, _ = songs
+    (root / "audio").rename(root / name)
+    code, out, _ = earmark("check-data", "rated-folder", root)
+    assert code == 3
+    assert f"{name}/t0.wav is there, in a folder that is not looked at: name the folder with" in out
+
+
 @pytest.mark.parametrize("name", ["HipHop", "hip-hop", "Hiphop"])
 def test_a_folder_that_gtzan_does_not_know_is_named_with_the_genre(earmark, tmp_path, name):
     genres = ["blues", "classical", "country", "disco", "jazz", "metal", "pop", "reggae", "rock"]

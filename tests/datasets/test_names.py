@@ -82,6 +82,7 @@ def test_the_nearest_name_is_suggested_and_none_where_none_is_near():
         ("Sub/T00.WAV", "sub/t00.wav", "sub/t00.wav differs in upper and lower case"),
         ("sub/a.wav", "sub\\a", "sub\\a is a path of Windows: write it as sub/a, below the folder"),
         ("b.wav", "C:\\data\\b.wav", "write it as b, below the folder"),
+        ("Clips/2.mp3", "2", "Clips/2.mp3 is there, in a folder that is not looked at"),
         ("a.wav", "sub/a", "a.wav is there in place of sub/a"),
         (" a.wav", "a", "the spaces around a differ"),
         ("a .wav", "a", "the spaces around a differ"),
@@ -105,4 +106,6 @@ def test_files_of_other_names_are_not_suggested_and_alike_causes_are_counted(tmp
     said = why_absent(["t00", "t01", "t02", "t04", "t05"], tmp_path, found=found)
     assert said.count("is there") == 1
     assert said.startswith("; t00.m4a is there") and said.endswith("(as 2 more)")
+    many = [f"{i:04}" for i in range(2000)]  # held against the files one by one, not all by all
+    assert why_absent(many, tmp_path, found=found) == ""
     assert why_absent(["zzz"], tmp_path / "nowhere") == ""
