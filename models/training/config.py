@@ -252,7 +252,7 @@ class RunConfig:
 
 
 def load_config(path: Path | str) -> RunConfig:
-    """Read a run's TOML file; relative folders in it start at its own folder.
+    """Read a run's TOML file; folders of corpora and word vectors start at its own folder.
 
     Raises
     ------
@@ -277,7 +277,9 @@ def load_config(path: Path | str) -> RunConfig:
         side: tuple(str(path.parent / Path(folder).expanduser()) for folder in folders)
         for side, folders in (("train", config.data.train), ("valid", config.data.valid))
     }
-    return _merged(config, {"data": places}, of=f"config {path}")
+    words = config.text.word_vectors
+    text = {} if words == "train" else {"word_vectors": str(path.parent / Path(words).expanduser())}
+    return _merged(config, {"data": places, "text": text}, of=f"config {path}")
 
 
 def parse_config(content: Mapping[str, Any], *, of: str = "config") -> RunConfig:

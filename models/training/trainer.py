@@ -504,6 +504,12 @@ class Trainer:
             size = training.batch_size if side == "train" else 0
             for doubt in corpus_doubts(corpus, f"data.{side}", batch_size=size):
                 self.tell(f"beware: {doubt}")
+        learned, asked = (set(self.corpora[side].digests) for side in ("train", "valid"))
+        if both := len(learned & asked):
+            self.tell(
+                f"beware: {both} of {len(asked)} clips of data.valid are in data.train, too: the "
+                f"best checkpoint would be chosen by what was learned by heart"
+            )
         for doubt in doubts(self.config):
             self.tell(f"beware: {doubt}")
 

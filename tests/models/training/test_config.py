@@ -143,6 +143,13 @@ def test_a_file_is_laid_over_its_preset(tmp_path):
     assert config.optimiser == tiny.optimiser
 
 
+def test_word_vectors_lie_beside_the_file(tmp_path):
+    (tmp_path / "run.toml").write_text(
+        'preset = "dcase"\n[data]\ntrain = ["a"]\nvalid = ["b"]\n[text]\nword_vectors = "w.bin"\n'
+    )
+    assert load_config(tmp_path / "run.toml").text.word_vectors == str(tmp_path / "w.bin")
+
+
 def test_none_is_written_as_a_word():
     assert parse_config({"preset": "paper"}).muscall.loss.weighting == "released"
     changed = parse_config({"preset": "paper", "muscall": {"loss": {"weighting": "none"}}})

@@ -449,6 +449,13 @@ def test_fewer_captions_than_a_batch_are_said(corpora, tmp_path):
     assert "data.train has 3 different captions, fewer than a batch of 8" in said[0]
 
 
+def test_validation_on_what_was_learned_is_said(corpora, tmp_path):
+    said = []
+    config = run_config(corpora, data={"valid": [str(corpora / "train")]})
+    Trainer(config, tmp_path / "run", score=CosineOfPairs(), tell=said.append)
+    assert said[0].startswith("beware: 24 of 24 clips of data.valid are in data.train")
+
+
 # Corpora whose samples were changed
 
 
