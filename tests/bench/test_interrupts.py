@@ -108,11 +108,15 @@ def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monke
     ("line", "works", "said"),
     [
         (
-            "run s.toml --store st",
+            "run musav_baselines --store st",
             "run_command.run_suites",
             "what was heard is kept in st, records",
         ),
-        ("embed s.toml --store st", "embed_command.embed_suites", "what was heard is kept in st;"),
+        (
+            "embed musav_baselines --store st",
+            "embed_command.embed_suites",
+            "what was heard is kept in st;",
+        ),
         ("bench", "bench_command.bench_all", "what was built and trained is kept in the cache"),
         ("prepare m.csv out", "prepare_command.prepare_corpus", "finished shards are kept in out"),
         ("fetch musav", "fetch_command.fetch_names", "what arrived is kept in the cache"),
@@ -123,7 +127,6 @@ def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monke
 )
 def test_what_is_kept_is_said_in_one_sentence(monkeypatch, tmp_path, earmark, line, works, said):
     monkeypatch.chdir(tmp_path)
-    Path("s.toml").touch()
     monkeypatch.setattr(f"earmark.bench.{works}", twice)
     code, message = earmark(line)
     assert code == INTERRUPTED

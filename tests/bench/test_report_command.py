@@ -304,9 +304,12 @@ def test_saved_speed_stands_in_the_report_of_one_record_and_of_several(earmark, 
 
 
 @pytest.mark.parametrize("command", ["report", "bench"])
-def test_a_speed_file_that_is_none_is_refused_by_name_before_any_work(earmark, tmp_path, command):
+def test_a_speed_file_that_is_none_is_refused_by_name_before_any_work(
+    earmark, tmp_path, two, command
+):
     speed = tmp_path / "other.json"
     speed.write_text('{"scores": []}')
-    code, out, err = earmark(command, tmp_path / "none", "--speed", speed)
+    given = two[0] if command == "report" else "musav_baselines"
+    code, out, err = earmark(command, given, "--speed", speed)
     assert (code, out) == (3, "")
     assert f"speed file {speed} is no file of pytest-benchmark" in err
