@@ -55,6 +55,7 @@ from earmark.datasets.containers import (
 )
 from earmark.datasets.mp3 import Mp3, c_errors, end_of_id3, find_streams
 from earmark.datasets.resampling import resampled
+from earmark.datasets.whole_files import interrupts_wait
 
 SILENCE_DBFS = -80.0
 """A clip whose peak is below this is silent: about three steps of 16 bits."""
@@ -337,7 +338,7 @@ def _opened(stream: _Stream, opened: ExitStack) -> _SequentialFile:
     source = stream.source()
     if not isinstance(source, Path):
         opened.enter_context(source)
-    with c_errors.silenced():
+    with interrupts_wait(), c_errors.silenced():  # libsndfile reads through Python
         file: _SequentialFile = opened.enter_context(_SequentialFile(_named(source)))
     return file
 
@@ -345,7 +346,7 @@ def _opened(stream: _Stream, opened: ExitStack) -> _SequentialFile:
 def _next_block(path: Path, file: _SequentialFile, stream: _Stream, done: int) -> Floats:
     """Return the samples after ``done``, shape ``(n, n_channels)``; none at the end."""
     try:
-        with c_errors.silenced():
+        with interrupts_wait(), c_errors.silenced():
             block: Floats = file.read(_BLOCK, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError:
         left = int(stream.promised or 0) - done

@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 
 from earmark.bench import cli
 from earmark.bench.cli_base import INTERRUPTED
+from earmark.datasets.audio import load
+from earmark.datasets.containers import SpanFile
 from earmark.datasets.etude import track_files
 from earmark.datasets.whole_files import folder_whole, interrupts_wait
 
@@ -81,6 +85,26 @@ def test_an_interrupt_while_a_track_is_encoded_ends_the_build(tmp_path, monkeypa
     went_on = track_files.make_track(0, out / "tracks", **asked)
     assert went_on == track_files.make_track(0, tmp_path / "whole", **asked)
     assert len(went_on.files) == 2
+
+
+def test_an_interrupt_while_a_file_is_decoded_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    """It came in the library's callback: the file was called damaged, and the run went on."""
+    path = tmp_path / "noise.mp3"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(path, noise, 16_000, format="MP3", subtype="MPEG_LAYER_III")
+    path.write_bytes(path.read_bytes() * 2)  # joined: each part is read through Python
+    heard = load(path).samples
+    readinto = SpanFile.readinto
+
+    def interrupted(file, buffer):
+        interrupt()
+        return readinto(file, buffer)
+
+    monkeypatch.setattr(SpanFile, "readinto", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load(path)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(load(path).samples, heard)
 
 
 def test_interrupts_wait_for_a_callback_and_come_after_it():
