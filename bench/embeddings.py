@@ -337,7 +337,7 @@ class Embeddings:
     def _open(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> Space:
         space = self.store.open(self.identity(models, card, kind))
         if not (space.folder / CODE).exists():
-            self._code(models, kind != "text_vectors").keep(space.folder)
+            self._code(models, kind != "text_vectors").keep(space)
         return space
 
     def _trusted(self, space: Space) -> tuple[Space, ...]:

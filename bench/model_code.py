@@ -32,6 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from earmark.bench.listening_cost import within
+from earmark.bench.shards import StoreError
+from earmark.bench.space import Space
 from earmark.datasets.registry import made_in
 from earmark.datasets.user_modules import FILE_MODULE
 from earmark.datasets.whole_files import write_whole
@@ -94,13 +96,15 @@ class Code:
         lines += sorted(f"{name}=={version}" for name, version in self.packages)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def keep(self, folder: Path) -> None:
+    def keep(self, space: Space) -> None:
         """Write it beside a space's rows; a store that cannot be written is no error here."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        content = json.dumps(asdict(self) | {"kept": now}, indent=1).encode()
         try:
-            write_whole(folder / CODE, json.dumps(asdict(self) | {"kept": now}, indent=1).encode())
-        except OSError as error:
-            _log.warning("%s: which code made the rows is not kept (%s)", folder, error)
+            with space.locked():  # whoever opens a space clears away what is half written
+                write_whole(space.folder / CODE, content)
+        except (OSError, StoreError) as error:
+            _log.warning("%s: which code made the rows is not kept (%s)", space.folder, error)
 
     def changes(self) -> list[str]:
         """Return how the files and packages differ from what they are now; none: still there."""

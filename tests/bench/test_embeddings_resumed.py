@@ -6,38 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import loudness_model
 import numpy as np
 import pytest
 import soundfile
+from loudness_model import Loudness
 
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.space import Space
 from earmark.bench.store import Store, StoreError
-from earmark.datasets.audio import Waveform
 from earmark.datasets.base import Clip, DataError
-from earmark.models.base import ModelCard
 
 N_CLIPS = 40
 RATE = 8000
-
-
-class Loudness:
-    """A patch embedder and AV model of one line, which counts the clips that it hears."""
-
-    card = ModelCard("loudness", "1", "untrained", "MIT", "", (), "all")
-    sample_rate = RATE
-    dimension = 3
-
-    def __init__(self) -> None:
-        self.heard = 0
-
-    def embed_patches(self, clip: Waveform) -> np.ndarray:
-        self.heard += 1
-        return clip.samples[: 3 * 50].reshape(50, 3)
-
-    def predict_av(self, clips: list[Waveform]) -> np.ndarray:
-        self.heard += len(clips)
-        return np.stack([clip.samples[:2] for clip in clips])
 
 
 def samples(number: int) -> np.ndarray:
@@ -71,36 +52,30 @@ def assert_as_made_at_once(store: Store, clips: list[Clip]) -> None:
 
 # Interrupted, and shared
 
+SUPPORT = str(Path(loudness_model.__file__).parent)
 RUN = """
 import sys
 from pathlib import Path
-import numpy as np
 from earmark.bench.embeddings import Embeddings
 from earmark.bench.store import Store
 from earmark.datasets.base import Clip
-from earmark.models.base import ModelCard
 
-class Loudness:
-    card = ModelCard("loudness", "1", "untrained", "MIT", "", (), "all")
-    sample_rate = 8000
-
-    def predict_av(self, clips):
-        print("heard", flush=True)
-        return np.stack([clip.samples[:2] for clip in clips])
+sys.path.append(sys.argv[4])
+from loudness_model import Loudness
 
 folder, rank, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 clips = [Clip(path.stem, path) for path in sorted(folder.glob("*.wav"))]
 embeddings = Embeddings(Store(folder / "store", shard_rows=4), share=(rank, size))
 print("ready", flush=True)
 sys.stdin.readline()
-found = embeddings.av(Loudness(), clips)
+found = embeddings.av(Loudness(tells=True), clips)
 print(*found.ids)
 """
 
 
 def start(folder: Path, *, rank: int = 0, size: int = 1) -> subprocess.Popen[str]:
     run = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(folder), str(rank), str(size)],
+        [sys.executable, "-c", RUN, str(folder), str(rank), str(size), SUPPORT],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -128,14 +103,8 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, clips, store):
 
 
 def test_an_interrupted_run_keeps_what_it_made(store, clips):
-    class Interrupted(Loudness):
-        def predict_av(self, clips):
-            if self.heard == 7:
-                raise KeyboardInterrupt
-            return super().predict_av(clips)
-
     with pytest.raises(KeyboardInterrupt):
-        Embeddings(store).av(Interrupted(), clips)
+        Embeddings(store).av(Loudness(interrupted_at=7), clips)
     (space,) = store.spaces()
     assert len(space) == 7
     Embeddings(store).av(Loudness(), clips)
