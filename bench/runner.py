@@ -139,10 +139,9 @@ def read_checked(path: Path | str) -> Suite:
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
             found.append(SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}"))
             continue
-        # The first three parameters are the runner's own.
-        own = dict.fromkeys(("context", "dataset", "models"))
+        own = ("context", "dataset", "models")
         try:
-            check_options(TASKS[task.task], own | task.options, of=f"task {suite.id_of(task)!r}")
+            check_options(TASKS[task.task], task.options, of=f"task {suite.id_of(task)!r}", own=own)
         except DataError as error:
             found.append(error)
     for kind, registry, sources in (

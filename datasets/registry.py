@@ -14,7 +14,7 @@ import difflib
 import importlib
 import inspect
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.metadata import entry_points
@@ -141,15 +141,20 @@ def made_in(thing: Any) -> str | None:
     return module if seen is not None and seen() is thing else None
 
 
-def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, of: str) -> None:
+def check_options(
+    factory: Callable[..., Any], options: Mapping[str, Any], *, of: str, own: Collection[str] = ()
+) -> None:
     """Hold options against a signature before the call, so that a typo gets a clear error.
+
+    ``own`` are parameters that the caller gives, which are no options.
 
     Raises
     ------
     DataError
         If an option is unknown or a required one is missing.
     """
-    parameters = inspect.signature(factory).parameters
+    signature = inspect.signature(factory)
+    parameters = {name: p for name, p in signature.parameters.items() if name not in own}
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     for option in options:

@@ -6,7 +6,7 @@ import pytest
 
 from earmark.datasets import registry
 from earmark.datasets.base import DataError
-from earmark.datasets.registry import DATASETS, Registry
+from earmark.datasets.registry import DATASETS, Registry, check_options
 
 THINGS = Registry(
     "thing", "earmark.test-things", {"path": "pathlib:PurePath", "ghost": "no.such:x"}
@@ -54,6 +54,14 @@ def test_what_cannot_be_found_is_told_with_what_can(name, message):
 def test_an_unknown_option_is_refused_with_the_nearest():
     with pytest.raises(DataError, match=r"no option 'numerater'\. Did you mean 'numerator'"):
         THINGS.create("fractions:Fraction", {"numerater": 3})
+
+
+def test_what_takes_no_option_says_so_and_the_callers_own_parameters_are_none(tmp_path):
+    (tmp_path / "none.py").write_text("def make():\n    return 1\ndef own(data):\n    return 2\n")
+    with pytest.raises(DataError, match=r"has no option 'size'\. It takes no option\.$"):
+        THINGS.create(f"{tmp_path}/none.py:make", {"size": 1})
+    with pytest.raises(DataError, match=r"it has no option 'data'\. It takes no option\.$"):
+        check_options(THINGS.factory(f"{tmp_path}/none.py:own"), {"data": 1}, of="it", own=["data"])
 
 
 def test_a_missing_option_is_named(tmp_path):
