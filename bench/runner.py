@@ -29,6 +29,7 @@ from earmark.datasets.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
 from earmark.datasets.whole_files import room_left, write_whole
 from earmark.models.base import ModelCard, ModelError, in_words
+from earmark.models.gain import at_loudness
 from earmark.models.registry import MODELS
 from earmark.models.training_log import TrainingLog
 from earmark.reports import record as schema
@@ -261,6 +262,9 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
     run.timings[task_id] = round(time.perf_counter() - started, 3)
     # Two sets of one loader are told apart by what the suite calls them.
     result = ran.output.result.model_copy(update={"dataset": task.dataset})
+    if task.loudness is not None:
+        protocol = result.protocol | {"loudness": f"every clip at {task.loudness:g} LUFS"}
+        result = result.model_copy(update={"protocol": protocol})
     run.outputs += [replace(ran.output, result=result), *ran.further]
     run.heard |= set(ran.heard)
     run.cards |= ran.cards
@@ -273,7 +277,7 @@ def able(run: Run, task: Task) -> dict[str, Any]:
     task_id = run.suite.id_of(task)
     models = {name: run.models[name] for name in run.suite.models_of(task)}
     return {
-        name: model
+        name: model if task.loudness is None else at_loudness(model, task.loudness)
         for name, model in models.items()
         if not isinstance(model, NotOpened) and (task_id, name) not in run.unable
     }

@@ -82,6 +82,8 @@ class Task(BaseModel):
     """Datasets of the suite that a task learns from."""
     test: list[str] | None = None
     """Further datasets of the suite that it is tested on."""
+    loudness: float | None = Field(None, gt=-70, le=0)
+    """Integrated loudness in LUFS at which every model hears every clip; None: as it is."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -244,6 +246,13 @@ def _check_references(suite: Suite, path: Path | str) -> None:
         for dataset in task.datasets:
             if dataset not in suite.datasets:
                 raise SuiteError(_unknown(path, "dataset", dataset, list(suite.datasets)))
+        kept = [name for name in ("embeddings", "predictions", "stored") if name in task.options]
+        if task.loudness is not None and kept:
+            raise SuiteError(
+                f"suite {path}: task {suite.id_of(task)!r} has loudness = {task.loudness:g} and "
+                f"reads {' and '.join(kept)}, which were made of clips at their own loudness; "
+                f"leave one of them out"
+            )
         for model in task.models or []:
             if model not in suite.models:
                 raise SuiteError(_unknown(path, "model", model, list(suite.models)))

@@ -109,9 +109,10 @@ def _kernel(step: int, new: int) -> Floats:
     width, lowest = _width(step, new), min(step, new) * _ROLLOFF
     points = np.arange(new)
     at = (points * step // new)[:, None]
-    precision = np.float64 if step * new > _LARGEST_KERNEL else np.float32
-    phases = (points.astype(precision) / precision(new))[:, None]
-    time = ((at + np.arange(-width, width + 2)) / step - phases.astype(np.float64)) * lowest
+    phases = (points / new)[:, None]
+    if step * new <= _LARGEST_KERNEL:
+        phases = (points.astype(np.float32) / np.float32(new)).astype(np.float64)[:, None]
+    time = ((at + np.arange(-width, width + 2)) / step - phases) * lowest
     window = np.cos(time.clip(-_ZERO_CROSSINGS, _ZERO_CROSSINGS) * np.pi / _ZERO_CROSSINGS / 2) ** 2
     return np.asarray(np.sinc(time) * window * (lowest / step), np.float32)
 

@@ -87,7 +87,12 @@ class AudioEmbedder(Protocol):
 
     card: ModelCard
     sample_rate: int | None
-    """In Hz, at which clips must arrive; None: at their own rate, the model resamples."""
+    """In Hz, at which clips must arrive; None: at their own rate, the model resamples.
+
+    Clips are brought to it by torchaudio's windowed sinc (:mod:`earmark.datasets.resampling`).
+    Another resampler, e.g. soxr, can move a prediction by a tenth on a scale of 1 to 9: a model
+    that was trained through one of its own takes None and uses that.
+    """
     dimension: int
 
     def embed_audio(self, clips: Sequence[Waveform]) -> Floats:

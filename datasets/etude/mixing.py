@@ -2,11 +2,6 @@
 
 Loudness is that of a mono file by EBU R128: gated, and of one channel, so that a full-scale sine of
 1 kHz has -3 LUFS (a player that doubles the channel adds 3 LU).
-
-References
-----------
-.. [1] ITU-R BS.1770-4, "Algorithms to measure audio programme loudness and true-peak audio level",
-       2015, annex 1.
 """
 
 from __future__ import annotations
@@ -20,6 +15,7 @@ from numpy.typing import NDArray
 from earmark.datasets.etude import waves
 from earmark.datasets.etude.score import Room
 from earmark.datasets.etude.waves import Floats, Signal
+from earmark.datasets.loudness import SILENCE_LUFS, loudness
 
 CEILING = 0.985
 """No sample is beyond it."""
@@ -28,60 +24,10 @@ TOLERANCE_LU = 0.1
 
 _KNEE = 0.6
 """Amplitude from which the limiter bends."""
-_BLOCK_S = 0.1
-_SILENCE_LUFS = -70.0
 _ROUNDS = 16
 _KEPT = 2**20
 """Up to this many samples the spectra of rooms and tones are kept for the next track."""
 _STRIDE_DB = 12.0
-
-
-def loudness(signal: Signal, sample_rate: int) -> float:
-    """Return the integrated loudness of a mono signal in LUFS [1]_; -70 if it is silent.
-
-    Blocks of 400 ms that overlap by three quarters are gated at -70 LUFS and then at 10 LU below
-    their mean.
-    """
-    from scipy.signal import sosfilt
-
-    hop = round(_BLOCK_S * sample_rate)
-    weighted = sosfilt(_weighting(sample_rate), signal)
-    hops = weighted[: weighted.size // hop * hop].reshape(-1, hop)
-    energy = np.einsum("ij,ij->i", hops, hops) / hop
-    if energy.size < 4:
-        raise ValueError(f"loudness needs 0.4 s at least, got {signal.size / sample_rate:.2f} s")
-    blocks = np.convolve(energy, np.full(4, 0.25), "valid")
-    blocks = blocks[blocks > _power(_SILENCE_LUFS)]
-    if not blocks.size:
-        return _SILENCE_LUFS
-    blocks = blocks[blocks > blocks.mean() / 10]
-    return -0.691 + 10 * math.log10(blocks.mean())
-
-
-def _power(lufs: float) -> float:
-    return float(10 ** ((lufs + 0.691) / 10))
-
-
-@lru_cache(maxsize=8)
-def _weighting(sample_rate: int) -> Floats:
-    """Return K-weighting as second-order sections: [1]_ gives 48 kHz, by its analogue prototype."""
-    # The prototype's parameters reproduce the tables of [1]_ to 1e-8.
-    shelf = math.tan(math.pi * 1681.974450955533 / sample_rate)
-    high, mid = 10 ** (3.999843853973347 / 20), 10 ** (3.999843853973347 / 20 * 0.4996667741545416)
-    quality = 0.7071752369554196
-    norm = 1 + shelf / quality + shelf**2
-    first = [
-        (high + mid * shelf / quality + shelf**2) / norm,
-        2 * (shelf**2 - high) / norm,
-        (high - mid * shelf / quality + shelf**2) / norm,
-        1.0,
-        2 * (shelf**2 - 1) / norm,
-        (1 - shelf / quality + shelf**2) / norm,
-    ]
-    cut, quality = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
-    norm = 1 + cut / quality + cut**2
-    poles = [1.0, 2 * (cut**2 - 1) / norm, (1 - cut / quality + cut**2) / norm]
-    return np.array([first, [1.0, -2.0, 1.0, *poles]])
 
 
 def soft_clip(signal: Signal, *, knee: float, ceiling: float) -> Signal:
@@ -177,7 +123,7 @@ def master(signal: Signal, lufs: float, *, sample_rate: int) -> Signal:
         If it is silent, or so sparse that no gain reaches the loudness.
     """
     now = loudness(signal, sample_rate)
-    if now <= _SILENCE_LUFS:
+    if now <= SILENCE_LUFS:
         raise ValueError("a silent signal cannot be brought to a loudness")
     gain, slope = lufs - now, 1.0
     scaled = signal * _factor(gain)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from earmark.bench.suite import SuiteError, read_suite
+from earmark.bench.suite import SuiteError, parse_suite, read_suite
 
 GOOD = """
 [suite]
@@ -123,3 +123,27 @@ def test_a_task_may_name_further_datasets_which_are_its_options(tmp_path):
 def test_further_datasets_that_are_not_listed_are_refused(tmp_path, change):
     with pytest.raises(SuiteError, match=r"names the dataset 'song'.*Did you mean 'songs'"):
         read(tmp_path, GOOD + LEARNS.replace(*change))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("loudness = 3", "loudness: Input should be less than or equal to 0"),
+        ('loudness = -20\nembeddings = "e.npz"', "loudness = -20 and reads embeddings"),
+        ('loudness = -20\npredictions = ["p.csv"]', "loudness = -20 and reads predictions"),
+    ],
+)
+def test_a_loudness_that_cannot_be_heard_at_is_refused(line, message):
+    suite = f"""
+[suite]
+name = "a"
+title = "a"
+[datasets.d]
+loader = "musav"
+[[tasks]]
+task = "musav"
+dataset = "d"
+{line}
+"""
+    with pytest.raises(SuiteError, match=message):
+        parse_suite(suite.encode(), of="a.toml")
