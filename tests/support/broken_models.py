@@ -78,10 +78,10 @@ class ToneListener:
     sample_rate = 8000
     dimension = 33
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "1") -> None:
         self.card = ModelCard(
             id="tone-listener",
-            version="1",
+            version=version,
             weights_digest="0" * 64,
             licence="Apache-2.0",
             citation="",
@@ -103,5 +103,5 @@ class ToneListener:
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def tone_listener() -> ToneListener:
-    return ToneListener()
+def tone_listener(*, version: str = "1") -> ToneListener:
+    return ToneListener(version)

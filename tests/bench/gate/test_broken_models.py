@@ -117,7 +117,7 @@ def test_vectors_that_are_not_of_unit_norm_are_named(tones, whole, tmp_path):
         root=root,
         model=f'loader = "{MODELS}:unnormalised"\nmodel = "{MODELS}:tone_listener"',
     )
-    sound = f'[models.sound]\nloader = "{MODELS}:tone_listener"\n'
+    sound = f'[models.sound]\nloader = "{MODELS}:tone_listener"\nversion = "2"\n'
     suite = suite.replace("[[tasks]]", f'{sound}[[tasks]]\nmodels = ["ear"]')
     suite += '[[tasks]]\ntask = "retrieval"\ndataset = "tones"\nmodels = ["sound"]\nid = "other"\n'
     (tmp_path / "tones.toml").write_text(suite)
