@@ -49,6 +49,8 @@ FURTHER_TRACKS, FURTHER_SECONDS, FURTHER_LAYOUTS = 240, 8.0, ("emomusic",)
 _MADE_FROM = "made_from.json"
 
 Tell = Callable[[str], None]
+_OF_PROCESSES = ("SLURM_", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_")
+"""How variables begin with which SLURM and torchrun tell processes of each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,9 @@ def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step
             *(sys.executable, "-m", "earmark.bench.cli", "train", str(config)),
             *("--out", str(job.run), "--resume"),
         ],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "COLUMNS": "200"},
+        # It trains alone, also where this process is one of several.
+        env={k: v for k, v in os.environ.items() if not k.startswith(_OF_PROCESSES)}
+        | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -52,8 +52,10 @@ def launched() -> tuple[int, int] | None:
         processes = int(environment["LOCAL_WORLD_SIZE"])
         return int(environment["WORLD_SIZE"]) // processes, processes
     # A shell within an allocation has all variables but that of a task; Fabric goes by its name.
+    if "SLURM_NTASKS" in environment and "SLURM_PROCID" not in environment:
+        environment["SLURM_JOB_NAME"] = "interactive"
     shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
-    if shell or not {"SLURM_NTASKS", "SLURM_NNODES", "SLURM_PROCID"} <= environment.keys():
+    if shell or not {"SLURM_NTASKS", "SLURM_NNODES"} <= environment.keys():
         return None
     tasks, nodes = int(environment["SLURM_NTASKS"]), int(environment["SLURM_NNODES"])
     if tasks % nodes:

@@ -168,6 +168,8 @@ def test_the_launcher_says_how_many_processes_there_are(monkeypatch, environment
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert launched() == expected
+    if "SLURM_NTASKS" in environment and "SLURM_PROCID" not in environment:
+        assert os.environ["SLURM_JOB_NAME"] == "interactive"  # by which Fabric knows a shell
 
 
 def test_tasks_that_do_not_divide_among_machines_are_refused(monkeypatch):
