@@ -233,16 +233,24 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.json"
 
 
+_AT_ONCE = 1 << 20
+"""Samples that are quantised at once."""
+
+
 def quantise(samples: NDArray[np.float32]) -> tuple[Samples, int]:
     """Return the nearest int16 samples, and how many lay outside the range and were clipped.
 
     >>> quantise(np.array([0.25, -1, 1], np.float32))
     (array([  8192, -32768,  32767], dtype=int16), 1)
     """
-    scaled = np.rint(samples * np.float32(FULL_SCALE))
     low, high = -FULL_SCALE, FULL_SCALE - 1
-    clipped = int(np.count_nonzero((scaled < low) | (scaled > high)))
-    return np.clip(scaled, low, high).astype(_DTYPE), clipped
+    found, clipped = np.empty(samples.shape, _DTYPE), 0
+    for start in range(0, len(samples), _AT_ONCE):  # of two hours, every copy is half a gigabyte
+        block = slice(start, start + _AT_ONCE)
+        scaled = np.rint(samples[block] * np.float32(FULL_SCALE))
+        clipped += int(np.count_nonzero((scaled < low) | (scaled > high)))
+        found[block] = np.clip(scaled, low, high)
+    return found, clipped
 
 
 def write_header(file: BinaryIO, n_samples: int) -> None:
