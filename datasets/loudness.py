@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import sosfilt
 
 SILENCE_LUFS = -70.0
 """The absolute gate: a signal without a block above it is silent."""
@@ -29,6 +28,7 @@ def loudness(signal: NDArray[np.floating[Any]], sample_rate: int) -> float:
     Blocks of 400 ms that overlap by three quarters are gated at -70 LUFS and then at 10 LU below
     their mean.
     """
+    from scipy.signal import sosfilt
 
     hop = round(_BLOCK_S * sample_rate)
     weighted = sosfilt(_weighting(sample_rate), signal)
