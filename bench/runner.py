@@ -251,11 +251,10 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
     if isinstance(dataset, NotOpened):
         run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
         return
-    models = able(run, task)
     context = _context(run, task, strict=strict)
     started = time.perf_counter()
     try:
-        ran = TASKS[task.task](context, dataset, models, **task.options)
+        ran = TASKS[task.task](context, dataset, able(run, task), **task.options)
     except Exception as error:
         _failed(run, task_id, error, strict=strict)
         return
