@@ -10,7 +10,7 @@ from earmark.datasets.av_ratings import load_rated_folder
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 
-SIZES = {"n_tracks": 150, "seconds": 2.0, "layouts": ("captions",), "workers": 1}
+SIZES = {"n_tracks": 180, "seconds": 2.0, "layouts": ("captions",), "workers": 1}
 
 
 def config(preset, *, epochs=1, batch_size=40):
