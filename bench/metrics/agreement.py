@@ -29,13 +29,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.metrics.base import Floats, Metric
+from earmark.bench.metrics.intervals import LEVEL, LOG_BELOW_ONE
 from earmark.bench.metrics.statistics import (
-    LEVEL,
-    REPLICATES,
     Estimate,
     estimate_ratio,
-    percentile_interval,
-    resample_sums,
+    estimate_statistic,
     unit_sums,
 )
 
@@ -150,13 +148,11 @@ def evaluate_alpha(
     level: MeasurementLevel = "nominal",
     units: ArrayLike | None = None,
     confidence: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
 ) -> Estimate:
-    """Return alpha with the interval of its bootstrap over ``units``, one label a column.
+    """Return alpha with its interval over ``units``, one label a column.
 
     ``n`` counts the columns with two ratings or more. Ordinal distances follow the ranks of
-    each replicate, which takes a table of all pairs of distinct values: at most 50 values.
+    what is left without each unit, which takes a table of all pairs of distinct values: at most 50.
 
     Raises
     ------
@@ -164,16 +160,15 @@ def evaluate_alpha(
         As :func:`krippendorff_alpha`, or if ordinal ratings have too many distinct values.
     """
     matrix = validate(ratings)
-    value = krippendorff_alpha(matrix, level=level)
+    krippendorff_alpha(matrix, level=level)  # refuses ratings that are all the same
     columns, alpha_of = {
         "nominal": (_nominal_columns, _nominal_alpha),
         "ordinal": (_ordinal_columns, _ordinal_alpha),
         "interval": (_interval_columns, _interval_alpha),
     }[level]
     sums = unit_sums(columns(matrix), units)
-    replicated = alpha_of(resample_sums(sums, replicates=replicates, seed=seed))
     n = int(np.count_nonzero(_pairable(matrix).any(axis=0)))
-    return Estimate(value, percentile_interval(replicated, level=confidence), n, len(sums))
+    return estimate_statistic(sums, alpha_of, LOG_BELOW_ONE, n=n, level=confidence)
 
 
 def _check_level(level: str) -> None:
@@ -182,7 +177,7 @@ def _check_level(level: str) -> None:
 
 
 # Alpha is 1 - (n - 1) * observed / expected, of n pairable ratings in all; both disagreements are
-# functions of sums over units with m ratings each, so one resampling of the sums gives replicates.
+# functions of sums over units with m ratings each, so that alpha is known without any of them.
 
 
 def _pairable(ratings: Floats) -> NDArray[np.bool_]:
@@ -328,8 +323,6 @@ def human_reference(
     annotators: Sequence[str] | None = None,
     units: ArrayLike | None = None,
     level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
 ) -> HumanReference:
     """Return one annotator's accuracy against the others, from ratings ``(n_raters, n_pairs)``.
 
@@ -338,7 +331,7 @@ def human_reference(
     truth of full agreement. With MusAV's three annotators a pair [2]_, the others are two.
     Ratings are -1 (a), 0 (ab), 1 (b) or NaN; ``units`` are the pairs' triplets.
 
-    >>> human_reference([[-1, 1], [-1, 1], [-1, -1]], seed=0).estimate.value
+    >>> human_reference([[-1, 1], [-1, 1], [-1, -1]]).estimate.value
     0.75
 
     Raises
@@ -372,7 +365,7 @@ def human_reference(
             "no human reference"
         )
     columns = np.stack([correct.sum(axis=0), case.sum(axis=0)], axis=1)
-    found = estimate_ratio(columns, units=units, level=level, replicates=replicates, seed=seed)
+    found = estimate_ratio(columns, units=units, level=level)
     rows = zip(names, correct.sum(axis=1).tolist(), case.sum(axis=1).tolist(), strict=True)
     return HumanReference(
         Estimate(found.value, found.interval, int(case.sum()), found.n_units),

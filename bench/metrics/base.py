@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +39,19 @@ class Metric:
     def better(self, value: float, other: float) -> bool:
         """Return whether ``value`` is strictly better than ``other``; never true of NaN."""
         return value > other if self.higher_is_better else value < other
+
+
+def metric_named(metric: Metric | str, known: Sequence[Metric]) -> Metric:
+    """Return one of the known metrics, itself or by its name.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    name = metric if isinstance(metric, str) else metric.name
+    found = {one.name: one for one in known}.get(name)
+    if found is None:
+        names = ", ".join(one.name for one in known)
+        raise ValueError(f"{name!r} is no metric of this task; known are {names}")
+    return found

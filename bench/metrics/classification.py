@@ -8,10 +8,10 @@ and an item's outcome is the expectation over that: a constant scorer has an acc
 1 / n_classes. A prediction without scores is a matrix of ones and zeros (:func:`one_hot`).
 
 A class without items has no recall. Balanced accuracy and macro F1 are means over the *present*
-classes (in a bootstrap replicate: those present in it), so that models are averaged over the
+classes, so that models are averaged over the
 same classes whatever they predict. All metrics are functions of sums over items
-(:func:`counts`), so one resampling of these gives the interval of each. With ties, precision
-and F1 are those of the expected counts.
+(:func:`counts`), so that each is known without any unit, which gives its interval. With ties,
+precision and F1 are those of the expected counts.
 
 Metrics
 -------
@@ -31,20 +31,21 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.metrics import comparisons
-from earmark.bench.metrics.base import Floats, Metric
+from earmark.bench.metrics.base import Floats, Metric, metric_named
+from earmark.bench.metrics.intervals import LEVEL, LOGIT
 from earmark.bench.metrics.statistics import (
-    LEVEL,
     REPLICATES,
     Estimate,
-    percentile_interval,
+    estimate_ratio,
+    estimate_statistic,
     ratio,
-    resample_sums,
     unit_sums,
 )
 
@@ -267,14 +268,12 @@ def evaluate(
     top_k: Sequence[int] = (),
     units: ArrayLike | None = None,
     level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
 ) -> Classification:
     """Return all metrics of scores ``(n_items, n_classes)``, with intervals over ``units``.
 
     Units are what was sampled together (artists, files), one label an item; None: the items.
 
-    >>> found = evaluate([0, 1], [[2, 1], [2, 1]], classes=["jazz", "rock"], seed=0)
+    >>> found = evaluate([0, 1], [[2, 1], [2, 1]], classes=["jazz", "rock"])
     >>> found.metrics["accuracy"].value, found.chance["accuracy"]
     (0.5, 0.5)
 
@@ -282,49 +281,33 @@ def evaluate(
     ------
     ValueError
         As :func:`validate`, :func:`top_k_credit` and
-        :func:`~earmark.bench.metrics.statistics.resample_sums`, or if the classes are not one
-        name a column, each once.
+        :func:`~earmark.bench.metrics.statistics.unit_sums`, or if the classes are not one name a
+        column, each once.
     """
     given, guess = validate(truth, scores)
     n_items, n_classes = guess.shape
     encode([], classes)  # refuses a class named twice
     if len(classes) != n_classes:
         raise ValueError(f"expected {n_classes} classes, one a column, got {len(classes)}")
-    credits = [top_k_credit(given, guess, k=k)[:, None] for k in top_k]
-    sums = unit_sums(np.hstack([counts(given, guess), *credits]), units)
+    table = counts(given, guess)
+    sums = unit_sums(table, units)
     total = sums.sum(axis=0)
-    drawn = resample_sums(sums, replicates=replicates, seed=seed)
-
-    def estimate(value: float, replicated: Floats, reason: str | None = None) -> Estimate:
-        if np.isnan(value):
-            return Estimate(np.nan, None, n_items, len(sums), reason)
-        interval = percentile_interval(replicated, level=level)
-        return Estimate(float(value), interval, n_items, len(sums))
-
-    n_counts = 3 * n_classes
-    metrics, chance = {}, {}
     support = total[n_classes : 2 * n_classes]
-    n_drawn = drawn[:, n_classes : 2 * n_classes].sum(axis=1)  # units differ in their items
     constant = _constant_scorer(support)
-    for metric in METRICS:
-        value = float(from_sums(total[:n_counts], metric))
-        metrics[metric.name] = estimate(value, from_sums(drawn[:, :n_counts], metric))
-        chance[metric.name] = float(from_sums(constant, metric))
-    for column, k in enumerate(top_k, start=n_counts):
-        name = f"top_{k}_accuracy"
-        metrics[name] = estimate(total[column] / n_items, drawn[:, column] / n_drawn)
-        chance[name] = k / n_classes
-    value_of, drawn_of = per_class(total[:n_counts]), per_class(drawn[:, :n_counts])
-    reasons = ("never predicted", "no items", "no items, never predicted")
-    by_class = {}
-    for place, name in enumerate(classes):
-        n = int(support[place])
-        found = [
-            estimate(value_of[place, score], drawn_of[:, place, score], f"class {name!r}: {reason}")
-            for score, reason in enumerate(reasons)
-        ]
-        found[1] = replace(found[1], n=n)  # a recall rests on its class alone
-        by_class[name] = ClassScore(n, *found)
+    metrics = {ACCURACY.name: _accuracy(top_k_credit(given, guess, k=1), units, level)}
+    for metric in METRICS[1:]:
+        statistic = partial(from_sums, metric=metric)
+        metrics[metric.name] = estimate_statistic(
+            sums, statistic, LOGIT, n=n_items, level=level, n_effective=_n_effective(support)
+        )
+    chance = {metric.name: float(from_sums(constant, metric)) for metric in METRICS}
+    for k in top_k:
+        metrics[f"top_{k}_accuracy"] = _accuracy(top_k_credit(given, guess, k=k), units, level)
+        chance[f"top_{k}_accuracy"] = k / n_classes
+    by_class = {
+        name: _class_score(name, table[:, place::n_classes], units, level)
+        for place, name in enumerate(classes)
+    }
     return Classification(
         metrics=metrics,
         chance=chance,
@@ -334,6 +317,34 @@ def evaluate(
         majority_share=float(support.max() / n_items),
         confusion=confusion_matrix(given, guess),
     )
+
+
+def _accuracy(credit: Floats, units: ArrayLike | None, level: float) -> Estimate:
+    columns = np.stack([credit, np.ones_like(credit)], axis=1)
+    return estimate_ratio(columns, units=units, level=level)
+
+
+def _n_effective(support: Floats) -> float:
+    """Return what a mean over classes rests on where no item varies: its share of each class."""
+    present = support[support > 0]
+    return float(len(present) ** 2 / np.sum(1 / present))
+
+
+def _class_score(name: str, columns: Floats, units: ArrayLike | None, level: float) -> ClassScore:
+    """Return the scores of a class from its three columns of :func:`counts`."""
+    right, actual, assigned = columns.T
+    found = []
+    for below, reason in (
+        (assigned, "never predicted"),
+        (actual, "no items"),
+        ((actual + assigned) / 2, "no items, never predicted"),
+    ):
+        if below.any():
+            one = estimate_ratio(np.stack([right, below], axis=1), units=units, level=level)
+        else:
+            one = Estimate(np.nan, None, 0, len(columns), f"class {name!r}: {reason}")
+        found.append(one)
+    return ClassScore(int(actual.sum()), *found)
 
 
 def _constant_scorer(support: Floats) -> Floats:
@@ -347,7 +358,7 @@ def compare(
     truth: ArrayLike,
     scores: Sequence[ArrayLike],
     *,
-    metric: Metric,
+    metric: Metric | str,
     k: int = 1,
     units: ArrayLike | None = None,
     level: float = LEVEL,
@@ -364,6 +375,7 @@ def compare(
         As :func:`validate` and :func:`earmark.bench.metrics.comparisons.compare`, if k is not 1
         for a metric other than accuracy, or if the metric is none of :data:`METRICS`.
     """
+    metric = metric_named(metric, METRICS)
     if metric != ACCURACY and k != 1:
         raise ValueError(f"k is {k}, but {metric.name} is of the best class alone; expected 1")
     if metric == ACCURACY:
@@ -378,7 +390,8 @@ def compare(
         )
     return comparisons.compare(
         np.stack(columns),
-        ratio if metric == ACCURACY else lambda sums: from_sums(sums, metric),
+        ratio if metric == ACCURACY else partial(from_sums, metric=metric),
+        scale=LOGIT,
         units=units,
         level=level,
         replicates=replicates,

@@ -106,6 +106,69 @@ class PresortedScores:
             result[1, :, tag] = precise / np.where(defined, positive, np.nan)
         return result
 
+    def without_each(self, units: ArrayLike | None = None) -> Floats:
+        """Return ROC-AUC and average precision without each unit, ``(2, n_units, n_tags)``.
+
+        Units in label order; None: the clips. NaN where no positive or no negative clip is left.
+        """
+        n_clips = len(self.labels)
+        unit = unit_labels(units, n_clips)
+        n_units = int(unit.max()) + 1
+        if n_units == n_clips:
+            found = np.empty((2, n_clips, self.labels.shape[1]))
+            for tag, (spans, hits, ties) in enumerate(self._thresholds):
+                found[:, unit, tag] = _without_each_clip(self.labels[:, tag], spans, hits, ties)
+            return found
+        rows = rows_of_weights(n_clips)
+        blocks = [
+            self.score((unit[:, None] != np.arange(start, min(start + rows, n_units))) * 1.0)
+            for start in range(0, n_units, rows)
+        ]
+        return np.concatenate(blocks, axis=1)
+
+
+def _without_each_clip(
+    truth: NDArray[np.bool_], spans: csr_array, hits: csr_array, ties: csr_array
+) -> Floats:
+    """Return both scores of one tag without each clip, ``(2, n_clips)``, from its thresholds."""
+    n_clips = len(truth)
+    clips = np.ones(n_clips)
+    found, seen = hits @ clips, np.cumsum(spans @ clips)
+    true, level = np.cumsum(found), ties @ clips
+    positive = float(found.sum())
+    negative = n_clips - positive
+    # The threshold at which each clip is counted; a negative below all of them is at none.
+    place = np.full(n_clips, len(found))
+    place[spans.indices] = np.repeat(np.arange(len(found)), np.diff(spans.indptr))
+    tied = np.zeros(n_clips, dtype=bool)
+    tied[ties.indices] = True
+    below = negative - (seen - true) + level / 2  # negatives under a threshold, ties half
+    outranked = float(found @ below)
+    over = np.append(np.cumsum(found[::-1])[::-1], 0.0)  # positives at or below a threshold
+    # What a clip's own pairs add: of a positive those below, of a negative the positives above.
+    at = np.append(found, 0.0)[place]
+    own = np.where(truth, np.append(below, 0.0)[place], positive - over[place] + at * tied / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        area = np.where(
+            truth,
+            (outranked - own) / ((positive - 1) * negative),
+            (outranked - own) / (positive * (negative - 1)),
+        )
+        kept = found * true / seen
+        fewer = np.where(seen > 1, found * true / (seen - 1), 0.0)  # a negative less above
+        lower = np.where(seen > 1, found * (true - 1) / (seen - 1), 0.0)  # a positive less
+        here = np.where(seen > 1, (found - 1) * (true - 1) / (seen - 1), 0.0)
+        before = np.concatenate([[0.0], np.cumsum(kept)])[place]
+        from_here = np.append(np.cumsum(fewer[::-1])[::-1], 0.0)[place]
+        after = np.append(np.cumsum(lower[::-1])[::-1], [0.0, 0.0])[place + 1]
+        precision = np.where(
+            truth,
+            (before + np.append(here, 0.0)[place] + after) / (positive - 1),
+            (before + from_here) / positive,
+        )
+    left = np.where(truth, (positive > 1) & (negative > 0), (negative > 1) & (positive > 0))
+    return np.where(left, [area, precision], np.nan)
+
 
 def _thresholds(truth: NDArray[np.bool_], scores: Floats) -> tuple[csr_array, csr_array, csr_array]:
     """Return which clips lie where, by the distinct scores of positive clips, best first.

@@ -4,8 +4,8 @@ Conventions
 -----------
 Ratings and predictions are float arrays of shape ``(n_items,)`` in the units of the rated set
 (emoMusic: 1 to 9); nothing is rescaled. Variances are population variances (over n). All five
-metrics are functions of sums over items (:func:`moments`), so one resampling of these gives
-the interval of each. Constant ratings are an error: there is nothing to predict.
+metrics are functions of sums over items (:func:`moments`), so that each is known without any
+unit, which gives its interval. Constant ratings are an error: there is nothing to predict.
 
 Metrics
 -------
@@ -27,20 +27,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from earmark.bench.metrics import comparisons
-from earmark.bench.metrics.base import Floats, Metric
-from earmark.bench.metrics.statistics import (
-    LEVEL,
-    REPLICATES,
-    Estimate,
-    percentile_interval,
-    resample_sums,
-    unit_sums,
-)
+from earmark.bench.metrics.base import Floats, Metric, metric_named
+from earmark.bench.metrics.intervals import FISHER_Z, LEVEL, LOG, LOG_BELOW_ONE
+from earmark.bench.metrics.statistics import REPLICATES, Estimate, estimate_statistic, unit_sums
 
 PEARSON_R = Metric("pearson_r", higher_is_better=True, lower=-1.0, upper=1.0, chance=0.0)
 R2 = Metric("r2", higher_is_better=True, lower=None, upper=1.0, chance=0.0)
@@ -48,6 +43,14 @@ RMSE = Metric("rmse", higher_is_better=False, lower=0.0, upper=None, chance=None
 MAE = Metric("mae", higher_is_better=False, lower=0.0, upper=None, chance=None)
 CCC = Metric("ccc", higher_is_better=True, lower=-1.0, upper=1.0, chance=0.0)
 METRICS = (PEARSON_R, R2, RMSE, MAE, CCC)
+SCALES = {
+    PEARSON_R.name: FISHER_Z,
+    R2.name: LOG_BELOW_ONE,
+    RMSE.name: LOG,
+    MAE.name: LOG,
+    CCC.name: FISHER_Z,
+}
+"""On which each metric is nearly normal."""
 
 
 def validate(rated: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]:
@@ -90,12 +93,11 @@ def errors(rated: ArrayLike, predicted: ArrayLike) -> Floats:
     return guess - truth
 
 
-def moments(rated: ArrayLike, predicted: ArrayLike, *, centre: float | None = None) -> Floats:
+def moments(rated: ArrayLike, predicted: ArrayLike) -> Floats:
     """Return the columns whose sums give all metrics, shape ``(n_items, 9)``.
 
-    Count; rating and prediction, each less a constant; their squares and their product; error,
-    absolute and squared error. The constants (the means; ``centre`` for the prediction where
-    several models are to be compared) keep the variances from cancelling.
+    Count; rating and prediction, each less its mean; their squares and their product; error,
+    absolute and squared error. Without their means the variances do not cancel.
 
     Raises
     ------
@@ -104,9 +106,9 @@ def moments(rated: ArrayLike, predicted: ArrayLike, *, centre: float | None = No
     """
     truth, guess = validate(rated, predicted)
     error = guess - truth
-    x, y = truth - truth.mean(), guess - (guess.mean() if centre is None else centre)
+    x, y = truth - truth.mean(), guess - guess.mean()
     # A constant prediction is exactly 0 here; its mean may differ from it in the last digit.
-    y = np.zeros_like(y) if centre is None and np.ptp(guess) == 0 else y
+    y = np.zeros_like(y) if np.ptp(guess) == 0 else y
     columns = [np.ones_like(x), x, y, x * x, y * y, x * y, error, np.abs(error), error**2]
     return np.stack(columns, axis=1)
 
@@ -230,41 +232,39 @@ def evaluate(
     *,
     units: ArrayLike | None = None,
     level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
 ) -> dict[str, Estimate]:
     """Return each metric of :data:`METRICS` by name, with its interval over ``units``.
 
     Units are what was sampled together (artists, files), one label an item; None: the items.
 
-    >>> round(evaluate([1, 2, 3], [2, 3, 4], seed=0)["mae"].value, 6)
+    >>> round(evaluate([1, 2, 3], [2, 3, 4])["mae"].value, 6)
     1.0
 
     Raises
     ------
     ValueError
-        As :func:`validate` and :func:`~earmark.bench.metrics.statistics.resample_sums`.
+        As :func:`validate` and :func:`~earmark.bench.metrics.statistics.unit_sums`.
     """
     columns = moments(rated, predicted)
     sums = unit_sums(columns, units)
-    resampled = resample_sums(sums, replicates=replicates, seed=seed)
-    estimates = {}
-    for metric in METRICS:
-        value = float(from_sums(columns.sum(axis=0), metric))
-        if np.isnan(value):
-            reason = f"all {len(columns)} predictions are the same"
-            estimates[metric.name] = Estimate(value, None, len(columns), len(sums), reason)
-            continue
-        interval = percentile_interval(from_sums(resampled, metric), level=level)
-        estimates[metric.name] = Estimate(value, interval, len(columns), len(sums))
-    return estimates
+    return {
+        metric.name: estimate_statistic(
+            sums,
+            partial(from_sums, metric=metric),
+            SCALES[metric.name],
+            n=len(columns),
+            level=level,
+            reason=f"all {len(columns)} predictions are the same",
+        )
+        for metric in METRICS
+    }
 
 
 def compare(
     rated: ArrayLike,
     predicted: Sequence[ArrayLike],
     *,
-    metric: Metric,
+    metric: Metric | str,
     units: ArrayLike | None = None,
     level: float = LEVEL,
     replicates: int = REPLICATES,
@@ -272,16 +272,19 @@ def compare(
 ) -> list[comparisons.PairedComparison]:
     """Compare every two models by a metric of their predictions, ``(n_models, n_items)``.
 
+    Of Pearson's r, the result does not depend on the scale of any model's predictions.
+
     Raises
     ------
     ValueError
-        As :func:`validate` and :func:`earmark.bench.metrics.comparisons.compare`.
+        As :func:`validate`, :func:`~earmark.bench.metrics.base.metric_named` and
+        :func:`earmark.bench.metrics.comparisons.compare`.
     """
-    # Rows of two models are exchanged in the test, so all must be centred alike.
-    centre = float(np.mean(np.asarray(rated, np.float64)))
+    chosen = metric_named(metric, METRICS)
     return comparisons.compare(
-        np.stack([moments(rated, values, centre=centre) for values in predicted]),
-        lambda sums: from_sums(sums, metric),
+        np.stack([moments(rated, values) for values in predicted]),
+        partial(from_sums, metric=chosen),
+        scale=SCALES[chosen.name],
         units=units,
         level=level,
         replicates=replicates,

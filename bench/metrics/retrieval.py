@@ -42,16 +42,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.metrics.base import Floats, Metric
+from earmark.bench.metrics.intervals import LEVEL
 from earmark.bench.metrics.ranks import Ranks
 from earmark.bench.metrics.statistics import (
-    LEVEL,
     REPLICATES,
     Estimate,
+    estimate_ratio,
     percentile_interval,
-    ratio,
-    resample_sums,
     unit_labels,
-    unit_sums,
 )
 from earmark.bench.metrics.tie_groups import (
     chance_of_one,
@@ -355,26 +353,19 @@ def evaluate(
     Raises
     ------
     ValueError
-        As :func:`recall_at_k`, :func:`resample_median_rank` and
-        :func:`~earmark.bench.metrics.statistics.resample_sums`.
+        As :func:`recall_at_k` and :func:`resample_median_rank`.
     """
-    columns = _columns(ranks, ks, rule)
-    table = np.stack([*columns.values(), np.ones(ranks.n_queries)], axis=1)
-    sums = unit_sums(table, units)
-    resampled = resample_sums(sums, replicates=replicates, seed=seed)
-    replicated = {
-        name: ratio(resampled[:, [column, -1]]) for column, name in enumerate(columns)
-    } | {
-        "median_rank": resample_median_rank(
-            ranks, rule=rule, units=units, replicates=replicates, seed=seed
-        )
+    ones = np.ones(ranks.n_queries)
+    found = {
+        name: estimate_ratio(np.stack([each, ones], axis=1), units=units, level=level)
+        for name, each in _columns(ranks, ks, rule).items()
     }
-    return {
-        name: Estimate(
-            value,
-            percentile_interval(replicated[name], level=level),
-            ranks.n_queries,
-            len(sums),
-        )
-        for name, value in scores(ranks, ks=ks, rule=rule).items()
-    }
+    replicated = resample_median_rank(
+        ranks, rule=rule, units=units, replicates=replicates, seed=seed
+    )
+    found["median_rank"] = replace(
+        found["mean_rank"],
+        value=median_rank(ranks, rule=rule),
+        interval=percentile_interval(replicated, level=level),
+    )
+    return found

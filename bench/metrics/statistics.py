@@ -1,4 +1,4 @@
-"""Intervals that are honest about what was sampled: the cluster bootstrap.
+"""Scores with intervals that are honest about what was sampled, and the cluster bootstrap.
 
 Conventions
 -----------
@@ -14,6 +14,7 @@ Functions
 * :func:`draw_counts`: how often each replicate draws a unit, for scores that are no sums.
 * :func:`percentile_interval`: the interval between two quantiles of a score's replicates.
 * :func:`estimate_ratio`: a ratio of two sums (an accuracy) with its interval.
+* :func:`estimate_statistic`: any smooth statistic of sums with its interval.
 
 References
 ----------
@@ -30,9 +31,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.intervals import (
+    IDENTITY,
+    LEVEL,
+    LOG,
+    Interval,
+    Scale,
+    Statistic,
+    check_level,
+    leave_one_out,
+    mean_interval,
+    studentised_interval,
+)
 
 REPLICATES = 10_000
-LEVEL = 0.95
 
 # One binomial deviate of the multinomial costs about as much as a dozen uniform unit indices.
 _UNITS_PER_ROW = 12
@@ -40,18 +52,6 @@ _UNITS_PER_ROW = 12
 _BLOCK = 2**16
 # Products at once: OpenBLAS gives larger ones to threads, and on a busy machine waits for them.
 _PRODUCTS = 2**18
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A percentile interval, and how many replicates it rests on."""
-
-    low: float
-    high: float
-    level: float
-    replicates: int
-    undefined: int
-    """Replicates in which the statistic was undefined (NaN)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +210,14 @@ def percentile_interval(replicates: ArrayLike, *, level: float = LEVEL) -> Inter
     falls among the undefined ones is NaN.
 
     >>> percentile_interval([1, 2, 3, 4, 5], level=0.5)
-    Interval(low=2.0, high=4.0, level=0.5, replicates=5, undefined=0)
+    Interval(low=2.0, high=4.0, level=0.5, replicates=5, undefined=0, method='percentile bootstrap')
 
     Raises
     ------
     ValueError
         If there are no replicates, ``level`` is not in (0, 1), or a replicate is infinite.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, e.g. 0.95, got {level}")
+    check_level(level)
     scores = np.asarray(replicates, dtype=np.float64)
     if scores.ndim != 1 or not scores.size:
         raise ValueError(f"replicates must be a filled array (n_replicates,), got {scores.shape}")
@@ -263,25 +262,22 @@ def _intervals(scores: Floats, level: float) -> list[Interval]:
 
 
 def estimate_ratio(
-    columns: ArrayLike,
-    *,
-    units: ArrayLike | None = None,
-    level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
+    columns: ArrayLike, *, units: ArrayLike | None = None, level: float = LEVEL
 ) -> Estimate:
     """Return the ratio of two column sums with its interval, for ``columns`` (n_items, 2).
 
     The columns are what each item adds to the numerator and to the denominator: credit and
-    whether it is scored. ``n`` counts the items with a denominator.
+    whether it is scored. ``n`` counts the items with a denominator, ``n_units`` their units. The
+    interval is Wilson's score interval where credit is a share of the denominator
+    (:func:`~earmark.bench.metrics.intervals.mean_interval`), otherwise a studentised one.
 
-    >>> estimate_ratio([[1, 1], [0, 1], [0, 0]], seed=0).value
+    >>> estimate_ratio([[1, 1], [0, 1], [0, 0]]).value
     0.5
 
     Raises
     ------
     ValueError
-        As :func:`resample_sums`, and if there are not two columns or a denominator is negative.
+        As :func:`unit_sums`, and if there are not two columns or a denominator is negative.
     """
     table = np.asarray(columns, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or (table[:, 1] < 0).any():
@@ -291,11 +287,44 @@ def estimate_ratio(
         )
     sums = unit_sums(table, units)
     n = int(np.count_nonzero(table[:, 1]))
+    n_units = int(np.count_nonzero(sums[:, 1]))
     if not n:
         return Estimate(np.nan, None, 0, len(sums), "no item is scored")
-    replicated = ratio(resample_sums(sums, replicates=replicates, seed=seed))
-    value = float(ratio(table.sum(axis=0)))
-    return Estimate(value, percentile_interval(replicated, level=level), n, len(sums))
+    is_share = bool(((table[:, 0] >= 0) & (table[:, 0] <= table[:, 1])).all())
+    if not is_share:
+        return estimate_statistic(sums, ratio, scale_of_mean(table), n=n, level=level)
+    is_binary = bool(np.isin(table[table[:, 1] > 0], [0, 1]).all())
+    interval = mean_interval(sums, level=level, is_binary=is_binary)
+    return Estimate(float(ratio(sums.sum(axis=0))), interval, n, n_units)
+
+
+def scale_of_mean(columns: Floats) -> Scale:
+    """Return the scale for a mean of ``columns`` (n_items, 2): the logarithm of positive ones."""
+    scored = columns[:, 1] > 0
+    return LOG if (columns[scored, 0] > 0).all() else IDENTITY
+
+
+def estimate_statistic(
+    sums: Floats,
+    statistic: Statistic,
+    scale: Scale,
+    *,
+    n: int,
+    level: float = LEVEL,
+    n_effective: float | None = None,
+    reason: str | None = None,
+) -> Estimate:
+    """Return a smooth statistic of unit sums ``(n_units, n_columns)`` with its interval.
+
+    ``reason`` is why the value is undefined, if it is; ``n_effective`` is as in
+    :func:`~earmark.bench.metrics.intervals.studentised_interval`.
+    """
+    value = float(statistic(sums.sum(axis=0)))
+    if not np.isfinite(value):
+        return Estimate(np.nan, None, n, len(sums), reason)
+    left_out = leave_one_out(sums, statistic)
+    interval = studentised_interval(value, left_out, scale, level=level, n_effective=n_effective)
+    return Estimate(value, interval, n, len(sums))
 
 
 def ratio(sums: Floats) -> Floats:
