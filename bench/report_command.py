@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from statistics import NormalDist
@@ -20,12 +21,12 @@ import numpy as np
 from earmark.bench.metrics import regression
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import (
-    Statistic,
     compare,
     holm,
     minimum_detectable_difference,
 )
-from earmark.bench.metrics.statistics import ratio
+from earmark.bench.metrics.intervals import IDENTITY, Scale, Statistic
+from earmark.bench.metrics.statistics import REPLICATES, SEED, ratio
 from earmark.bench.tasks.base import Dimension, comparison_of, groups_of
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import first_ten
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
     from earmark.reports.merging import Compared, Run
 
-REPLICATES = 1000
-"""Of comparisons between runs: exact tests need none, and a page is rendered while one waits."""
 FORMATS: Final = ("html", "pdf", "md")
 _COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
 
@@ -209,6 +208,7 @@ class _Outcomes:
     columns: Floats
     statistic: Statistic
     units: Any
+    scale: Scale
 
 
 def _outcomes(task: TaskResult, items: pd.DataFrame, scores: Sequence[Score]) -> _Outcomes | str:
@@ -222,7 +222,7 @@ def _outcomes(task: TaskResult, items: pd.DataFrame, scores: Sequence[Score]) ->
     columns = _columns(task, first.metric, tables)
     if isinstance(columns, str):
         return columns
-    table, statistic = columns
+    table, statistic, scale = columns
     made = statistic(table.sum(axis=1))
     for score, value in zip(scores, made, strict=True):
         if not math.isclose(value, score.value or 0.0, rel_tol=1e-9, abs_tol=1e-12):
@@ -231,7 +231,7 @@ def _outcomes(task: TaskResult, items: pd.DataFrame, scores: Sequence[Score]) ->
         # Models with gaps are held to the pairs that all of them judged.
         common = np.logical_and.reduce(table[:, :, 1] > 0)
         table = table * common[None, :, None]
-    return _Outcomes(table, statistic, next(iter(tables.values()))["unit"].to_numpy())
+    return _Outcomes(table, statistic, next(iter(tables.values()))["unit"].to_numpy(), scale)
 
 
 def _by_model(
@@ -264,7 +264,7 @@ def _by_model(
 
 def _columns(
     task: TaskResult, metric: str, tables: Mapping[str, pd.DataFrame]
-) -> tuple[Floats, Statistic] | str:
+) -> tuple[Floats, Statistic, Scale] | str:
     first = next(iter(tables.values()))
     if task.kind == "av_regression" and {"rated", "predicted"} <= set(first.columns):
         of = {entry.name: entry for entry in regression.METRICS}.get(metric)
@@ -274,17 +274,17 @@ def _columns(
         if any(not np.isfinite(own["predicted"].to_numpy(float)).all() for own in tables.values()):
             return "some model left items without a prediction"
         moments = [
-            regression.moments(rated, own["predicted"].to_numpy(float), centre=float(rated.mean()))
-            for own in tables.values()
+            regression.moments(rated, own["predicted"].to_numpy(float)) for own in tables.values()
         ]
-        return np.stack(moments), lambda sums: regression.from_sums(sums, of)
+        statistic = partial(regression.from_sums, metric=of)
+        return np.stack(moments), statistic, regression.PAIRED_SCALES[of.name]
     name = "outcome" if metric == HALF_CREDIT else _COLUMNS.get(metric, metric)
     if name not in first:
         return f"the records keep no {metric} by item"
     values = np.stack([own[name].to_numpy(float) for own in tables.values()])
     scored = np.isfinite(values)
     credit = (values + 1) / 2 if metric == HALF_CREDIT else values
-    return np.stack([np.where(scored, credit, 0.0), scored * 1.0], axis=2), ratio
+    return np.stack([np.where(scored, credit, 0.0), scored * 1.0], axis=2), ratio, IDENTITY
 
 
 def _paired(outcomes: _Outcomes, scores: Sequence[Score]) -> list[Comparison]:
@@ -295,8 +295,9 @@ def _paired(outcomes: _Outcomes, scores: Sequence[Score]) -> list[Comparison]:
         outcomes.columns,
         outcomes.statistic,
         units=outcomes.units,
+        scale=outcomes.scale,
         replicates=REPLICATES,
-        seed=0,
+        seed=SEED,
     )
     return [
         comparison_of(

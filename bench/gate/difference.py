@@ -40,7 +40,7 @@ from earmark.bench.gate.outcomes import (
 )
 from earmark.bench.metrics import comparisons, tagging
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.statistics import percentile_interval
+from earmark.bench.metrics.comparisons import PairedComparison
 from earmark.reports.record import Score, TaskResult
 from earmark.reports.scores import headline
 
@@ -159,12 +159,8 @@ def _difference(
     )
     sign = 1.0 if score.higher_is_better else -1.0
     new, old = pair.candidate.value, pair.baseline.value
-    low = high = None
-    if pair.n_units > 1:
-        drawn = pair.resample(replicates=replicates, seed=seed)
-        interval = percentile_interval(sign * (drawn[0] - drawn[1]))
-        low, high = interval.low, interval.high
-    p_value, exact = _tested(pair, replicates=replicates, seed=seed)
+    found = _tested(pair, replicates=replicates, seed=seed)
+    ends = sorted(sign * end for end in (found.interval.low, found.interval.high)) if found else ()
     gained, lost = _flips(pair, second.rows(task.id, score)["item"].tolist(), sign)
     return Difference(
         task=task.id,
@@ -175,10 +171,10 @@ def _difference(
         first=old,
         second=new,
         difference=sign * (new - old) + 0.0,
-        low=low,
-        high=high,
-        p_value=p_value,
-        exact=exact,
+        low=ends[0] if ends else None,
+        high=ends[1] if ends else None,
+        p_value=found.p_value if found else None,
+        exact=bool(found and found.exact),
         p_holm=None,
         effects=_effects(pair, score, sign, gained, lost),
         n_items=len(pair.units),
@@ -211,22 +207,19 @@ def _units(run: Evidence, task: TaskResult, score: Score) -> np.ndarray:
     return np.asarray(rows["unit" if "unit" in rows.columns else "item"].to_numpy())
 
 
-def _tested(pair: Pair, *, replicates: int, seed: int) -> tuple[float | None, bool]:
-    """Return the p-value of the randomisation test, and whether it is exact."""
+def _tested(pair: Pair, *, replicates: int, seed: int) -> PairedComparison | None:
+    """Return the paired comparison of candidate and baseline; None of fewer than two units."""
     new, old = pair.candidate, pair.baseline
-    options: dict[str, Any] = {"units": pair.units, "seed": seed}
+    options: dict[str, Any] = {"units": pair.units, "replicates": replicates, "seed": seed}
     if pair.n_units < 2:
-        return None, False
+        return None
     if isinstance(new, Rankings) and isinstance(old, Rankings):
-        (found,) = tagging.compare(
-            new.labels, [new.scores, old.scores], metric=new.metric, replicates=1_000, **options
-        )
-        return found.p_value, found.exact
+        scores = [new.scores, old.scores]
+        return tagging.compare(new.labels, scores, metric=new.metric, **options)[0]
     if isinstance(new, Sums) and isinstance(old, Sums):
         columns = np.stack([new.columns, old.columns])
-        (found,) = comparisons.compare(columns, new.statistic, replicates=replicates, **options)
-        return found.p_value, found.exact
-    return None, False
+        return comparisons.compare(columns, new.statistic, scale=new.scale, **options)[0]
+    return None
 
 
 def _flips(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics import classification, pairwise, regression, tagging
 from earmark.bench.metrics.base import Floats, Metric
-from earmark.bench.metrics.comparisons import Statistic
+from earmark.bench.metrics.intervals import IDENTITY, LOGIT, Scale, Statistic
 from earmark.bench.metrics.pairwise import Outcome
 from earmark.bench.metrics.statistics import (
     draw_counts,
@@ -66,6 +67,8 @@ class Sums:
     statistic: Statistic
     is_mean: bool = False
     """Whether it is a plain mean of outcomes."""
+    scale: Scale = IDENTITY
+    """On which it is compared."""
 
     @property
     def value(self) -> float:
@@ -219,7 +222,8 @@ def _regression(metric: Metric, rows: pd.DataFrame, scales: Scales) -> Sums:
         share = (predicted - scales.model[0]) / (scales.model[1] - scales.model[0])
         predicted = scales.ratings[0] + share * (scales.ratings[1] - scales.ratings[0])
     columns = regression.moments(rated, predicted)
-    return Sums(columns, lambda sums: regression.from_sums(sums, metric))
+    statistic = partial(regression.from_sums, metric=metric)
+    return Sums(columns, statistic, scale=regression.PAIRED_SCALES[metric.name])
 
 
 def _classes(name: str, rows: pd.DataFrame, arrays: Mapping[str, NDArray[Any]]) -> Sums:
@@ -232,7 +236,7 @@ def _classes(name: str, rows: pd.DataFrame, arrays: Mapping[str, NDArray[Any]]) 
     truth = classification.encode(list(rows["label"]), classes)
     metric = next(one for one in classification.METRICS if one.name == name)
     columns = classification.counts(truth, assigned)
-    return Sums(columns, lambda sums: classification.from_sums(sums, metric))
+    return Sums(columns, partial(classification.from_sums, metric=metric), scale=LOGIT)
 
 
 def _mean_of_classes(
@@ -247,7 +251,7 @@ def _mean_of_classes(
         ]
         return np.asarray(np.mean(values, axis=0))
 
-    return Sums(np.hstack([part.columns for part in parts]), mean)
+    return Sums(np.hstack([part.columns for part in parts]), mean, scale=LOGIT)
 
 
 def _named(text: str, classes: Sequence[str]) -> list[int]:

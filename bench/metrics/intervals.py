@@ -100,6 +100,7 @@ LOGIT = Scale(
     1.0,
 )
 LOG = Scale("logarithm", np.log, np.exp, lambda x: 1 / x, 0.0, np.inf, skewed=True)
+SQUARE = Scale("square", np.square, np.sqrt, lambda x: 2 * x, 0.0, np.inf)
 LOG_BELOW_ONE = Scale(
     "logarithm of the distance to 1",
     lambda x: -np.log1p(-x),

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 
 from earmark.bench.metrics import comparisons
 from earmark.bench.metrics.base import Floats, Metric, metric_named
-from earmark.bench.metrics.intervals import FISHER_Z, LEVEL, LOG, LOG_BELOW_ONE
+from earmark.bench.metrics.intervals import FISHER_Z, IDENTITY, LEVEL, LOG, LOG_BELOW_ONE, SQUARE
 from earmark.bench.metrics.statistics import REPLICATES, Estimate, estimate_statistic, unit_sums
 
 PEARSON_R = Metric("pearson_r", higher_is_better=True, lower=-1.0, upper=1.0, chance=0.0)
@@ -51,6 +51,14 @@ SCALES = {
     CCC.name: FISHER_Z,
 }
 """On which each metric is nearly normal."""
+PAIRED_SCALES = {
+    PEARSON_R.name: FISHER_Z,
+    R2.name: IDENTITY,
+    RMSE.name: SQUARE,
+    MAE.name: IDENTITY,
+    CCC.name: FISHER_Z,
+}
+"""On which a difference is that of means of the items' errors, or nearly normal."""
 
 
 def validate(rated: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]:
@@ -284,7 +292,7 @@ def compare(
     return comparisons.compare(
         np.stack([moments(rated, values) for values in predicted]),
         partial(from_sums, metric=chosen),
-        scale=SCALES[chosen.name],
+        scale=PAIRED_SCALES[chosen.name],
         units=units,
         level=level,
         replicates=replicates,

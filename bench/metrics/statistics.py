@@ -45,6 +45,8 @@ from earmark.bench.metrics.intervals import (
 )
 
 REPLICATES = 10_000
+SEED = 2022
+"""Of suites and commands, unless another is given."""
 
 # One binomial deviate of the multinomial costs about as much as a dozen uniform unit indices.
 _UNITS_PER_ROW = 12

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.metrics import regression
+from earmark.bench.metrics.intervals import IDENTITY, leave_one_out, studentised_interval
 from earmark.bench.metrics.regression import PEARSON_R
-from earmark.bench.metrics.statistics import percentile_interval, resample_sums, unit_sums
+from earmark.bench.metrics.statistics import unit_sums
 from earmark.bench.tasks.av_cross_vectors import Heard, hear
 from earmark.bench.tasks.av_cross_work import ByClip, Work, common
 from earmark.bench.tasks.av_regression import DIMENSIONS, on_scale
@@ -123,21 +124,15 @@ def _rows(
             "replicates": work.context.replicates,
             "seed": work.context.seed,
         }
-        row += _in_deviations(plain, louder, **seen)
-        pair = [(v - v.mean()) / v.std() for v in (louder, plain)]
-        (found,) = regression.compare(
-            rated,
-            pair,
-            metric=PEARSON_R,
-            **seen,
-        )
+        row += _in_deviations(plain, louder, units)
+        (found,) = regression.compare(rated, [louder, plain], metric=PEARSON_R, **seen)
         r = regression.pearson_r(rated, louder)
         low, high = found.interval.low, found.interval.high
         yield [*row, r, found.difference, low, high, found.p_value]
 
 
 def _in_deviations(
-    plain: NDArray[np.float64], louder: NDArray[np.float64], *, units: Sequence[str], **drawn: int
+    plain: NDArray[np.float64], louder: NDArray[np.float64], units: Sequence[str]
 ) -> list[Plain]:
     """Return the mean shift over the deviation without gain, and its interval over units."""
     about = plain - plain.mean()
@@ -150,6 +145,7 @@ def _in_deviations(
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(variance > 0, moved / n / np.sqrt(variance), np.nan))
 
-    interval = percentile_interval(shift(resample_sums(sums, **drawn)))
+    value = float(shift(sums.sum(axis=0)))
+    interval = studentised_interval(value, leave_one_out(sums, shift), IDENTITY)
     ends = [end if np.isfinite(end) else None for end in (interval.low, interval.high)]
-    return [float(shift(sums.sum(axis=0))), *ends]
+    return [value, *ends]

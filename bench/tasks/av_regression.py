@@ -18,6 +18,8 @@ from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.regression import METRICS, PEARSON_R
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.tasks.base import (
+    INTERVALS,
+    PAIRED_TEST,
     SIGNIFICANT,
     Dimension,
     TaskOutput,
@@ -96,13 +98,7 @@ def evaluate(
             if constant:
                 found = _undefined(constant, n=len(clips), n_units=len(np.unique(units)))
             else:
-                found = regression.evaluate(
-                    rated[:, column],
-                    table[:, column],
-                    units=units,
-                    replicates=replicates,
-                    seed=seed,
-                )
+                found = regression.evaluate(rated[:, column], table[:, column], units=units)
             comparable = constant is not None or scales.get(model) is not None
             scores += _scores(
                 found,
@@ -211,14 +207,11 @@ def _comparisons(
     seed: int,
 ) -> list[Comparison]:
     models = [model for model, column in values.items() if np.ptp(column) > 0]
-    if len(models) < 2 or np.ptp(rated) == 0:
+    if len(models) < 2 or np.ptp(rated) == 0 or len(np.unique(units)) < 2:
         return []
-    # The test exchanges two models' predictions of a clip, which only makes sense on one scale;
-    # r is the same on any.
-    standardised = [(values[m] - values[m].mean()) / values[m].std() for m in models]
     found = regression.compare(
         rated,
-        standardised,
+        [values[m] for m in models],
         metric=PEARSON_R,
         units=units,
         replicates=replicates,
@@ -259,8 +252,8 @@ def _protocol(
         "ratings": f"{low:g} to {high:g}",
         **mapped,
         "unit of resampling": unit,
-        "interval": "95 %, percentile bootstrap",
-        "paired test": "randomisation over units, Holm over the pairs of models",
+        "interval": INTERVALS,
+        "paired test": PAIRED_TEST,
         "replicates": replicates,
         "seed": seed,
     }

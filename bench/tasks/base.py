@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.metrics import statistics
+from earmark.bench.metrics import intervals
 from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.comparisons import PairedComparison, indistinguishable_groups
 from earmark.bench.metrics.statistics import Estimate
@@ -19,6 +19,13 @@ from earmark.reports.record import Comparison, Group, Interval, Score, TaskResul
 
 if TYPE_CHECKING:
     from earmark.bench.embeddings import Embeddings
+
+INTERVALS = (
+    "95 %: Wilson score with the design effect of units for means in [0, 1], otherwise studentised "
+    "jackknife over units"
+)
+PAIRED_TEST = "sign flips of units' influences, Holm over the pairs of models"
+"""What a protocol says of intervals and of paired tests."""
 
 SIGNIFICANT = 0.05
 """Two models are told apart where Holm's corrected p-value is below this."""
@@ -76,11 +83,10 @@ def item_digest(ids: Iterable[str]) -> str:
 
 
 def interval_of(
-    found: statistics.Interval | None,
+    found: intervals.Interval | None,
     *,
     unit: str,
     n_units: int,
-    method: str = "percentile bootstrap",
 ) -> Interval | None:
     """Return an interval for the record; None where there is none or an end is undefined."""
     if found is None or not (np.isfinite(found.low) and np.isfinite(found.high)):
@@ -89,7 +95,7 @@ def interval_of(
         low=found.low,
         high=found.high,
         level=found.level,
-        method=method,
+        method=found.method,
         unit=unit,
         n_units=n_units,
         replicates=found.replicates,
@@ -142,9 +148,7 @@ def comparison_of(
         subset=subset,
         dimension=dimension,
         difference=found.difference,
-        interval=interval_of(
-            found.interval, unit=unit, n_units=n_units, method="paired percentile bootstrap"
-        ),
+        interval=interval_of(found.interval, unit=unit, n_units=n_units),
         p_value=found.p_value,
         p_holm=found.p_holm,
         minimum_detectable_difference=found.minimum_detectable_difference,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,8 @@ from numpy.typing import NDArray
 from earmark.bench.metrics import classification
 from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.classification import ACCURACY, METRICS, Classification
-from earmark.bench.metrics.statistics import (
-    Estimate,
-    percentile_interval,
-    resample_sums,
-    unit_sums,
-)
+from earmark.bench.metrics.intervals import LOGIT
+from earmark.bench.metrics.statistics import Estimate, estimate_statistic, unit_sums
 from earmark.bench.tasks.base import comparison_of, groups_of, item_digest, score_of
 from earmark.bench.tasks.labelled import unit_word
 from earmark.bench.tasks.prompts import MEAN
@@ -110,7 +107,6 @@ def score_classes(
     """
     found = Scored(items=_no_items(truth))
     kept: dict[str, Classification] = {}
-    options: dict[str, Any] = {"units": truth.units, "replicates": replicates, "seed": seed}
     for model, by_subset in scores.items():
         of_prompts: list[Classification] = []
         for subset, table in by_subset.items():
@@ -119,7 +115,7 @@ def score_classes(
                 table,
                 classes=truth.classes,
                 top_k=(TOP_K,) if len(truth.metrics) > len(METRICS) else (),
-                **options,
+                units=truth.units,
             )
             chance = independent_chance(truth, table) if learned else one.chance
             found.scores += _scores(truth, one.metrics, chance, model, subset)
@@ -132,7 +128,7 @@ def score_classes(
                 found.warnings.append(f"{model}, {subset}: all classes have equal scores")
         if averaged:
             tables = [by_subset[name] for name in averaged]
-            means = mean_of_prompts(truth, tables, **options)
+            means = mean_of_prompts(truth, tables)
             found.scores += _scores(truth, means, of_prompts[0].chance, model, MEAN)
             _add_items(found.items, truth, model, MEAN, tables)
     first = next(iter(kept.values()))
@@ -173,22 +169,20 @@ def independent_chance(truth: ClassTruth, table: Floats) -> dict[str, float]:
     return found
 
 
-def mean_of_prompts(
-    truth: ClassTruth, tables: Sequence[Floats], *, units: Any, replicates: int, seed: int
-) -> dict[str, Estimate]:
-    """Return each metric's mean over prompts, all prompts scored on the same resamples."""
-    sums = unit_sums(np.hstack([_columns(truth, table) for table in tables]), units)
-    drawn = resample_sums(sums, replicates=replicates, seed=seed)
+def mean_of_prompts(truth: ClassTruth, tables: Sequence[Floats]) -> dict[str, Estimate]:
+    """Return each metric's mean over prompts, with its interval over the clips' units."""
+    sums = unit_sums(np.hstack([_columns(truth, table) for table in tables]), truth.units)
     width = sums.shape[1] // len(tables)
-    estimates = {}
-    for metric in truth.metrics:
-        values, replicated = (
-            np.mean([_value(part, metric) for part in _split(whole, width)], axis=0)
-            for whole in (sums.sum(axis=0), drawn)
+
+    def mean(whole: Floats, metric: Metric) -> Floats:
+        return np.asarray(np.mean([_value(part, metric) for part in _split(whole, width)], axis=0))
+
+    return {
+        metric.name: estimate_statistic(
+            sums, partial(mean, metric=metric), LOGIT, n=len(truth.clips)
         )
-        interval = percentile_interval(replicated)
-        estimates[metric.name] = Estimate(float(values), interval, len(truth.clips), len(sums))
-    return estimates
+        for metric in truth.metrics
+    }
 
 
 def _columns(truth: ClassTruth, table: Floats) -> Floats:
@@ -245,7 +239,7 @@ def _comparisons(
     replicates: int,
     seed: int,
 ) -> list[Comparison]:
-    if len(scores) < 2:
+    if len(scores) < 2 or len(np.unique(truth.units)) < 2:
         return []
     compared = classification.compare(
         truth.truth,

@@ -17,7 +17,7 @@ from earmark.bench.metrics.agreement import HumanReference, human_reference
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcome, Outcomes
 from earmark.bench.tasks import musav_tables as tables
-from earmark.bench.tasks.base import TaskOutput, groups_of
+from earmark.bench.tasks.base import INTERVALS, PAIRED_TEST, TaskOutput, groups_of
 from earmark.bench.tasks.musav_checks import check_predictions, warnings_of
 from earmark.bench.tasks.musav_scores import HALF_CREDIT, RULES, score_dimension
 from earmark.bench.tasks.musav_truth import Humans, Truth, read_both
@@ -84,8 +84,6 @@ def evaluate(
             one.ratings,
             annotators=one.annotators,
             units=one.triplets,
-            replicates=replicates,
-            seed=seed,
         )
         for one in humans
     ]
@@ -117,7 +115,7 @@ def evaluate(
         tables=_all_tables(
             dataset, truths, humans, references, values, replicates=replicates, seed=seed
         ),
-        warnings=warnings_of(own, truths, scale=scale, replicates=replicates, seed=seed),
+        warnings=warnings_of(own, truths, scale=scale),
     )
     return TaskOutput(result, _items(truths, values, outcomes))
 
@@ -188,8 +186,8 @@ def _protocol(
         "ground-truth ties": "left out",
         "predicted ties": "half credit; dropped from the denominator in the official accuracy",
         "unit of resampling": "triplet",
-        "interval": "95 %, percentile bootstrap",
-        "paired test": "randomisation over triplets, Holm over the pairs of models of a set",
+        "interval": INTERVALS,
+        "paired test": f"{PAIRED_TEST} of a set",
         "missing predictions": "left out, with their coverage" if allow_missing else "refused",
         "replicates": replicates,
         "seed": seed,
@@ -209,7 +207,7 @@ def _all_tables(
 ) -> list[Table]:
     return [
         tables.judges_table(humans),
-        tables.reliability_table(humans, references, replicates=replicates, seed=seed),
+        tables.reliability_table(humans, references),
         tables.against_annotators_table(
             humans, values, dataset.song_ids, replicates=replicates, seed=seed
         ),

@@ -77,8 +77,6 @@ def warnings_of(
     truths: Sequence[Truth],
     *,
     scale: tuple[float, float] | None,
-    replicates: int,
-    seed: int,
 ) -> list[str]:
     """Return warnings on predictions ``(n_songs, 2)`` of each model, NaN where missing."""
     found = []
@@ -101,7 +99,7 @@ def warnings_of(
         ]
         found += [f"{model}: {text}" for text in _range_warnings(table, scale)]
         if not constant:
-            found += _swap_warning(model, table, truths, replicates=replicates, seed=seed)
+            found += _swap_warning(model, table, truths)
     return found
 
 
@@ -171,9 +169,7 @@ def _outside(table: Floats, scale: tuple[float, float], of: str, *, margin: floa
     return found
 
 
-def _swap_warning(
-    model: str, table: Floats, truths: Sequence[Truth], *, replicates: int, seed: int
-) -> list[str]:
+def _swap_warning(model: str, table: Floats, truths: Sequence[Truth]) -> list[str]:
     arousal, valence = truths
     straight = arousal.judge(table[:, 0]), valence.judge(table[:, 1])
     crossed = arousal.judge(table[:, 1]), valence.judge(table[:, 0])
@@ -187,8 +183,6 @@ def _swap_warning(
         arousal_on_valence=crossed[1],
         arousal_units=arousal.triplets,
         valence_units=valence.triplets,
-        replicates=replicates,
-        seed=seed,
     )
     if not swap.swapped:
         return []

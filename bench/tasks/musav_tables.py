@@ -45,20 +45,12 @@ def judges_table(humans: Sequence[Humans]) -> Table:
     )
 
 
-def reliability_table(
-    humans: Sequence[Humans],
-    references: Sequence[HumanReference],
-    *,
-    replicates: int,
-    seed: int,
-) -> Table:
+def reliability_table(humans: Sequence[Humans], references: Sequence[HumanReference]) -> Table:
     """Return Krippendorff's alpha and the human reference, with intervals over triplets."""
     rows: Rows = []
     for one, reference in zip(humans, references, strict=True):
         for level in ("nominal", "ordinal"):
-            alpha = humans_agree.evaluate_alpha(
-                one.ratings, level=level, units=one.triplets, replicates=replicates, seed=seed
-            )
+            alpha = humans_agree.evaluate_alpha(one.ratings, level=level, units=one.triplets)
             rows.append([one.dimension, f"Krippendorff's alpha, {level}", *_cells(alpha)])
         strict = np.where(one.ratings == 0, np.nan, one.ratings)
         for name, ratings in (("a, b or equal", one.ratings), ("a or b", strict)):
@@ -121,6 +113,8 @@ def against_annotators_table(
             credit = np.stack([machine, people])[..., None]
             columns = np.concatenate([credit, np.ones_like(credit)], axis=2)
             units = triplets.astype(np.intp)
+            if len(np.unique(units)) < 2:
+                continue
             (found,) = compare(columns, units=units, replicates=replicates, seed=seed)
             rows.append(
                 [

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.tasks import probe_fit
-from earmark.bench.tasks.base import Context, Ran, TaskOutput
+from earmark.bench.tasks.base import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
 from earmark.bench.tasks.class_scores import ClassTruth, Scored, score_classes
 from earmark.bench.tasks.joint import JointVectors, gather
 from earmark.bench.tasks.labelled import classes_of, listed_clips, unit_word
 from earmark.bench.tasks.probe_fit import Fold, Probed, Targets
 from earmark.bench.tasks.prompts import clip_vectors
-from earmark.bench.tasks.tag_scores import INTERVAL_NOTE, MOST_REPLICATES, score_tags, tag_truth
+from earmark.bench.tasks.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.zero_shot_classification import unheard
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
 from earmark.reports.record import Plain, Table, TaskResult
@@ -304,10 +304,9 @@ def _protocol(
         if tagged
         else "of as many predictions of each class, of clips at random",
         "unit of resampling": unit_word(problem.clips),
-        "interval": "95 %, percentile bootstrap of the scored clips, the probe as it was fitted"
-        + (INTERVAL_NOTE if tagged else ""),
-        "paired test": "randomisation over units, Holm over the pairs of models",
-        "replicates": min(replicates, MOST_REPLICATES) if tagged else replicates,
+        "interval": f"{INTERVALS}; of the scored clips, the probe as it was fitted",
+        "paired test": PAIRED_TEST,
+        "replicates": replicates,
         "seed": seed,
     }
     if tagged and problem.subset == CROSS_VALIDATED:

@@ -95,27 +95,8 @@ def score_models(
                 n_items=_n_queries(dataset, way),
                 item_digest=item_digest(ids[query] for query in queries),
             )
-            scores.append(_not_certain(score))
+            scores.append(score)
     return scores
-
-
-def _not_certain(score: Score) -> Score:
-    """Return a score of nothing but 0 or nothing but 1 with the exact binomial interval.
-
-    Resampling equal outcomes gives an interval without width, as if nothing else were possible.
-    The binomial one holds for all outcomes between 0 and 1.
-    """
-    found = score.interval
-    if found is None or score.upper_bound != 1.0 or found.low != found.high:
-        return score
-    if found.low not in (0.0, 1.0):
-        return score
-    possible = 1 - ((1 - found.level) / 2) ** (1 / found.n_units)
-    low, high = (0.0, possible) if found.low == 0.0 else (1 - possible, 1.0)
-    method = "exact binomial, for all outcomes are the same"
-    return score.model_copy(
-        update={"interval": found.model_copy(update={"low": low, "high": high, "method": method})}
-    )
 
 
 def _n_queries(dataset: Captioned, way: Direction) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from earmark.bench.tasks.base import INTERVALS, PAIRED_TEST
 from earmark.bench.tasks.joint import JointVectors
 from earmark.bench.tasks.retrieval_pools import Draw, HeardSet, Outcomes
 from earmark.bench.tasks.retrieval_protocol import Setting
@@ -52,9 +53,9 @@ def protocol_of(
         "several relevant items": setting.rule,
         **{f"crop of {model}": crop for model, crop in crops.items()},
         "unit of resampling": unit,
-        "interval": "95 %, percentile bootstrap"
-        + (", units with their queries in all draws" if len(draws) > 1 else ""),
-        "paired test": f"{HEADLINE}, randomisation over units, Holm over the pairs of models",
+        "interval": f"{INTERVALS}; of the median rank, percentile bootstrap"
+        + ("; units with their queries in all draws" if len(draws) > 1 else ""),
+        "paired test": f"{HEADLINE}, {PAIRED_TEST}",
         "replicates": replicates,
         "seed": seed,
     }

@@ -1,8 +1,8 @@
 """Any number of tags a clip, scored: what zero-shot tagging and a probe of tags put in a record.
 
 A model gives one or several score matrices ``(n_clips, n_tags)``, each a *subset* of the record;
-one is the headline, on which models are compared and of which the scores themselves are kept. All
-are resampled together, once. ``mean of prompts`` is the mean of a macro metric over the prompts.
+one is the headline, on which models are compared and of which the scores themselves are kept.
+``mean of prompts`` is the mean of a macro metric over the prompts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics import tagging
 from earmark.bench.metrics.base import Floats, Metric
-from earmark.bench.metrics.statistics import Estimate, percentile_interval
+from earmark.bench.metrics.intervals import LOGIT, studentised_interval
+from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.metrics.tagging import AVERAGE_PRECISION, METRICS, ROC_AUC, TaggingScore
 from earmark.bench.tasks.base import comparison_of, groups_of, item_digest, score_of
 from earmark.bench.tasks.class_scores import Scored
@@ -24,16 +25,6 @@ from earmark.bench.tasks.labelled import unit_word
 from earmark.bench.tasks.prompts import MEAN
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
 from earmark.reports.record import Comparison, Plain, Reference, Score, Table
-
-MOST_REPLICATES = 1_000
-"""Every replicate ranks all clips anew: 10,000 would take half a minute a model and prompt at
-4,332 clips and 50 tags. Of 1,000, an end of an interval varies with the seed by a fiftieth of its
-width."""
-
-INTERVAL_NOTE = (
-    "; that of average precision lies high where few clips have a tag, since a clip that is drawn "
-    "twice ranks next to itself"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +97,18 @@ def score_tags(
     averaged
         The subsets of which ``mean of prompts`` is the mean; none: there is no such subset.
     replicates
-        Of the bootstrap and of the paired tests; at most :data:`MOST_REPLICATES` are drawn.
+        Of the paired tests.
     """
-    replicates = min(replicates, MOST_REPLICATES)
-    keys = [(model, subset) for model, by_subset in scores.items() for subset in by_subset]
-    drawn = tagging.resample_scores(
-        truth.labels,
-        [scores[model][subset] for model, subset in keys],
-        units=truth.units,
-        replicates=replicates,
-        seed=seed,
-    )
     found = Scored(items=_no_items())
     kept: dict[str, dict[str, TaggingScore]] = {}
     for model, by_subset in scores.items():
-        of_prompts: list[tuple[dict[str, TaggingScore], Floats]] = []
+        of_prompts: list[dict[str, TaggingScore]] = []
         for subset, table in by_subset.items():
-            replicated = drawn[keys.index((model, subset))]
-            one = tagging.evaluate(
-                truth.labels,
-                table,
-                tags=truth.tags,
-                units=truth.units,
-                seed=seed,
-                resampled=replicated,
-            )
+            one = tagging.evaluate(truth.labels, table, tags=truth.tags, units=truth.units)
             estimates = {name: score.macro for name, score in one.items()}
             found.scores += _scores(truth, estimates, model, subset)
             if subset in averaged:
-                of_prompts.append((one, replicated))
+                of_prompts.append(one)
             if subset == headline:
                 kept[model] = one
                 found.arrays[f"scores.{model}"] = table.astype(np.float32)
@@ -159,17 +133,15 @@ def score_tags(
     return found
 
 
-def _mean_of_prompts(
-    of_prompts: Sequence[tuple[dict[str, TaggingScore], Floats]],
-) -> dict[str, Estimate]:
-    """Return each macro metric's mean over prompts, all prompts scored on the same resamples."""
+def _mean_of_prompts(of_prompts: Sequence[dict[str, TaggingScore]]) -> dict[str, Estimate]:
+    """Return each macro metric's mean over prompts, with its interval over the clips' units."""
     estimates = {}
-    for index, metric in enumerate(METRICS):
-        macros = [one[metric.name].macro for one, _ in of_prompts]
-        replicated = np.mean([tagging.macro(drawn[index]) for _, drawn in of_prompts], axis=0)
-        value = float(np.mean([one.value for one in macros]))
-        interval = percentile_interval(replicated)
-        estimates[metric.name] = replace(macros[0], value=value, interval=interval)
+    for metric in METRICS:
+        found = [one[metric.name] for one in of_prompts]
+        value = float(np.mean([one.macro.value for one in found]))
+        without = np.mean([one.without_each for one in found], axis=0)
+        interval = studentised_interval(value, without, LOGIT)
+        estimates[metric.name] = replace(found[0].macro, value=value, interval=interval)
     return estimates
 
 
@@ -199,7 +171,7 @@ def _comparisons(
     replicates: int,
     seed: int,
 ) -> list[Comparison]:
-    if len(scores) < 2:
+    if len(scores) < 2 or len(np.unique(truth.units)) < 2:
         return []
     compared = tagging.compare(
         truth.labels,
@@ -268,8 +240,7 @@ def _tables(truth: TagTruth, kept: Mapping[str, Mapping[str, TaggingScore]]) -> 
             columns=["tag", "clips", "chance PR-AUC", "model", *measured],
             rows=rows,
             note="Of the headline's scores; 95 % intervals. Chance is what a random order is "
-            "expected to reach; that of ROC-AUC is 0.5. An end is empty where too many resamples "
-            "hold no clip with the tag.",
+            "expected to reach; that of ROC-AUC is 0.5.",
         )
     ]
     if first.left_out:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from earmark.bench.tasks import protocols
-from earmark.bench.tasks.base import Context, Ran, TaskOutput
+from earmark.bench.tasks.base import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
 from earmark.bench.tasks.class_scores import ClassTruth, score_classes
 from earmark.bench.tasks.joint import JointVectors, gather
 from earmark.bench.tasks.labelled import classes_of
@@ -163,8 +163,8 @@ def evaluate(
             **settings_in_words(settings.templates, words, settings.centring),
             "ties": "classes with equal scores share a clip",
             "unit of resampling": truth.unit,
-            "interval": "95 %, percentile bootstrap",
-            "paired test": "randomisation over units, Holm over the pairs of models",
+            "interval": INTERVALS,
+            "paired test": PAIRED_TEST,
             "replicates": replicates,
             "seed": seed,
         },

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earmark.bench.tasks import protocols
-from earmark.bench.tasks.base import Context, Ran, TaskOutput
+from earmark.bench.tasks.base import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
 from earmark.bench.tasks.joint import JointVectors, gather
 from earmark.bench.tasks.prompts import (
     ENSEMBLE,
@@ -22,7 +22,7 @@ from earmark.bench.tasks.prompts import (
     similarities,
     vocabulary,
 )
-from earmark.bench.tasks.tag_scores import INTERVAL_NOTE, MOST_REPLICATES, score_tags, tag_truth
+from earmark.bench.tasks.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.zero_shot_classification import unheard
 from earmark.datasets.base import Clip, DataError, Tagged
 from earmark.reports.record import TaskResult
@@ -101,7 +101,7 @@ def evaluate(
     centring: str | None = None,
     warnings: Sequence[str] = (),
     task_id: str = "zero_shot_tagging",
-    replicates: int = MOST_REPLICATES,
+    replicates: int = 10_000,
     seed: int = 2022,
 ) -> TaskOutput:
     """Score models on the clips that every one of them could hear; options as :func:`run`.
@@ -142,10 +142,9 @@ def evaluate(
             "macro mean": "over the tags that some of the scored clips have and some have not",
             "ties": "equal scores share a threshold",
             "unit of resampling": truth.unit,
-            "interval": f"95 %, percentile bootstrap of the whole score{INTERVAL_NOTE}",
-            "paired test": "randomisation over units of scores' ranks within a tag, Holm over the "
-            "pairs of models",
-            "replicates": min(replicates, MOST_REPLICATES),
+            "interval": INTERVALS,
+            "paired test": PAIRED_TEST,
+            "replicates": replicates,
             "seed": seed,
         },
         models=list(scores),
