@@ -31,7 +31,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -294,7 +294,8 @@ def evaluate(
     total = sums.sum(axis=0)
     support = total[n_classes : 2 * n_classes]
     constant = _constant_scorer(support)
-    metrics = {ACCURACY.name: _accuracy(top_k_credit(given, guess, k=1), units, level)}
+    accuracy = _accuracy(top_k_credit(given, guess, k=1), units, level)
+    metrics = {ACCURACY.name: replace(accuracy, value=float(from_sums(total, ACCURACY)))}
     for metric in METRICS[1:]:
         statistic = partial(from_sums, metric=metric)
         metrics[metric.name] = estimate_statistic(

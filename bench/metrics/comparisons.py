@@ -310,8 +310,9 @@ def randomisation_test(
 
     Each difference might have had the other sign; the statistic is the absolute sum. Differences
     on a small lattice (all multiples of 0.5, say) have a null distribution that is counted exactly
-    by convolution, and a mid-p-value [7]_: a sum as large as the observed one counts half. Otherwise ``replicates`` patterns of signs are drawn, and
-    ``p = (1 + hits) / (1 + replicates)``. Without any difference p is 1.
+    by convolution, and a mid-p-value [7]_: a sum as large as the observed one counts half.
+    Otherwise ``replicates`` patterns of signs are drawn, and ``p = (1 + hits) / (1 + replicates)``.
+    Without any difference p is 1.
 
     >>> randomisation_test([1, 1, 1, 1, 1], seed=0)
     RandomisationTest(p_value=0.03125, exact=True, critical=3.000000000003)

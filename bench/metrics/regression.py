@@ -262,6 +262,7 @@ def evaluate(
             SCALES[metric.name],
             n=len(columns),
             level=level,
+            value=float(from_sums(columns.sum(axis=0), metric)),
             reason=f"all {len(columns)} predictions are the same",
         )
         for metric in METRICS

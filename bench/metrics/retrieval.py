@@ -356,8 +356,12 @@ def evaluate(
         As :func:`recall_at_k` and :func:`resample_median_rank`.
     """
     ones = np.ones(ranks.n_queries)
+    values = scores(ranks, ks=ks, rule=rule)
     found = {
-        name: estimate_ratio(np.stack([each, ones], axis=1), units=units, level=level)
+        name: replace(
+            estimate_ratio(np.stack([each, ones], axis=1), units=units, level=level),
+            value=values[name],
+        )
         for name, each in _columns(ranks, ks, rule).items()
     }
     replicated = resample_median_rank(
@@ -365,7 +369,7 @@ def evaluate(
     )
     found["median_rank"] = replace(
         found["mean_rank"],
-        value=median_rank(ranks, rule=rule),
+        value=values["median_rank"],
         interval=percentile_interval(replicated, level=level),
     )
     return found

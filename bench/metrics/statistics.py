@@ -297,7 +297,7 @@ def estimate_ratio(
         return estimate_statistic(sums, ratio, scale_of_mean(table), n=n, level=level)
     is_binary = bool(np.isin(table[table[:, 1] > 0], [0, 1]).all())
     interval = mean_interval(sums, level=level, is_binary=is_binary)
-    return Estimate(float(ratio(sums.sum(axis=0))), interval, n, n_units)
+    return Estimate(float(ratio(table.sum(axis=0))), interval, n, n_units)
 
 
 def scale_of_mean(columns: Floats) -> Scale:
@@ -313,15 +313,17 @@ def estimate_statistic(
     *,
     n: int,
     level: float = LEVEL,
+    value: float | None = None,
     n_effective: float | None = None,
     reason: str | None = None,
 ) -> Estimate:
     """Return a smooth statistic of unit sums ``(n_units, n_columns)`` with its interval.
 
-    ``reason`` is why the value is undefined, if it is; ``n_effective`` is as in
+    ``value`` is the statistic where it is known to the last digit; ``reason`` is why it is
+    undefined, if it is; ``n_effective`` is as in
     :func:`~earmark.bench.metrics.intervals.studentised_interval`.
     """
-    value = float(statistic(sums.sum(axis=0)))
+    value = float(statistic(sums.sum(axis=0))) if value is None else value
     if not np.isfinite(value):
         return Estimate(np.nan, None, n, len(sums), reason)
     left_out = leave_one_out(sums, statistic)

@@ -126,8 +126,6 @@ def test_a_constant_scorer_lands_at_chance_whatever_the_constant(pair, constant)
         np.full_like(scores, constant),
         classes=[str(name) for name in range(n_classes)],
         top_k=[2],
-        replicates=20,
-        seed=0,
     )
     for name, estimate in found.metrics.items():
         assert estimate.value == pytest.approx(found.chance[name], abs=1e-12), name
@@ -157,7 +155,7 @@ def test_only_the_order_of_an_items_scores_matters(pair):
 def test_evaluate_states_everything_that_a_score_needs():
     truth, scores = truth_and_scores()
     truth = np.where(truth == 4, 0, truth)  # nothing is hip hop any more
-    found = evaluate(truth, scores, classes=GENRES, top_k=[3], replicates=300, seed=1)
+    found = evaluate(truth, scores, classes=GENRES, top_k=[3])
     assert found.absent == ("hip hop",)
     assert list(found.metrics) == ["accuracy", "balanced_accuracy", "macro_f1", "top_3_accuracy"]
     for name, estimate in found.metrics.items():
@@ -180,7 +178,7 @@ def test_evaluate_states_everything_that_a_score_needs():
 
 
 def test_a_class_that_is_never_predicted_has_no_precision_and_says_so():
-    found = evaluate([0, 1], one_hot([0, 0], 2), classes=["a", "b"], replicates=50, seed=0)
+    found = evaluate([0, 1], one_hot([0, 0], 2), classes=["a", "b"])
     assert np.isnan(found.per_class["b"].precision.value)
     assert found.per_class["b"].precision.reason == "class 'b': never predicted"
     assert found.per_class["b"].f1.value == 0
@@ -188,7 +186,7 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_says_so():
 
 def test_the_interval_of_accuracy_covers_what_the_binomial_says():
     truth, scores = truth_and_scores(n=400)
-    found = evaluate(truth, scores, classes=GENRES, replicates=4000, seed=0).metrics["accuracy"]
+    found = evaluate(truth, scores, classes=GENRES).metrics["accuracy"]
     hits = round(found.value * 400)
     exact = scipy.stats.binom(400, hits / 400).interval(0.95)
     assert found.interval.low * 400 == pytest.approx(exact[0], abs=2)
@@ -197,21 +195,21 @@ def test_the_interval_of_accuracy_covers_what_the_binomial_says():
 
 def test_copies_of_a_clip_in_one_unit_do_not_narrow_the_interval():
     truth, scores = truth_and_scores(n=100)
-    options = {"classes": GENRES, "top_k": [2], "replicates": 500, "seed": 3}
+    options = {"classes": GENRES, "top_k": [2]}
     once = evaluate(truth, scores, units=range(100), **options)
     thrice = evaluate(
         np.tile(truth, 3), np.tile(scores, (3, 1)), units=np.tile(range(100), 3), **options
     )
     for name, estimate in once.metrics.items():
-        assert thrice.metrics[name].interval.low == pytest.approx(estimate.interval.low, abs=1e-12)
-        assert thrice.metrics[name].interval.high == pytest.approx(estimate.interval.high)
+        # Clips by themselves are known to be binomial; a variance over units is estimated.
+        once_width = estimate.interval.high - estimate.interval.low
+        thrice_width = thrice.metrics[name].interval.high - thrice.metrics[name].interval.low
+        assert 1 <= thrice_width / once_width + 1e-9 < 1.1, name
 
 
 def test_the_same_seed_gives_the_same_interval():
     truth, scores = truth_and_scores(n=50)
-    first, second = (
-        evaluate(truth, scores, classes=GENRES, replicates=100, seed=5).metrics for _ in "ab"
-    )
+    first, second = (evaluate(truth, scores, classes=GENRES).metrics for _ in "ab")
     assert first == second
 
 
@@ -225,7 +223,9 @@ def test_compares_models_on_the_same_items(metric):
     assert better.difference == pytest.approx(difference, abs=1e-12)
     assert better.interval.low > 0
     assert better.p_holm < 0.05
-    assert (same.difference, same.interval.low, same.interval.high, same.p_value) == (0, 0, 0, 1)
+    assert (same.difference, same.p_value) == (0, 1)
+    assert same.interval.low == -same.interval.high
+    assert (same.interval.high > 0) == (metric == ACCURACY)
     assert reverse.difference == -better.difference
 
 
@@ -238,7 +238,9 @@ def test_accuracies_are_compared_by_the_exact_sign_test_of_mcnemar():
         truth, [one_hot(first, 2), one_hot(second, 2)], metric=ACCURACY, replicates=50, seed=0
     )[0]
     assert found.exact
-    assert found.p_value == pytest.approx(scipy.stats.binomtest(8, 10).pvalue, abs=1e-12)
+    half_of_own = scipy.stats.binom.pmf(8, 10, 0.5)  # of 8 and of 2, half each: the mid-p-value
+    expected = scipy.stats.binomtest(8, 10).pvalue - half_of_own
+    assert found.p_value == pytest.approx(expected, abs=1e-12)
 
 
 def test_compares_the_accuracy_among_the_k_best():
@@ -284,9 +286,9 @@ def test_refuses_options_that_do_not_fit():
         with pytest.raises(ValueError, match=rf"k is {k}, expected 1 to 5"):
             top_k_credit(truth, scores, k=k)
     with pytest.raises(ValueError, match=r"expected 5 classes, one a column, got 2"):
-        evaluate(truth, scores, classes=["a", "b"], seed=0)
+        evaluate(truth, scores, classes=["a", "b"])
     with pytest.raises(ValueError, match=r"more than once"):
-        evaluate(truth, scores, classes=["a"] * 5, seed=0)
+        evaluate(truth, scores, classes=["a"] * 5)
     with pytest.raises(ValueError, match=r"k is 2, but macro_f1 is of the best class alone"):
         compare(truth, [scores, scores], metric=MACRO_F1, k=2, seed=0)
     with pytest.raises(ValueError, match=r"at least 2 models"):
@@ -294,7 +296,7 @@ def test_refuses_options_that_do_not_fit():
     with pytest.raises(ValueError, match=r"scores of the same classes"):
         compare(truth, [scores, np.hstack([scores, scores])], metric=MACRO_F1, seed=0)
     other = Metric("kappa", higher_is_better=True, lower=None, upper=1, chance=0)
-    with pytest.raises(ValueError, match=r"'kappa' is no classification metric; known are acc"):
+    with pytest.raises(ValueError, match=r"'kappa' is no metric of this task; known are acc"):
         compare(truth, [scores, scores], metric=other, seed=0)
     with pytest.raises(ValueError, match=r"predictions must be indices \(n_items,\) from 0 to 1"):
         one_hot([0, 2], 2)

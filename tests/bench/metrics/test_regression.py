@@ -123,7 +123,7 @@ def test_a_constant_prediction_has_no_correlation_and_no_concordance(constant):
     predicted = np.full(rated.size, constant)
     assert np.isnan(pearson_r(rated, predicted))
     assert ccc(rated, predicted) == 0
-    found = evaluate(rated, predicted, replicates=200, seed=0)
+    found = evaluate(rated, predicted)
     assert np.isnan(found["pearson_r"].value)
     assert found["pearson_r"].interval is None
     assert found["pearson_r"].reason == "all 300 predictions are the same"
@@ -151,15 +151,16 @@ def test_intervals_are_those_of_a_plain_loop(clustered):
         for _ in range(1000)
     ]
     labels = units if clustered else None
-    found = evaluate(rated, predicted, units=labels, replicates=8000, seed=1)
+    found = evaluate(rated, predicted, units=labels)
     assert set(found) == set(FUNCTIONS)
     for name, function in FUNCTIONS.items():
         looped = [REFERENCES[name](rated[items], predicted[items]) for items in drawn]
-        error = 10 * np.std(looped) / np.sqrt(1000)  # an end has 2.7 times a mean's standard error
         low, high = np.quantile(looped, [0.025, 0.975])
         assert found[name].value == function(rated, predicted)
-        assert found[name].interval.low == pytest.approx(low, abs=error), name
-        assert found[name].interval.high == pytest.approx(high, abs=error), name
+        # The bootstrap is too narrow on few units, and has no correction of bias and skewness.
+        width = found[name].interval.high - found[name].interval.low
+        assert 0.95 * (high - low) < width < 1.6 * (high - low), name
+        assert found[name].interval.low == pytest.approx(low, abs=0.6 * np.std(looped)), name
         assert (found[name].n, found[name].n_units) == (90, len(members))
 
 
@@ -170,20 +171,53 @@ def test_metrics_of_a_resample_are_those_of_its_items(pair, data):
     n = rated.size
     items = data.draw(st.lists(st.integers(0, n - 1), min_size=n, max_size=n))
     assume(np.ptp(rated[items]) > 0 and np.ptp(predicted[items]) > 0)
-    for centre in (None, rated.mean()):
-        sums = moments(rated, predicted, centre=centre)[items].sum(axis=0)
-        for metric in regression.METRICS:
-            expected = REFERENCES[metric.name](rated[items], predicted[items])
-            assert from_sums(sums, metric) == pytest.approx(expected, rel=1e-8, abs=1e-8)
+    sums = moments(rated, predicted)[items].sum(axis=0)
+    for metric in regression.METRICS:
+        expected = REFERENCES[metric.name](rated[items], predicted[items])
+        assert from_sums(sums, metric) == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
-def test_a_resample_of_equal_items_is_undefined_and_counted():
-    found = evaluate([1.37] * 3 + [5.31], [2.73] * 3 + [3.99], replicates=4000, seed=0)
+def test_what_is_undefined_without_an_item_is_counted():
+    found = evaluate([1.37] * 4 + [5.31], [2.73] * 4 + [3.99])
     for name in ("pearson_r", "r2", "ccc"):
-        # All four draws fall on the three equal items, or all on the fourth.
-        share = found[name].interval.undefined / 4000
-        assert share == pytest.approx(0.75**4 + 0.25**4, abs=0.03)
+        assert found[name].interval.undefined == 1
     assert found["rmse"].interval.undefined == found["mae"].interval.undefined == 0
+
+
+def test_of_three_items_the_interval_is_the_whole_range():
+    found = evaluate([1, 2, 3], [1, 2, 4])["pearson_r"]
+    assert (found.interval.low, found.interval.high) == (-1, 1)
+    assert found.interval.method == "whole range: 3 units are too few"
+
+
+increasing = st.tuples(st.floats(1e-3, 1e3), st.floats(-1e4, 1e4))
+
+
+@given(increasing, increasing)
+def test_what_is_said_of_r_does_not_depend_on_the_scales_that_models_predict_on(one, other):
+    rated, good = rated_and_predicted(40)
+    poor = good + np.random.default_rng(9).normal(0, 0.9, 40)
+    options = {"metric": "pearson_r", "replicates": 299, "seed": 0}
+    (plain,) = compare(rated, [good, poor], **options)
+    (mapped,) = compare(rated, [one[0] * good + one[1], other[0] * poor + other[1]], **options)
+    assert mapped.p_value == plain.p_value
+    for name in ("difference", "standard_error", "minimum_detectable_difference"):
+        assert getattr(mapped, name) == pytest.approx(getattr(plain, name), rel=1e-6)
+    ends = pytest.approx((plain.interval.low, plain.interval.high), rel=1e-6)
+    assert (mapped.interval.low, mapped.interval.high) == ends
+    found = evaluate(rated, one[0] * good + one[1])["pearson_r"].interval
+    expected = evaluate(rated, good)["pearson_r"].interval
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-6)
+
+
+def test_a_metric_may_be_named_and_an_unknown_one_is_refused_by_name():
+    rated, good = rated_and_predicted(20)
+    by_name = compare(rated, [good, -good], metric="ccc", replicates=99, seed=0)
+    assert by_name == compare(rated, [good, -good], metric=regression.CCC, replicates=99, seed=0)
+    with pytest.raises(
+        ValueError, match="'spearman' is no metric of this task; known are pearson_r"
+    ):
+        compare(rated, [good, good], metric="spearman", seed=0)
 
 
 def test_what_rounding_leaves_of_no_spread_is_no_spread():
@@ -206,24 +240,27 @@ def test_models_are_compared_by_any_metric():
         expected = FUNCTIONS[metric.name](rated, good) - FUNCTIONS[metric.name](rated, poor)
         assert found.difference == pytest.approx(expected, abs=1e-10)
         assert metric.better(found.difference, 0)
-        assert found.p_value == 1 / 501
+        assert found.p_value < 0.01
         assert found.interval.low * found.interval.high > 0
         assert (same.difference, same.p_value) == (0, 1)
 
 
-def test_the_p_value_is_that_of_all_exchanges_of_predictions():
-    rated, good = rated_and_predicted(7, seed=5)
-    other = good + 1.5 + np.random.default_rng(2).normal(0, 1, 7)  # on a shifted scale, too
+def test_the_p_value_is_that_of_all_signs_of_jackknifed_differences():
+    rated, good = rated_and_predicted(9, seed=5)
+    other = 2 * good + 1.5 + np.random.default_rng(2).normal(0, 1, 9)
+    scales = {"pearson_r": np.arctanh, "ccc": np.arctanh, "rmse": np.square}
     for metric in regression.METRICS:
-        score = REFERENCES[metric.name]
-        observed = abs(score(rated, good) - score(rated, other))
-        null = []
-        for swap in product((False, True), repeat=7):
-            first, second = np.where(swap, other, good), np.where(swap, good, other)
-            null.append(abs(score(rated, first) - score(rated, second)))
-        expected = np.mean(np.array(null) >= observed - 1e-9)
+        score, scale = REFERENCES[metric.name], scales.get(metric.name, lambda value: value)
+        whole = np.array([score(rated, one) for one in (good, other)])
+        slope = (scale(whole + 1e-6) - scale(whole - 1e-6)) / 2e-6
+        kept = [np.delete(np.arange(9), item) for item in range(9)]
+        without = np.array([[score(rated[k], one[k]) for k in kept] for one in (good, other)])
+        pulls = 8 * slope[:, None] * (without.mean(axis=1, keepdims=True) - without)
+        influence = scale(whole[0]) - scale(whole[1]) + pulls[0] - pulls[1]
+        null = [abs(np.dot(signs, influence)) for signs in product((-1, 1), repeat=9)]
+        expected = np.mean(np.array(null) >= abs(influence.sum()) - 1e-9)
         (found,) = compare(rated, [good, other], metric=metric, replicates=20_000, seed=0)
-        error = np.sqrt(expected * (1 - expected) / 20_000)
+        error = np.sqrt(expected * (1 - expected) / 20_000) + 1e-4
         assert found.p_value == pytest.approx(expected, abs=4 * error), metric.name
 
 
@@ -245,7 +282,7 @@ def test_a_constant_model_is_not_compared_by_correlation():
     ],
 )
 @pytest.mark.parametrize(
-    "function", [*FUNCTIONS.values(), errors, moments, lambda *pair: evaluate(*pair, seed=0)]
+    "function", [*FUNCTIONS.values(), errors, moments, lambda *pair: evaluate(*pair)]
 )
 def test_refuses_what_it_cannot_score(function, rated, predicted, message):
     with pytest.raises(ValueError, match=message):

@@ -11,7 +11,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.presorted import PresortedScores, draw_weights, validate
-from earmark.bench.metrics.statistics import percentile_interval
 from earmark.bench.metrics.tagging import (
     AVERAGE_PRECISION,
     METRICS,
@@ -120,7 +119,7 @@ def test_reversed_scores_reverse_the_roc_auc(drawn):
 @given(tagged, st.integers(-3, 3))
 def test_a_constant_scorer_lands_at_chance_whatever_the_constant(drawn, constant):
     labels, scores, _ = drawn
-    found = evaluate(labels, np.full_like(scores, constant), replicates=10, seed=0)
+    found = evaluate(labels, np.full_like(scores, constant))
     for score in found.values():
         for tag, estimate in score.per_tag.items():
             expected = pytest.approx(score.chance_per_tag[tag], abs=1e-12, nan_ok=True)
@@ -181,16 +180,17 @@ def test_a_replicate_without_a_tags_positives_is_a_mean_over_the_other_tags():
     lost = np.isnan(drawn[0, :, 0]) & ~np.isnan(drawn[0, :, 1])
     assert lost.any()
     np.testing.assert_array_equal(macro(drawn[0])[lost], drawn[0, lost, 1])
-    found = evaluate(labels, scores, replicates=500, seed=0)["roc_auc"]
-    assert found.per_tag["0"].interval.undefined == np.isnan(drawn[0, :, 0]).sum()
-    assert found.macro.interval.undefined == np.isnan(drawn[0]).all(axis=1).sum()
+    without = PresortedScores(labels, scores).without_each()[0]
+    assert np.isnan(without[0, 0])  # its only positive clip
+    np.testing.assert_array_equal(macro(without)[0], without[0, 1])
+    assert evaluate(labels, scores)["roc_auc"].without_each.tolist() == macro(without).tolist()
 
 
 def test_a_tag_without_positives_or_negatives_is_named_left_out_and_counted():
     labels, scores = labels_and_scores()
     labels[:, 1], labels[:, 4] = 0, 1
     tags = ["guitar", "sitar", "slow", "loud", "music", "solo"]
-    found = evaluate(labels, scores, tags=tags, replicates=200, seed=0)
+    found = evaluate(labels, scores, tags=tags)
     rest = [0, 2, 3, 5]
     for place, (name, score) in enumerate(found.items()):
         assert score.left_out == {
@@ -209,35 +209,47 @@ def test_a_tag_without_positives_or_negatives_is_named_left_out_and_counted():
 
 
 def test_without_any_scored_tag_the_reason_is_given():
-    found = evaluate(np.zeros((3, 2), int), np.ones((3, 2)), replicates=5, seed=0)["roc_auc"]
+    found = evaluate(np.zeros((3, 2), int), np.ones((3, 2)))["roc_auc"]
     assert np.isnan(found.macro.value)
     assert found.macro.reason == "none of the 2 tags has both positive and negative clips"
     assert len(found.left_out) == 2
 
 
-def test_evaluate_gives_intervals_of_the_replicates():
-    labels, scores = labels_and_scores()
-    found = evaluate(labels, scores, replicates=300, level=0.9, seed=7)
-    drawn = resample_scores(labels, [scores], replicates=300, seed=7)[0]
+def test_scores_without_each_unit_are_those_of_the_other_clips():
+    for seed, decimals in ((0, 0), (1, 1), (2, 9)):
+        rng = np.random.default_rng(seed)
+        labels = (rng.random((25, 3)) < 0.2).astype(int)
+        scores = np.round(labels + rng.normal(0, 1.5, labels.shape), decimals)
+        ranking = PresortedScores(labels, scores)
+        alone = ranking.score(1.0 - np.eye(25))
+        np.testing.assert_allclose(ranking.without_each(), alone, rtol=0, atol=1e-12)
+        units = rng.integers(0, 6, 25)
+        left = 1.0 * (units[:, None] != np.unique(units))
+        found = ranking.without_each(units)
+        np.testing.assert_allclose(found, ranking.score(left), rtol=0, atol=1e-12)
+
+
+def test_intervals_are_near_those_of_the_bootstrap_on_many_clips():
+    labels, scores = labels_and_scores(n=1500)
+    found = evaluate(labels, scores, level=0.9)
+    drawn = resample_scores(labels, [scores], replicates=400, seed=7)[0]
     for place, metric in enumerate(METRICS):
         score = found[metric.name]
-        assert score.macro.interval == percentile_interval(macro(drawn[place]), level=0.9)
+        spread = np.std(macro(drawn[place]))
+        width = score.macro.interval.high - score.macro.interval.low
+        assert width == pytest.approx(2 * 1.645 * spread, rel=0.15)
         assert score.macro.interval.low < score.macro.value < score.macro.interval.high
         assert score.macro.interval.low > score.chance
-        expected = percentile_interval(drawn[place, :, 2], level=0.9)
-        assert score.per_tag["2"].interval == expected
-        assert (score.macro.n, score.macro.n_units) == (200, 200)
+        assert (score.macro.n, score.macro.n_units) == (1500, 1500)
 
 
 def test_copies_of_a_clip_in_one_unit_do_not_narrow_the_interval():
     labels, scores = labels_and_scores(n=60)
-    once = evaluate(labels, scores, units=range(60), replicates=90, seed=3)
+    once = evaluate(labels, scores, units=range(60))
     twice = evaluate(
         np.tile(labels, (2, 1)),
         np.tile(scores, (2, 1)),
         units=np.tile(range(60), 2),
-        replicates=90,
-        seed=3,
     )
     for name in once:
         assert twice[name].macro.n_units == 60
@@ -255,13 +267,14 @@ def test_compares_models_on_the_same_draws(metric):
     place = METRICS.index(metric)
     values = [macro(FUNCTIONS[place](labels, one)) for one in (good, worse)]
     assert better.difference == pytest.approx(values[0] - values[1], abs=1e-12)
-    drawn = macro(resample_scores(labels, [good, worse], replicates=200, seed=0)[:, place])
-    assert better.interval == percentile_interval(drawn[0] - drawn[1])
+    drawn = macro(resample_scores(labels, [good, worse], replicates=1000, seed=0)[:, place])
+    assert better.standard_error == pytest.approx(np.std(drawn[0] - drawn[1]), rel=0.12)
     assert better.interval.low > 0
     assert better.p_value == 1 / 201
     assert better.p_holm >= better.p_value
     # another scale is no other model
-    assert (same.difference, same.standard_error, same.p_value) == (0, 0, 1)
+    assert (same.difference, same.p_value) == (0, 1)
+    assert same.standard_error < 1e-12
     assert reverse.difference == -better.difference
     assert not better.exact
 
@@ -302,7 +315,7 @@ def test_refuses_what_cannot_be_scored(labels, scores, message):
         with pytest.raises(ValueError, match=message):
             function(labels, scores)
     with pytest.raises(ValueError, match=message):
-        evaluate(labels, scores, seed=0)
+        evaluate(labels, scores)
 
 
 def test_refuses_options_that_do_not_fit():
@@ -311,13 +324,13 @@ def test_refuses_options_that_do_not_fit():
         with pytest.raises(ValueError, match=r"0 or more for each of the 10 clips"):
             roc_auc(labels, scores, sample_weight=weights)
     with pytest.raises(ValueError, match=r"2 different tags.* got 3"):
-        evaluate(labels, scores, tags=["a", "b", "c"], seed=0)
+        evaluate(labels, scores, tags=["a", "b", "c"])
     with pytest.raises(ValueError, match=r"got 2 with 'a' more than once"):
-        evaluate(labels, scores, tags=["a", "a"], seed=0)
+        evaluate(labels, scores, tags=["a", "a"])
     with pytest.raises(ValueError, match=r"replicates must be at least 1, got 0"):
-        evaluate(labels, scores, replicates=0, seed=0)
+        resample_scores(labels, [scores], replicates=0, seed=0)
     with pytest.raises(ValueError, match=r"one label for each of the 10 items"):
-        evaluate(labels, scores, units=[1, 2], seed=0)
+        evaluate(labels, scores, units=[1, 2])
     with pytest.raises(ValueError, match=r"at least one model, got none"):
         resample_scores(labels, [], seed=0)
     with pytest.raises(ValueError, match=r"at least 2 models, got 1"):
@@ -325,5 +338,5 @@ def test_refuses_options_that_do_not_fit():
     with pytest.raises(ValueError, match=r"nothing to compare"):
         compare(np.zeros((10, 2)), [scores, scores], metric=ROC_AUC, replicates=2, seed=0)
     other = Metric("kappa", higher_is_better=True, lower=None, upper=1, chance=0)
-    with pytest.raises(ValueError, match=r"'kappa' is no tagging metric; known are roc_auc"):
+    with pytest.raises(ValueError, match=r"'kappa' is no metric of this task; known are roc_auc"):
         compare(labels, [scores, scores], metric=other, seed=0)
