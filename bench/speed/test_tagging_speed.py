@@ -15,8 +15,9 @@ import scipy.stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.intervals import Interval
 from earmark.bench.metrics.presorted import draw_weights
-from earmark.bench.metrics.statistics import Interval, percentile_interval, resample_sums
+from earmark.bench.metrics.statistics import percentile_interval, resample_sums
 from earmark.bench.metrics.tagging import resample_scores
 from earmark.reports.speed import Ratio
 
