@@ -72,13 +72,13 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """Two models of equal skill, compared on a sample; with ``gain`` the first is better."""
+    """Two models of equal skill, compared on a sample; with ``loss`` the first is worse."""
 
     metric: str
     population: str
     draw: Callable[[Rng, int, float], PairedComparison]
-    measure_gain: Callable[[float], float] | None = None
-    """The true difference that a gain makes; None: power is not counted."""
+    measure_loss: Callable[[float], float] | None = None
+    """The true difference that a loss of skill makes; None: power is not counted."""
 
 
 # Errors of unit variance.
@@ -86,21 +86,21 @@ def _noise(rng: Rng, kind: str, shape: tuple[int, ...]) -> Floats:
     if kind == "normal":
         return rng.normal(size=shape)
     if kind == "t, 5 degrees":
-        return rng.standard_t(5, shape) / np.sqrt(5 / 3)
+        return np.asarray(rng.standard_t(5, shape) / np.sqrt(5 / 3))
     if kind == "t, 2.5 degrees":
-        return rng.standard_t(2.5, shape) / np.sqrt(5)
+        return np.asarray(rng.standard_t(2.5, shape) / np.sqrt(5))
     return rng.exponential(size=shape) - 1  # "exponential"
 
 
-def _ratings(rng: Rng, kind: str, n: int, gain: float = 0.0) -> tuple[Floats, Floats]:
+def _ratings(rng: Rng, kind: str, n: int, loss: float = 0.0) -> tuple[Floats, Floats]:
     rated = rng.normal(size=n)
-    return rated, (0.8 + gain) * rated + 0.2 + 0.6 * _noise(rng, kind, (n,))
+    return rated, (0.8 - loss) * rated + 0.2 + 0.6 * _noise(rng, kind, (n,))
 
 
 @cache
-def _true_regression(name: str, gain: float = 0.0) -> float:
+def _true_regression(name: str, loss: float = 0.0) -> float:
     """Return a regression metric of the population, in closed form but for the MAE's constant."""
-    slope, shift, noise = 0.8 + gain, 0.2, 0.6
+    slope, shift, noise = 0.8 - loss, 0.2, 0.6
     variance = slope**2 + noise**2
     squared = (slope - 1) ** 2 + noise**2 + shift**2
     spread = np.sqrt(squared - shift**2)
@@ -138,15 +138,15 @@ def _triplets(rng: Rng, n: int, *, share: float, alike: float) -> Estimate:
     return pairwise.estimate(outcomes, units=np.repeat(np.arange(n), 3))
 
 
-def _classified(rng: Rng, n: int, gain: float = 0.0) -> tuple[np.ndarray, Floats]:
+def _classified(rng: Rng, n: int, loss: float = 0.0) -> tuple[np.ndarray, Floats]:
     truth = rng.choice(len(CLASSES), n, p=CLASS_SHARES)
-    scores = (CLASS_SKILL + gain) * np.eye(len(CLASSES))[truth]
+    scores = (CLASS_SKILL - loss) * np.eye(len(CLASSES))[truth]
     return truth, scores + rng.normal(size=scores.shape)
 
 
 @cache
-def _true_classification(name: str, gain: float = 0.0) -> float:
-    truth, scores = _classified(np.random.default_rng(1), 1_000_000, gain)
+def _true_classification(name: str, loss: float = 0.0) -> float:
+    truth, scores = _classified(np.random.default_rng(1), 1_000_000, loss)
     sums = classification.counts(truth, scores).sum(axis=0)
     metric = {one.name: one for one in classification.METRICS}[name]
     return float(classification.from_sums(sums, metric))
@@ -165,10 +165,10 @@ def _tags(rng: Rng, n: int) -> np.ndarray:
 
 
 @cache
-def _true_tagging(name: str, gain: float = 0.0) -> float:
+def _true_tagging(name: str, loss: float = 0.0) -> float:
     from scipy.stats import norm
 
-    skill = TAG_SKILL + gain
+    skill = TAG_SKILL - loss
     if name == "roc_auc":
         return float(norm.cdf(skill / np.sqrt(2)))
     x = np.linspace(-9, 9, 20_001)
@@ -225,12 +225,12 @@ def coverages() -> Iterator[Covered]:
             )
     for share in (0.02, 0.1, 0.5, 0.9, 0.98):
         draw = partial(_accuracy, share=share)
-        yield Covered("accuracy", f"{share:g}", lambda share=share: share, draw)  # type: ignore[misc]
+        yield Covered("accuracy", f"{share:g}", partial(float, share), draw)
     for share in (0.75, 0.97):
         for alike in (0.0, 0.3):
             said = f"{share:g}, {alike:g} of triplets alike"
             draw = partial(_triplets, share=share, alike=alike)
-            yield Covered("pairwise accuracy", said, lambda share=share: share, draw)  # type: ignore[misc]
+            yield Covered("pairwise accuracy", said, partial(float, share), draw)
     for name in ("balanced_accuracy", "macro_f1"):
         truth = partial(_true_classification, name)
         yield Covered(name, "4 classes, 40 to 10 %", truth, partial(_classes, name=name))
@@ -243,22 +243,26 @@ def coverages() -> Iterator[Covered]:
     yield Covered("krippendorff_alpha", "nominal, 3 raters", lambda: 0.64, _alpha)
 
 
-def _compare_regression(rng: Rng, n: int, gain: float, *, name: str, kind: str) -> PairedComparison:
+def _lost(truth: Callable[[float], float], loss: float) -> float:
+    return truth(0.0) - truth(loss)
+
+
+def _compare_regression(rng: Rng, n: int, loss: float, *, name: str, kind: str) -> PairedComparison:
     rated, second = _ratings(rng, kind, n)
-    first = (0.8 + gain) * rated + 0.2 + 0.6 * rng.normal(size=n)
+    first = (0.8 - loss) * rated + 0.2 + 0.6 * rng.normal(size=n)
     return regression.compare(
         rated, [first, 5 * second if name == "pearson_r" else second],
         metric=name, replicates=REPLICATES, seed=int(rng.integers(2**31)),
     )[0]  # fmt: skip
 
 
-def _compare_means(rng: Rng, n: int, gain: float, *, share: float, size: int) -> PairedComparison:
+def _compare_means(rng: Rng, n: int, loss: float, *, share: float, size: int) -> PairedComparison:
     """Compare two models of which one half of all hits is common."""
     common, same = rng.random((n, size)) < share, rng.random((n, size)) < 0.5
     lift = rng.random((n, 1)) < 0.3  # units that are alike within a model
     hits = [
         np.where(same & (move == 0), common, np.where(lift, one[:, :1], one) < share + move)
-        for one, move in ((rng.random((n, size)), gain), (rng.random((n, size)), 0.0))
+        for one, move in ((rng.random((n, size)), -loss), (rng.random((n, size)), 0.0))
     ]
     columns = np.stack([np.stack([h.ravel(), np.ones(n * size)], axis=1) for h in hits])
     units = np.repeat(np.arange(n), size)
@@ -266,9 +270,9 @@ def _compare_means(rng: Rng, n: int, gain: float, *, share: float, size: int) ->
     return comparisons.compare(columns, units=units, replicates=REPLICATES, seed=seed)[0]
 
 
-def _compare_classes(rng: Rng, n: int, gain: float, *, name: str) -> PairedComparison:
+def _compare_classes(rng: Rng, n: int, loss: float, *, name: str) -> PairedComparison:
     truth, second = _classified(rng, n)
-    first = (CLASS_SKILL + gain) * np.eye(len(CLASSES))[truth] + rng.normal(size=second.shape)
+    first = (CLASS_SKILL - loss) * np.eye(len(CLASSES))[truth] + rng.normal(size=second.shape)
     seed = int(rng.integers(2**31))
     return classification.compare(
         truth, [first, second], metric=name, replicates=REPLICATES, seed=seed
@@ -276,10 +280,10 @@ def _compare_classes(rng: Rng, n: int, gain: float, *, name: str) -> PairedCompa
 
 
 def _compare_tags(
-    rng: Rng, n: int, gain: float, *, name: str, spread: float = 1.0
+    rng: Rng, n: int, loss: float, *, name: str, spread: float = 1.0
 ) -> PairedComparison:
     labels = _tags(rng, n)
-    first = (TAG_SKILL + gain) * labels + rng.normal(size=labels.shape)
+    first = (TAG_SKILL - loss) * labels + rng.normal(size=labels.shape)
     # Positive clips that are more spread out, at the same area under the curve.
     skill = TAG_SKILL * np.sqrt((1 + spread**2) / 2)
     second = skill * labels + rng.normal(size=labels.shape) * np.where(labels, spread, 1)
@@ -294,8 +298,8 @@ def tests() -> Iterator[Tested]:
     for name in ("pearson_r", "ccc", "r2", "rmse"):
         draw = partial(_compare_regression, name=name, kind="normal")
         truth = partial(_true_regression, name)
-        gain = (lambda g, t=truth: t(g) - t(0.0)) if name == "pearson_r" else None
-        yield Tested(name, "normal errors", draw, gain)
+        lost = partial(_lost, truth) if name == "pearson_r" else None
+        yield Tested(name, "normal errors", draw, lost)
     for kind in ("t, 5 degrees", "exponential", "t, 2.5 degrees"):
         draw = partial(_compare_regression, name="pearson_r", kind=kind)
         yield Tested("pearson_r", f"errors of one model: {kind}", draw)
@@ -310,8 +314,7 @@ def tests() -> Iterator[Tested]:
     for name in ("roc_auc", "average_precision"):
         draw = partial(_compare_tags, name=name)
         truth = partial(_true_tagging, name)
-        gain = lambda g, t=truth: t(g) - t(0.0)  # noqa: E731
-        yield Tested(name, "macro of 5 tags, 10 to 40 %", draw, gain)
+        yield Tested(name, "macro of 5 tags, 10 to 40 %", draw, partial(_lost, truth))
     draw = partial(_compare_tags, name="roc_auc", spread=2.0)
     yield Tested("roc_auc", "unlike spread", draw)
 
@@ -326,34 +329,34 @@ def count_coverage(case: Covered, n: int, *, repetitions: int, seed: int) -> Out
 
 
 def count_rejections(
-    case: Tested, n: int, *, repetitions: int, seed: int, gain: float = 0.0
+    case: Tested, n: int, *, repetitions: int, seed: int, loss: float = 0.0
 ) -> Outcome:
     """Return how often the test is significant at 5 %; it must agree with its interval."""
-    rng, rejected = np.random.default_rng([seed, n, int(gain > 0)]), 0
+    rng, rejected = np.random.default_rng([seed, n, int(loss > 0)]), 0
     for _ in range(repetitions):
-        found = case.draw(rng, n, gain)
+        found = case.draw(rng, n, loss)
         significant = found.p_value < 0.05
         if significant == (found.interval.low <= 0 <= found.interval.high):
             raise AssertionError(f"{case.metric}, {n} units: p-value and interval contradict")
         rejected += significant
-    question = "power" if gain else "false alarms"
+    question = "power" if loss else "false alarms"
     return _outcome(question, case.metric, case.population, n, rejected, repetitions)
 
 
 def count_power(case: Tested, n: int, *, repetitions: int, seed: int) -> Outcome | None:
     """Return how often a true difference as large as the stated detectable one is found."""
-    if case.measure_gain is None:
+    if case.measure_loss is None:
         return None
     rng = np.random.default_rng([seed, n, 9])
-    gain = 0.1
+    loss = 0.1
     for _ in range(6):  # the detectable difference depends a little on the difference itself
-        stated = [case.draw(rng, n, gain).minimum_detectable_difference for _ in range(200)]
+        stated = [case.draw(rng, n, loss).minimum_detectable_difference for _ in range(200)]
         wanted = float(np.mean(stated))
-        low, high = 0.0, 8.0
+        low, high = 0.0, 0.8
         for _ in range(60):
-            gain = (low + high) / 2
-            low, high = (gain, high) if case.measure_gain(gain) < wanted else (low, gain)
-    return count_rejections(case, n, repetitions=repetitions, seed=seed, gain=gain)
+            loss = (low + high) / 2
+            low, high = (loss, high) if case.measure_loss(loss) < wanted else (low, loss)
+    return count_rejections(case, n, repetitions=repetitions, seed=seed, loss=loss)
 
 
 def _outcome(

@@ -40,7 +40,7 @@ from earmark.bench.metrics.base import Floats
 
 LEVEL = 0.95
 FEWEST_UNITS = 4
-"""Of fewer units a studentised interval would say nothing: it is then the whole range."""
+"""Of fewer units a studentised interval would say nothing: there is none then."""
 
 Statistic = Callable[[Floats], Floats]
 """From column sums ``(..., n_columns)`` to scores ``(...)``, NaN where undefined."""
@@ -137,8 +137,10 @@ def studentised_interval(
     *,
     level: float = LEVEL,
     n_effective: float | None = None,
-) -> Interval:
+) -> Interval | None:
     """Return the interval of a statistic from its values without each unit, ``(n_units,)``.
+
+    None of too few units: fewer than four, or more than half without which it is undefined.
 
     Parameters
     ----------
@@ -157,8 +159,7 @@ def studentised_interval(
     n = len(left_out)
     known = left_out[np.isfinite(left_out)]
     if n < FEWEST_UNITS or len(known) < max(FEWEST_UNITS, n / 2):
-        method = f"whole range: {n} units are too few"
-        return Interval(scale.lower, scale.upper, level, 0, n - len(known), method)
+        return None
     error = standard_error(known)
     method = f"studentised jackknife, {scale.name}"
     if scale is LOGIT and (error <= 1e-12 or not 1e-9 < value < 1 - 1e-9):
@@ -199,11 +200,16 @@ def wilson_interval(
     z = quantile if quantile is not None else student_quantile(level, 10**9)
     middle = (proportion + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(proportion * (1 - proportion) / n + z * z / (4 * n * n))
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+    # Rounding must not put a proportion of 0 or 1 outside.
+    return float(max(0.0, min(middle - half, proportion))), float(
+        min(1.0, max(middle + half, proportion))
+    )
 
 
-def mean_interval(sums: Floats, *, level: float = LEVEL, is_binary: bool) -> Interval:
+def mean_interval(sums: Floats, *, level: float = LEVEL, is_binary: bool) -> Interval | None:
     """Return the interval of a ratio of unit sums ``(n_units, 2)`` whose outcomes lie in [0, 1].
+
+    None of a single unit of several items.
 
     Units of one item with outcomes of 0 and 1 (``is_binary``) get Wilson's interval as it is. For
     others the number of items is divided by the design effect: the variance of the ratio over
@@ -226,7 +232,7 @@ def mean_interval(sums: Floats, *, level: float = LEVEL, is_binary: bool) -> Int
         low, high = wilson_interval(p, n_units, level=level)
         return Interval(low, high, level, 0, 0, "Wilson score")
     if n_units < 2:
-        return Interval(0.0, 1.0, level, 0, 0, "whole range: one unit is too few")
+        return None
     largest = float(np.sum(sizes**2) / items)  # all items of a unit alike
     binomial = p * (1 - p) / items
     effect = largest
@@ -239,6 +245,11 @@ def mean_interval(sums: Floats, *, level: float = LEVEL, is_binary: bool) -> Int
     quantile = student_quantile(level, n_units - 1)
     low, high = wilson_interval(p, items / effect, level=level, quantile=quantile)
     return Interval(low, high, level, 0, 0, "Wilson score with design effect")
+
+
+def too_few(n_units: int) -> str:
+    """Return why there is no interval."""
+    return f"no interval: {n_units} {'unit is' if n_units == 1 else 'units are'} too few for one"
 
 
 def check_level(level: float) -> None:

@@ -362,7 +362,7 @@ class SwappedAxis:
 
     difference: float
     """In [-2, 2]; positive where the exchanged reading fits listeners better."""
-    interval: Interval
+    interval: Interval | None
     swapped: bool
     """Whether the whole interval lies above 0: the columns are probably exchanged."""
 
@@ -422,4 +422,4 @@ def swapped_axis(
     sums = unit_sums(table, labels)
     value = float(gain(sums.sum(axis=0)))
     interval = studentised_interval(value, leave_one_out(sums, gain), IDENTITY, level=level)
-    return SwappedAxis(value, interval, bool(interval.low > 0))
+    return SwappedAxis(value, interval, interval is not None and interval.low > 0)

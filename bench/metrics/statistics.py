@@ -42,6 +42,7 @@ from earmark.bench.metrics.intervals import (
     leave_one_out,
     mean_interval,
     studentised_interval,
+    too_few,
 )
 
 REPLICATES = 10_000
@@ -58,7 +59,7 @@ _PRODUCTS = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A score with its interval; NaN, without an interval, where ``reason`` says why."""
+    """A score with its interval; ``reason`` says why it is NaN, or why there is no interval."""
 
     value: float
     interval: Interval | None
@@ -297,7 +298,8 @@ def estimate_ratio(
         return estimate_statistic(sums, ratio, scale_of_mean(table), n=n, level=level)
     is_binary = bool(np.isin(table[table[:, 1] > 0], [0, 1]).all())
     interval = mean_interval(sums, level=level, is_binary=is_binary)
-    return Estimate(float(ratio(table.sum(axis=0))), interval, n, n_units)
+    reason = too_few(n_units) if interval is None else None
+    return Estimate(float(ratio(table.sum(axis=0))), interval, n, n_units, reason)
 
 
 def scale_of_mean(columns: Floats) -> Scale:
@@ -328,7 +330,7 @@ def estimate_statistic(
         return Estimate(np.nan, None, n, len(sums), reason)
     left_out = leave_one_out(sums, statistic)
     interval = studentised_interval(value, left_out, scale, level=level, n_effective=n_effective)
-    return Estimate(value, interval, n, len(sums))
+    return Estimate(value, interval, n, len(sums), None if interval else too_few(len(sums)))
 
 
 def ratio(sums: Floats) -> Floats:

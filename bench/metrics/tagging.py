@@ -38,7 +38,7 @@ from numpy.typing import ArrayLike
 
 from earmark.bench.metrics.base import Floats, Metric, metric_named
 from earmark.bench.metrics.comparisons import PairedComparison, compare_left_out
-from earmark.bench.metrics.intervals import LEVEL, LOGIT, studentised_interval
+from earmark.bench.metrics.intervals import LEVEL, LOGIT, studentised_interval, too_few
 from earmark.bench.metrics.presorted import PresortedScores, draw_weights, validate
 from earmark.bench.metrics.statistics import REPLICATES, Estimate
 
@@ -237,7 +237,8 @@ def evaluate(
         interval = studentised_interval(
             float(value), without_unit, LOGIT, level=level, n_effective=n_effective
         )
-        return Estimate(float(value), interval, n_clips, len(without_unit))
+        few = None if interval else too_few(len(without_unit))
+        return Estimate(float(value), interval, n_clips, len(without_unit), few)
 
     found = {}
     share = prevalence(labels)

@@ -147,5 +147,4 @@ def _in_deviations(
 
     value = float(shift(sums.sum(axis=0)))
     interval = studentised_interval(value, leave_one_out(sums, shift), IDENTITY)
-    ends = [end if np.isfinite(end) else None for end in (interval.low, interval.high)]
-    return [value, *ends]
+    return [value, *((interval.low, interval.high) if interval else (None, None))]

@@ -110,11 +110,6 @@ def score_of(metric: Metric, estimate: Estimate, *, unit: str, **details: Any) -
     reason = None if defined and interval else estimate.reason
     if not defined:
         reason = reason or "undefined"
-    elif interval is None and found is not None:
-        reason = reason or (
-            f"no interval: {found.undefined:,} of {found.replicates:,} resamples of "
-            f"{estimate.n_units} {unit}s leave the score undefined"
-        )
     return Score(
         metric=metric.name,
         value=float(estimate.value) if defined else None,

@@ -184,7 +184,7 @@ def _swap_warning(model: str, table: Floats, truths: Sequence[Truth]) -> list[st
         arousal_units=arousal.triplets,
         valence_units=valence.triplets,
     )
-    if not swap.swapped:
+    if not swap.swapped or swap.interval is None:
         return []
     return [
         f"{model}: arousal and valence look swapped. Read the other way round they score "

@@ -96,7 +96,8 @@ def _comparisons(
     if len(models) < 2:
         return []
     common = compared[models[0]]
-    n_triplets = len(np.unique(truth.triplets[common]))
+    judged = pairwise.credit(outcomes[models[0]][common], ties="half")[:, 1] > 0
+    n_triplets = len(np.unique(truth.triplets[common][judged]))
     if n_triplets < 2:
         return []
     found = pairwise.compare(
@@ -115,7 +116,7 @@ def _comparisons(
             dimension=truth.dimension,
             unit="triplet",
             n_units=n_triplets,
-            n=int(common.sum()),
+            n=int(judged.sum()),
         )
         for one in found
     ]

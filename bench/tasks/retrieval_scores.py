@@ -21,6 +21,7 @@ import numpy as np
 from earmark.bench.metrics import retrieval
 from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.comparisons import compare
+from earmark.bench.metrics.intervals import too_few
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.tasks.base import comparison_of, item_digest, score_of
 from earmark.bench.tasks.retrieval_failures import TopHits
@@ -84,7 +85,7 @@ def score_models(
             # One query drawn ten times is one item.
             estimate = replace(estimates.get(name, _undefined(name, drawn)), n=len(queries))
             if estimate.n_units < 2:
-                alone = estimate.reason or "no interval: one unit alone cannot be resampled"
+                alone = estimate.reason or too_few(estimate.n_units)
                 estimate = replace(estimate, interval=None, reason=alone)
             score = score_of(
                 known.get(name) or Metric(name, True, 0.0, 1.0, None),

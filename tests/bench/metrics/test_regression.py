@@ -184,10 +184,10 @@ def test_what_is_undefined_without_an_item_is_counted():
     assert found["rmse"].interval.undefined == found["mae"].interval.undefined == 0
 
 
-def test_of_three_items_the_interval_is_the_whole_range():
+def test_of_three_items_there_is_no_interval_and_a_reason():
     found = evaluate([1, 2, 3], [1, 2, 4])["pearson_r"]
-    assert (found.interval.low, found.interval.high) == (-1, 1)
-    assert found.interval.method == "whole range: 3 units are too few"
+    assert found.interval is None
+    assert found.reason == "no interval: 3 units are too few for one"
 
 
 increasing = st.tuples(st.floats(1e-3, 1e3), st.floats(-1e4, 1e4))

@@ -192,8 +192,8 @@ def test_an_end_among_undefined_replicates_is_nan():
 
 def test_a_ratio_counts_scored_items_and_units():
     found = estimate_ratio([[1, 1], [0, 1], [0, 0]], units=["t", "t", "u"])
-    assert (found.value, found.n, found.n_units, found.reason) == (0.5, 2, 1, None)
-    assert (found.interval.low, found.interval.high) == (0, 1)  # one unit says nothing
+    assert (found.value, found.n, found.n_units, found.interval) == (0.5, 2, 1, None)
+    assert found.reason == "no interval: 1 unit is too few for one"
 
 
 def test_a_ratio_is_undefined_without_a_denominator_whatever_the_numerator():

@@ -204,7 +204,7 @@ def test_one_unit_alone_has_no_interval_and_no_test():
     result = evaluate(dataset, {"a": by_lot(0), "b": by_lot(1)}).result
     assert not result.comparisons
     assert all(score.interval is None for score in result.scores)
-    alone = "no interval: one unit alone cannot be resampled"
+    alone = "no interval: 1 unit is too few for one"
     assert {score.reason for score in result.scores if score.value is not None} == {alone}
     assert any("all clips are one unit" in warning for warning in result.warnings)
 
@@ -214,8 +214,9 @@ def test_outcomes_that_are_all_the_same_do_not_make_an_interval_without_width():
     result = evaluate(dataset, {"m": knowing(dataset, noise=0.0)}).result
     first = result.scores[0]
     assert (first.metric, first.value) == ("recall_at_1", 1.0)
-    assert first.interval.low == pytest.approx(0.025 ** (1 / 40), abs=1e-12)
-    assert (first.interval.high, first.interval.method[:5]) == (1.0, "exact")
+    z2 = 1.959963984540054**2  # Wilson's lower end of 40 of 40
+    assert first.interval.low == pytest.approx(40 / (40 + z2), abs=1e-12)
+    assert (first.interval.high, first.interval.method) == (1.0, "Wilson score")
 
 
 def test_a_clip_without_a_caption_is_a_wrong_answer_and_no_query():

@@ -102,7 +102,7 @@ def test_the_mean_of_prompts_is_the_mean_of_their_macro_means():
     }
 
 
-def test_scores_resampled_together_have_the_intervals_of_each_by_itself():
+def test_scores_have_the_intervals_that_each_has_by_itself():
     dataset, vectors = invented()
     result = evaluate(dataset, vectors, seed=7).result
     units = [clip.unit for clip in dataset.clips]
@@ -110,19 +110,12 @@ def test_scores_resampled_together_have_the_intervals_of_each_by_itself():
         dataset.labels,
         scores_of(vectors, "other")["ensemble"],
         units=units,
-        replicates=100,
-        seed=7,
     )
     for metric in ("roc_auc", "average_precision"):
         found = value(result, "other", metric).interval
         expected = alone[metric].macro.interval
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert (found.unit, found.n_units) == ("unit", 20)
-
-
-def test_resamples_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"resampled must be \(2, replicates, 1\)"):
-        tagging.evaluate([[1], [0]], [[1], [0]], seed=0, resampled=np.zeros((2, 5, 3)))
 
 
 def test_a_tag_without_a_clip_is_named_left_out_and_counted():
@@ -187,13 +180,13 @@ def test_random_vectors_are_at_chance_and_equal_scores_are_so_exactly():
     assert "constant, ensemble: all clips have equal scores" in result.warnings
 
 
-def test_models_are_compared_on_the_ensembles_roc_auc_with_bounded_replicates():
+def test_models_are_compared_on_the_ensembles_roc_auc():
     result = evaluate(*invented(n_clips=60), replicates=10_000).result
     (pair,) = result.comparisons
     assert (pair.metric, pair.subset) == ("roc_auc", "ensemble")
     difference = value(result, "one", "roc_auc").value - value(result, "other", "roc_auc").value
     assert pair.difference == pytest.approx(difference, abs=1e-12)
-    assert result.protocol["replicates"] == result.scores[0].interval.replicates == 1000
+    assert result.protocol["replicates"] == pair.interval.replicates == 10_000
     assert (result.headline_metric, result.headline_subset) == ("roc_auc", "ensemble")
 
 
