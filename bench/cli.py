@@ -92,7 +92,7 @@ def run(
         bool, typer.Option("--fetch", help="Download what a suite lists and is not found.")
     ] = False,
     replicates: Annotated[
-        int | None, typer.Option(min=100, help="Bootstrap replicates, instead of the suite's.")
+        int | None, typer.Option(min=100, help="Replicates of tests, instead of the suite's.")
     ] = None,
     trust_card: Annotated[
         bool,
@@ -154,7 +154,7 @@ def bench_all(
     tracks: Annotated[int, typer.Option(min=30, help="Tracks of the Etude corpus.")] = 1500,
     seconds: Annotated[float, typer.Option(min=2, help="Length of a track in s.")] = 10.0,
     replicates: Annotated[
-        int | None, typer.Option(min=100, help="Bootstrap replicates, instead of the suite's.")
+        int | None, typer.Option(min=100, help="Replicates of tests, instead of the suite's.")
     ] = None,
     gate: Annotated[
         bool, typer.Option("--gate/--no-gate", help="Hold suites against their baselines.")
@@ -244,8 +244,8 @@ def musav(
         tuple[float, float] | None,
         typer.Option(help="Lowest and highest value that the predictions should have."),
     ] = None,
-    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 2022,
+    replicates: Annotated[int, typer.Option(min=100, help="Replicates of tests.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of tests.")] = 2022,
     json: Json = False,
 ) -> None:
     """Score arousal/valence predictions on MusAV's pairwise judgements."""

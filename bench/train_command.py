@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_module
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -44,13 +45,18 @@ class TextToAudio:
         Raises
         ------
         ModelError
-            If there are no more clips than the largest k, which any model would find.
+            If there are fewer clips than the largest k.
         """
         n_clips = len(embedded.audio)
-        if n_clips <= max(KS):
+        if n_clips < max(KS):
             raise ModelError(
-                f"the validation corpus has {n_clips} clips: R@{max(KS)} of any model would be 1; "
-                f"give at least {max(KS) + 1} clips"
+                f"the validation corpus has {n_clips} clips, R@{max(KS)} needs at least {max(KS)}"
+            )
+        if n_clips == max(KS):
+            warnings.warn(
+                f"the validation corpus has {n_clips} clips: R@{max(KS)} of any model is 1, and "
+                f"chooses no epoch; give more clips",
+                stacklevel=2,
             )
         ranks = count_ranks(embedded.text, embedded.audio, right_answers(embedded))
         return {f"R@{k}": float(np.mean(recall_at_k(ranks, k))) for k in KS}

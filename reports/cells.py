@@ -171,7 +171,7 @@ def about_intervals(scores: Iterable[Score]) -> str:
         if s.interval
     )
     return " ".join(
-        f"Intervals: {100 * level:g}\N{NO-BREAK SPACE}%, {method} over {unit}s, "
-        f"{replicates:,} replicates."
+        f"Intervals: {100 * level:g}\N{NO-BREAK SPACE}%, {method} over {unit}s"
+        + (f", {replicates:,} replicates." if replicates else ".")
         for level, method, unit, replicates in kinds
     )

@@ -150,7 +150,7 @@ def reproduced(record: RunRecord) -> list[Block]:
     state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}
     rows: list[tuple[str, Text]] = [
         ("seed", text(str(record.seed))),
-        ("bootstrap replicates", text(formats.count(record.replicates))),
+        ("replicates of tests", text(formats.count(record.replicates))),
         ("Earmark", text(record.earmark_version)),
         ("git commit", (Span(commit, "code"), Span(f" ({state[where.git_dirty]})"))),
         ("Python", text(where.python)),
