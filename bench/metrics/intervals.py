@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
@@ -197,7 +198,7 @@ def wilson_interval(
     >>> round(low, 4), round(high, 4)
     (0.0, 0.2775)
     """
-    z = quantile if quantile is not None else student_quantile(level, 10**9)
+    z = NormalDist().inv_cdf((1 + level) / 2) if quantile is None else quantile
     middle = (proportion + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(proportion * (1 - proportion) / n + z * z / (4 * n * n))
     # Rounding must not put a proportion of 0 or 1 outside.
