@@ -1,10 +1,10 @@
 """How often the intervals hold the truth and the tests reject it, by simulation.
 
-``python -m earmark.bench.interval_coverage --repetitions 2000 --out docs/statistics.csv`` draws
-samples from populations whose scores are known, and counts: how often a stated 95 % interval covers
-the population's score, how often two models of equal skill are called different at 5 %, and how
-often a difference as large as the stated detectable one is found. ``docs/statistics.md`` shows the
-result. Nothing here is used by the suite itself; a reduced form is among the tests.
+``python -m earmark.bench.interval_coverage --out docs/statistics.csv`` draws samples from
+populations whose scores are known, and counts: how often a stated 95 % interval covers the
+population's score, how often two models of equal skill are called different at 5 %, and how often a
+difference as large as the stated detectable one is found. It prints the tables of
+``docs/statistics.md``. Nothing here is used by the suite itself; a reduced form is among the tests.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 
@@ -387,22 +387,41 @@ def measure(*, repetitions: int, seed: int, sizes: Sequence[int] = SIZES) -> Ite
         yield from (one for one in found if one is not None)
 
 
+def in_markdown(rows: Sequence[Mapping[str, str]], question: str) -> str:
+    """Return one question's percentages as a table, from rows of the CSV file."""
+    sizes = list(dict.fromkeys(row["n"] for row in rows))
+    lines = [f"| metric | population | {' | '.join(f'n = {n}' for n in sizes)} |"]
+    lines.append("|---|---|" + "---|" * len(sizes))
+    kept = [row for row in rows if row["question"] == question]
+    for metric, population in dict.fromkeys((row["metric"], row["population"]) for row in kept):
+        found = {
+            row["n"]: row["percent"]
+            for row in kept
+            if (row["metric"], row["population"]) == (metric, population)
+        }
+        cells = " | ".join(found.get(n, "") for n in sizes)
+        lines.append(f"| {metric} | {population} | {cells} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Simulate and write the table."""
+    """Simulate, write the CSV file and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("docs/statistics.csv"))
     options = parser.parse_args()
     with options.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["question", "metric", "population", "n", "percent", "error", "repetitions"]
-        )
+        writer.writerow([field.name for field in fields(Outcome)])
         for one in measure(repetitions=options.repetitions, seed=options.seed):
             row = [one.question, one.metric, one.population, one.n]
             writer.writerow([*row, f"{one.percent:.1f}", f"{one.error:.1f}", one.repetitions])
             print(*row, f"{one.percent:.1f}", file=sys.stderr)
+    with options.out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for question in ("coverage", "false alarms", "power"):
+        print(f"{question}\n\n{in_markdown(rows, question)}\n")
 
 
 if __name__ == "__main__":

@@ -229,39 +229,15 @@ def percentile_interval(replicates: ArrayLike, *, level: float = LEVEL) -> Inter
             f"replicate {int(np.flatnonzero(np.isinf(scores))[0])} is infinite; "
             f"give NaN where the score is undefined"
         )
-    return _intervals(scores[None], level)[0]
-
-
-def percentile_intervals(replicates: Floats, *, level: float = LEVEL) -> list[Interval]:
-    """Return :func:`percentile_interval` of each row of ``(n_scores, n_replicates)``, all at once.
-
-    Raises
-    ------
-    ValueError
-        As that function.
-    """
-    if replicates.ndim != 2 or not replicates.size or np.isinf(replicates).any():
-        return [percentile_interval(row, level=level) for row in replicates]  # says what is wrong
-    return _intervals(replicates, level)
-
-
-def _intervals(scores: Floats, level: float) -> list[Interval]:
     undefined = np.isnan(scores)
     quantiles = ((1 - level) / 2, (1 + level) / 2)
-    if undefined.any():
-        with np.errstate(invalid="ignore"):  # between two infinities
-            found = [
-                np.quantile(np.where(undefined, outside, scores), quantile, axis=1)
-                for quantile, outside in zip(quantiles, (-np.inf, np.inf), strict=True)
-            ]
-        lows, highs = np.where(np.isfinite(found), found, np.nan)
-    else:
-        lows, highs = np.quantile(scores, quantiles, axis=1)
-    counts = undefined.sum(axis=1).tolist()
-    return [
-        Interval(low, high, level, scores.shape[1], count)
-        for low, high, count in zip(lows.tolist(), highs.tolist(), counts, strict=True)
-    ]
+    with np.errstate(invalid="ignore"):  # between two infinities
+        low, high = (
+            float(np.quantile(np.where(undefined, outside, scores), quantile))
+            for quantile, outside in zip(quantiles, (-np.inf, np.inf), strict=True)
+        )
+    low, high = (end if np.isfinite(end) else float("nan") for end in (low, high))
+    return Interval(low, high, level, len(scores), int(undefined.sum()))
 
 
 def estimate_ratio(

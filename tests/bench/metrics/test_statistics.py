@@ -13,7 +13,6 @@ from earmark.bench.metrics import statistics
 from earmark.bench.metrics.statistics import (
     estimate_ratio,
     percentile_interval,
-    percentile_intervals,
     ratio,
     resample_sums,
     unit_labels,
@@ -250,23 +249,3 @@ def test_refuses_what_has_no_interval(replicates, level, message):
 def test_refuses_a_ratio_without_two_columns_or_with_a_negative_denominator(columns):
     with pytest.raises(ValueError, match=r"a ratio needs columns \(n_items, 2\)"):
         estimate_ratio(columns)
-
-
-@given(
-    arrays(float, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.floats(-9, 9)),
-    st.data(),
-)
-def test_intervals_of_many_scores_are_those_of_each_to_the_last_bit(replicates, data):
-    some = data.draw(st.sets(st.integers(0, replicates.size - 1), max_size=3))
-    for rows in (replicates.copy(), replicates):
-        found = percentile_intervals(rows, level=0.9)
-        each = [percentile_interval(row, level=0.9) for row in rows]
-        assert list(map(repr, found)) == list(map(repr, each))
-        replicates.ravel()[list(some)] = np.nan
-
-
-def test_many_scores_are_refused_as_one_is():
-    with pytest.raises(ValueError, match="replicate 1 is infinite"):
-        percentile_intervals(np.array([[0.0, 1.0], [2.0, np.inf]]))
-    with pytest.raises(ValueError, match="must be a filled array"):
-        percentile_intervals(np.empty((2, 0)))
