@@ -1,6 +1,8 @@
 """Intervals cover, and tests hold their level: a reduced form of what the docs show."""
 
+import csv
 import math
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from earmark.bench.interval_coverage import (
     count_power,
     count_rejections,
     coverages,
+    in_markdown,
     measure,
     paired_tests,
 )
@@ -71,6 +74,15 @@ def test_the_stated_detectable_difference_is_found_about_four_times_in_five():
     assert found.question == "power"
     assert found.percent == pytest.approx(80, abs=slack(80, 300))
     assert count_power(TESTED["accuracy", "0.6, half in common"], 30, repetitions=1, seed=1) is None
+
+
+def test_the_documents_tables_are_those_of_the_file():
+    docs = Path(__file__).parents[2] / "docs"
+    with (docs / "statistics.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    text = (docs / "statistics.md").read_text(encoding="utf-8")
+    for question in ("coverage", "false alarms", "power"):
+        assert in_markdown(rows, question) in text
 
 
 def test_every_case_is_counted_once():

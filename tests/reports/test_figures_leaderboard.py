@@ -19,7 +19,7 @@ def columns(n=3, sides=("arousal", "valence")):
         "low": [value - 0.05 for value in values],
         "high": [value + 0.04 for value in values],
         "chance": [0.5] * len(rows),
-        "metric": "pairwise_accuracy",
+        "metric": "pairwise_accuracy_half_credit",
     }
 
 
