@@ -33,7 +33,7 @@ def test_every_text_is_inside(width, n, sides):
 
 def test_it_names_models_metric_sides_and_chance():
     said = written(leaderboard(**columns(2)))
-    assert {"Arousal", "Valence", "Accuracy (%)", "chance"} <= set(said)
+    assert {"Arousal", "Valence", "Accuracy (%, ties half)", "chance"} <= set(said)
     assert sum("model" in text for text in said) == 2
 
 
