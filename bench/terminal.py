@@ -38,10 +38,15 @@ class MinuteLines:
         self._clock = clock
         self._last = clock()
         self._began: dict[str, tuple[float, int]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
 
     def __call__(self, done: int, total: int, name: str) -> None:
         """Take a report of progress."""
         now = self._clock()
+        seen, of = self._seen.get(name, (done, total))
+        if done < seen or total != of:  # the same kind of work, begun anew
+            del self._began[name]
+        self._seen[name] = done, total
         start, before = self._began.setdefault(name, (now, done))
         if now - self._last < _LINE_SECONDS:
             return

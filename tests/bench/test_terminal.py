@@ -148,3 +148,11 @@ def test_without_a_terminal_there_is_a_line_per_minute_with_rate_and_time_left()
     now += 1000
     report(4, 4, "slow: patches")
     assert lines[4:] == ["slow: patches: 3 of 4", "slow: patches: 4 of 4, 0.06 per min, 0 s left"]
+    for done in (0, 10, 20):  # another corpus, an hour later: its rate is its own
+        now += 3600 if not done else 60
+        report(done, 40, "slow: patches")
+    assert lines[6:] == [
+        "slow: patches: 0 of 40",
+        "slow: patches: 10 of 40, 10 per min, 3 min left",
+        "slow: patches: 20 of 40, 10 per min, 2 min left",
+    ]
