@@ -314,8 +314,9 @@ def randomisation_test(
     Otherwise ``replicates`` patterns of signs are drawn, and ``p = (1 + hits) / (1 + replicates)``.
     Without any difference p is 1.
 
-    >>> randomisation_test([1, 1, 1, 1, 1], seed=0)
-    RandomisationTest(p_value=0.03125, exact=True, critical=3.000000000003)
+    >>> found = randomisation_test([1, 1, 1, 1, 1], seed=0)
+    >>> found.p_value, found.exact, round(found.critical, 6)
+    (0.03125, True, 3.0)
 
     Raises
     ------
