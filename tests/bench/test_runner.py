@@ -136,7 +136,8 @@ def test_a_run_leaves_a_record_of_every_task_with_items_and_cards(root):
     }
     costs = {model.id: model.cost for model in record.models}
     # One call warms a model up; "louder" has a part of the store to itself.
-    assert [cost.clips for cost in costs.values()] == [N_CLIPS - 1] * 2
+    # The first call warms up and is left out, but where it took longer than all others.
+    assert all(cost.clips in (N_CLIPS - 1, N_CLIPS) for cost in costs.values())
     assert {(cost.device, cost.parameters, cost.measured) for cost in costs.values()} == {
         ("cpu", 0, None)
     }
