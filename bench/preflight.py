@@ -12,6 +12,8 @@ from earmark.bench.tasks.registry import check_fit
 from earmark.datasets.base import DataError
 from earmark.datasets.places import placed, resolve
 from earmark.models.base import ModelCard, in_words
+from earmark.models.conformance.cards import card_checks
+from earmark.models.conformance.results import CheckFailed
 
 METHODS: Mapping[str, tuple[str, ...]] = {
     "embed_audio": ("card", "sample_rate", "dimension"),
@@ -51,9 +53,25 @@ def _fault(model: Any, method: str) -> str | None:
     if not callable(getattr(model, method, None)):
         return f"has no {method}"
     missing = [name for name in METHODS[method] if not hasattr(model, name)]
-    if not missing and not isinstance(model.card, ModelCard):
-        return f"has a card that is {type(model.card).__name__}, expected a ModelCard"
+    if not missing and (fault := _card_fault(model.card)):
+        return fault
     return f"has {method}, and no {' and no '.join(missing)} beside it" if missing else None
+
+
+def _card_fault(card: object) -> str | None:
+    """Return what of a card no record or store could hold; `earmark check-model` asks for more."""
+    if not isinstance(card, ModelCard):
+        return f"has a card that is {type(card).__name__}, expected a ModelCard"
+    for name in ("id", "version", "weights_digest", "licence", "citation", "crop_policy"):
+        if not isinstance(value := getattr(card, name), str):
+            return f"has a card whose {name} is {value!r}, expected a string"
+    for check in card_checks(card):
+        if check.name in ("card.training_datasets", "card.preprocessing"):
+            try:
+                check.run()
+            except CheckFailed as fault:
+                return f"has a card whose {check.name.removeprefix('card.')} {fault}"
+    return None
 
 
 def misfits(suite: Suite, models: Mapping[str, Any]) -> Iterator[tuple[Task, str, str]]:
@@ -106,7 +124,7 @@ def not_told_apart(
     """Yield pairs of models whose vectors the store would mistake for each other."""
     first: dict[str, str] = {}
     for name, model in models.items():
-        if isinstance(model, NotOpened) or not isinstance(getattr(model, "card", None), ModelCard):
+        if isinstance(model, NotOpened) or _card_fault(getattr(model, "card", None)):
             continue
         space = embeddings.space_name(model)
         other = first.setdefault(space, name)

@@ -80,24 +80,6 @@ class ModelCard:
     av_scale: tuple[float, float] | None = None
     """Ends of the rating scale that an arousal/valence model predicts on, e.g. 1 and 9."""
 
-    def __post_init__(self) -> None:
-        for name in ("id", "version", "weights_digest", "licence", "citation", "crop_policy"):
-            self._expect(name, isinstance(getattr(self, name), str), "a string")
-        for name in ("training_datasets", "notes"):
-            value = getattr(self, name)
-            strings = isinstance(value, tuple | list) and all(isinstance(v, str) for v in value)
-            self._expect(name, strings, "a tuple of strings, e.g. ('deam',)")
-        self._expect("preprocessing", isinstance(self.preprocessing, Mapping), "a mapping")
-        ends = self.av_scale
-        pair = ends is None or (len(ends) == 2 and ends[0] < ends[1])
-        self._expect("av_scale", pair, "None, or its lower and upper end, e.g. (1, 9)")
-
-    def _expect(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise ModelError(
-                f"card of {self.id!r}: {name} is {getattr(self, name)!r}, expected {expected}"
-            )
-
 
 @runtime_checkable
 class AudioEmbedder(Protocol):

@@ -51,6 +51,12 @@ class NoCard:
     def predict_av(self, clips):
         raise AssertionError
 
+class OddCard(NoCard):
+    card = ModelCard("odd", "1", "0" * 64, "MIT", "none", (), "whole", preprocessing="22 kHz")
+
+class OldCard(NoCard):
+    card = ModelCard("old", 1, "0" * 64, "MIT", "none", (), "whole")
+
 class Broken(Base):
     def __init__(self, *, path):
         raise KeyError("weights")
@@ -140,6 +146,8 @@ def test_everything_that_is_wrong_is_in_one_list_and_nothing_was_listened_to(sui
     [
         ("av_regression", "Nothing", "has no predict_av or predict_av_from_patches"),
         ("av_regression", "NoCard", "has a card that is dict, expected a ModelCard"),
+        ("av_regression", "OddCard", "card whose preprocessing is str, expected a mapping"),
+        ("av_regression", "OldCard", "has a card whose version is 1, expected a string"),
         ("probe", "NoDimension", "has embed_audio, and no dimension beside it"),
         ("probe", "AV", "has no embed_audio, which the task probe needs"),
         ("musav", "Audio", "has no predict_av"),
