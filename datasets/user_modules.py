@@ -17,7 +17,7 @@ from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 FILE_MODULE = "earmark_file_"
@@ -64,7 +64,14 @@ def _package_of(folder: Path) -> str:
 
 
 class _Loader(SourceFileLoader):
-    """Runs a file whose imports look into its folder first."""
+    """Runs a file as it stands now; its imports look into its folder first."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        # Kept bytecode is told from new source by size and a time in seconds: an edit within one
+        # second would run the old code under the new code's digest.
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
     def exec_module(self, module: ModuleType) -> None:
         looking = partial(_import, module.__name__.partition(".")[0])

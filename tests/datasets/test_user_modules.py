@@ -1,6 +1,7 @@
 """A user's file and the files beside it, as a script would have them, and nobody else's."""
 
 import importlib
+import os
 import sys
 
 import pytest
@@ -94,3 +95,14 @@ def test_an_object_of_a_file_beside_can_be_pickled(tmp_path):
     path = write(tmp_path, layers="class Part:\n    pass\n", model="from layers import Part\n")
     part = import_file(path).Part()
     assert type(pickle.loads(pickle.dumps(part))) is type(part)
+
+
+def test_an_edit_of_equal_length_within_one_second_is_run_and_not_its_old_bytecode(tmp_path):
+    for value in (1, 2):
+        path = write(tmp_path, model=f"from layers import make\n# {value}\n", layers="")
+        write(tmp_path, layers=f"def make():\n    return {value}\n")
+        for one in (path, tmp_path / "layers.py"):
+            os.utime(one, (1e9, 1e9))
+        for name in [name for name in sys.modules if name.startswith(FILE_MODULE)]:
+            del sys.modules[name]
+        assert THINGS.create(f"{path}:make", {}) == value

@@ -100,7 +100,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "a shard": ("bench", "earmark.models.training.preparation", "_write_shard", "after"),
     "the index": ("bench", "earmark.models.training.preparation", "_finish", "after"),
     "a training": ("bench", "earmark.bench.etude_pipeline", "_export", "before"),
-    "an export": ("bench", "earmark.bench.etude_pipeline", "export", "after"),
+    "an export": ("bench", "earmark.models.training.export", "export", "after"),
     "listening": ("bench", "earmark.bench.space", "write_shard", "after"),
     "scoring": ("bench", "earmark.bench.runner", "_record", "before"),
     "the record": ("bench", "earmark.reports.record_io", "_sync_folders", "before"),
@@ -122,7 +122,7 @@ COUNTED = {
     "tracks": ("earmark.datasets.etude.track_files", "render"),
     "clips": ("earmark.models.training.preparation", "_decode"),
     "epochs": ("earmark.models.training.checkpoints", "save"),
-    "exports": ("earmark.bench.etude_pipeline", "export"),
+    "exports": ("earmark.models.training.export", "export"),
 }
 
 DISK = [(os, "fsync"), *((Path, n) for n in ("replace", "rename", "unlink", "mkdir", "write_text"))]
