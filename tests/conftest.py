@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import invented_musav
@@ -16,6 +16,16 @@ settings.register_profile("earmark", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("earmark")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def debugging_as_it_was() -> Iterator[None]:
+    """A command with ``--debug`` leaves nothing to the tests after it."""
+    before = os.environ.get("EARMARK_DEBUG")
+    yield
+    os.environ.pop("EARMARK_DEBUG", None)
+    if before is not None:
+        os.environ["EARMARK_DEBUG"] = before
 
 
 def _shared(kind: str) -> Path:

@@ -22,6 +22,14 @@ from earmark.datasets.etude import track_files
 from earmark.datasets.whole_files import folder_whole, interrupts_wait
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """A shell starts what it runs in the background with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt(*_arguments: object, **_options: object) -> None:
     signal.raise_signal(signal.SIGINT)
 

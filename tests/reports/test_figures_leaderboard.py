@@ -61,7 +61,7 @@ def test_what_is_not_known_is_not_drawn_and_nothing_at_all_is_refused():
     assert points.get_xydata().tolist() == [[90.0, 0.0]]
     assert not axes.collections
     assert "chance" not in written(leaderboard(**some))
-    with pytest.raises(FigureError, match="no pairwise_accuracy to draw"):
+    with pytest.raises(FigureError, match="no pairwise_accuracy_half_credit to draw"):
         leaderboard(**given | {"value": [math.nan] * 2})
     with pytest.raises(FigureError, match="need one length"):
         leaderboard(**given | {"low": [0.1]})
@@ -87,5 +87,5 @@ def test_points_stand_at_their_speed_and_value():
 
 
 def test_a_model_that_takes_no_time_is_refused():
-    with pytest.raises(FigureError, match="no pairwise_accuracy to draw"):
+    with pytest.raises(FigureError, match="no pairwise_accuracy_half_credit to draw"):
         score_against_speed(**timed(2, clips_per_second=[0.0, 0.0]))

@@ -273,11 +273,12 @@ def two_at_once(folder: Path) -> list[int]:
     def first(role: str) -> None:
         if role != "bench":
             return
-        from earmark.bench import etude_pipeline, runner
+        from earmark.bench import runner
+        from earmark.datasets.etude import building
 
         once = [lambda: os.close(begun[1]), lambda: os.read(made[0], 1)]
         os.close(made[1])
-        hooked(etude_pipeline, "build", lambda: once[0]())
+        hooked(building, "build", lambda: once[0]())
         hooked(runner, "_run_task", lambda: once.pop()() if len(once) > 1 else None)
 
     def second(role: str) -> None:
