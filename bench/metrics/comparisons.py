@@ -151,9 +151,9 @@ def _compare_means(
 ) -> list[PairedComparison]:
     """Compare ratios with the same denominators, of sums ``(n_models, n_units, 2)``."""
     items = float(sums[0, :, 1].sum())
-    _check(values, sums.shape[1])
     used = sums[0, :, 1] > 0
     n_units = int(used.sum())
+    _check(values, n_units)
     credit = sums[:, used, 0] * (n_units / items)
     within = bool(((sums[..., 0] >= 0) & (sums[..., 0] <= sums[..., 1])).all())
     pairs = list(combinations(range(len(values)), 2))

@@ -326,6 +326,7 @@ def test_units_are_what_is_resampled_and_exchanged():
         (np.stack([np.ones((3, 2)), np.zeros((3, 2))]), "statistic of model 1 is undefined"),
         (np.full((2, 3, 2), np.nan), "value of item 0, column 0 is nan"),
         (np.ones((2, 1, 2)), "at least 2 units, got 1"),
+        ([[[1, 1], [0, 0]], [[0, 1], [0, 0]]], "at least 2 units, got 1"),  # one is scored
     ],
 )
 def test_refuses_models_it_cannot_compare(columns, message):
