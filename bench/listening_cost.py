@@ -86,22 +86,30 @@ def traits(model: Any) -> Traits:
 
 def _parts(model: Any, module: Any) -> Iterator[Any]:
     """Yield PyTorch's modules and what has ``n_parameters``, each once, and nothing in them."""
+
+    def counts(part: Any) -> bool:
+        return isinstance(part, module) or type(getattr(part, "n_parameters", None)) is int
+
+    return filter(counts, walk(model, ends=counts, deepest=_DEEPEST))
+
+
+def walk(model: Any, *, ends: Callable[[Any], bool], deepest: int) -> Iterator[Any]:
+    """Yield a model and what it holds, level by level and each once, but not what ends hold."""
     seen: set[int] = set()
     level = [model]
-    for _ in range(_DEEPEST):
+    for _ in range(deepest):
         below: list[Any] = []
         for part in level:
             if id(part) in seen:
                 continue
             seen.add(id(part))
-            if isinstance(part, module) or type(getattr(part, "n_parameters", None)) is int:
-                yield part
-            else:
-                below += within(part)
+            yield part
+            if not ends(part):
+                below += _within(part)
         level = below
 
 
-def within(part: Any) -> Iterable[Any]:
+def _within(part: Any) -> Iterable[Any]:
     """Return what a part of a model holds, as far as a model could be in it."""
     if isinstance(part, dict | list | tuple):
         values = part.values() if isinstance(part, dict) else part

@@ -31,7 +31,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from earmark.bench.listening_cost import within
+from earmark.bench.listening_cost import walk
 from earmark.bench.shards import StoreError
 from earmark.bench.space import Space
 from earmark.datasets.registry import made_in
@@ -158,22 +158,17 @@ def code_of(models: Sequence[Any], *, hears: bool) -> Code:
 
 def _modules_of(model: Any) -> Iterator[str]:
     """Yield the modules of a model's classes and factory, and of everything that it holds."""
-    seen: set[int] = set()
-    level = [model]
-    for _ in range(_DEEPEST):
-        below: list[Any] = []
-        for part in level:
-            if id(part) in seen:
-                continue
-            seen.add(id(part))
-            factory = made_in(part)
-            yield from [factory] if factory else []
-            if callable(part) and hasattr(part, "__code__"):
-                yield part.__module__
-            else:
-                yield from (kind.__module__ for kind in type(part).__mro__)
-                below += within(part)
-        level = below
+    for part in walk(model, ends=_is_function, deepest=_DEEPEST):
+        factory = made_in(part)
+        yield from [factory] if factory else []
+        if _is_function(part):
+            yield part.__module__
+        else:
+            yield from (kind.__module__ for kind in type(part).__mro__)
+
+
+def _is_function(part: Any) -> bool:
+    return callable(part) and hasattr(part, "__code__")
 
 
 @dataclass(slots=True)
