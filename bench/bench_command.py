@@ -27,7 +27,7 @@ from earmark.bench.run_command import LeftOut, run_suites
 from earmark.bench.suite import read_suite, shipped_suites
 from earmark.bench.suite_gates import SuiteGates
 from earmark.bench.terminal import new_console, progress_bar
-from earmark.datasets.places import cache_folder
+from earmark.datasets.files.places import cache_folder
 from earmark.reports import record_io, verdicts
 from earmark.reports.speed import read_benchmarks
 

@@ -16,9 +16,9 @@ from earmark.bench.tasks.av_regression import DIMENSIONS, constant_ratings
 from earmark.bench.terminal import Progress, progress_bar
 from earmark.datasets.audio import AudioError, check_header, decode_ahead, map_ahead
 from earmark.datasets.base import Clip, DataError, Problem, RatedClips, audio_files, first_ten
-from earmark.datasets.names import why_absent
-from earmark.datasets.places import placed
-from earmark.datasets.processors import usable_cores
+from earmark.datasets.files.names import why_absent
+from earmark.datasets.files.places import placed
+from earmark.datasets.files.processors import usable_cores
 from earmark.datasets.registry import DATASETS, check_options
 
 

@@ -20,7 +20,7 @@ import typer
 from earmark.bench import doctor_data, doctor_machine, doctor_packages
 from earmark.bench.doctor_packages import Finding
 from earmark.bench.terminal import new_console, new_table, print_table
-from earmark.datasets.places import cache_folder
+from earmark.datasets.files.places import cache_folder
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,8 @@ from typing import Any
 from earmark.bench.doctor_packages import Finding
 from earmark.bench.suite import Suite, SuiteError, read_suite, shipped_suites
 from earmark.datasets.base import DataError
-from earmark.datasets.fetch import Item, available, find_weights
-from earmark.datasets.places import PLACES, cache_folder, candidates, data_roots
+from earmark.datasets.files.fetch import Item, available, find_weights
+from earmark.datasets.files.places import PLACES, cache_folder, candidates, data_roots
 from earmark.datasets.registry import DATASETS
 
 BASELINE_FILE = "baseline.json"

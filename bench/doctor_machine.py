@@ -13,7 +13,7 @@ from pathlib import Path
 
 from earmark.bench.doctor_packages import Finding
 from earmark.bench.environment import processor_name
-from earmark.datasets.processors import usable_cores
+from earmark.datasets.files.processors import usable_cores
 
 ROOM = {"cache": 1_500_000_000, "store": 50_000_000, "runs": 50_000_000}
 """Bytes that the main job writes at its defaults, rounded up; the cache's only where it is new."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from earmark.bench.terminal import progress_bar
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,9 +39,9 @@ def build_corpus(
     Raises
     ------
     DataError
-        As :func:`earmark.datasets.etude.building.build`.
+        As :func:`earmark.datasets.etude.build.build`.
     """
-    from earmark.datasets.etude.building import build
+    from earmark.datasets.etude.build import build
     from earmark.datasets.etude.layouts import LAYOUTS
 
     named = tuple(LAYOUTS) if layouts == "all" else [name.strip() for name in layouts.split(",")]
@@ -76,8 +76,8 @@ def draw_corpus(picture: Path, *, seconds: float, seed: int) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from earmark.datasets.etude.composition import compose
-    from earmark.datasets.etude.rendering import render
+    from earmark.datasets.etude.compose import compose
+    from earmark.datasets.etude.render import render
 
     figure = Figure(figsize=(10, 11), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)

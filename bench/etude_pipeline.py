@@ -28,8 +28,8 @@ from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.etude.layouts import LAYOUTS
 from earmark.datasets.etude.manifest import Corpus, read_corpus
-from earmark.datasets.processors import usable_cores
-from earmark.datasets.whole_files import one_at_a_time, room_left
+from earmark.datasets.files.atomic import one_at_a_time, room_left
+from earmark.datasets.files.processors import usable_cores
 from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
 from earmark.models.training.preparation import prepare
@@ -163,7 +163,7 @@ def make_further(
 
 def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
     """Build a corpus; return it, and whether there was anything to do."""
-    from earmark.datasets.etude.building import build
+    from earmark.datasets.etude.build import build
 
     try:
         before = read_corpus(place).fingerprint

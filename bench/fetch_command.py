@@ -8,8 +8,8 @@ import typer
 
 from earmark.bench.terminal import progress_bar
 from earmark.datasets.base import DataError
-from earmark.datasets.fetch import available, describe, fetch, find_weights
-from earmark.datasets.places import cache_folder, data_roots
+from earmark.datasets.files.fetch import available, describe, fetch, find_weights
+from earmark.datasets.files.places import cache_folder, data_roots
 
 
 def fetch_names(names: list[str], *, cache: Path | None) -> None:

@@ -16,7 +16,7 @@ from earmark.bench.gate.evidence import Evidence, read_evidence
 from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import Verdict, judge, unreadable
 from earmark.bench.terminal import new_console, new_table, print_table
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 from earmark.reports import verdicts
 from earmark.reports.junit import render_junit
 from earmark.reports.record import RecordError

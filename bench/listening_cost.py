@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from earmark.bench.shards import StoreError
 from earmark.bench.space import Space
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 from earmark.reports.record import Cost
 
 Clock = Callable[[], float]

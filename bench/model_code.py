@@ -34,9 +34,9 @@ from typing import Any
 from earmark.bench.listening_cost import walk
 from earmark.bench.shards import StoreError
 from earmark.bench.space import Space
+from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.user_modules import FILE_MODULE
 from earmark.datasets.registry import made_in
-from earmark.datasets.user_modules import FILE_MODULE
-from earmark.datasets.whole_files import write_whole
 
 CODE = "code.json"
 """Beside a space's rows."""
@@ -45,11 +45,11 @@ NO_NUMBERS = frozenset(
     {
         DECODER,  # most modules import its types; what is heard counts it in any case
         "earmark.datasets.base",
-        "earmark.datasets.fetch",
-        "earmark.datasets.places",
+        "earmark.datasets.files.fetch",
+        "earmark.datasets.files.places",
         "earmark.datasets.registry",
-        "earmark.datasets.user_modules",
-        "earmark.datasets.whole_files",
+        "earmark.datasets.files.user_modules",
+        "earmark.datasets.files.atomic",
         "earmark.models.base",
         "earmark.models.registry",
         "earmark.models.training_log",

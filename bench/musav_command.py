@@ -13,8 +13,8 @@ from earmark.bench.tasks import musav_tables as judges
 from earmark.bench.tasks.musav import evaluate
 from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import DIMENSIONS, load
-from earmark.datasets.places import resolve
+from earmark.datasets.files.places import resolve
+from earmark.datasets.judgements.musav import DIMENSIONS, load
 from earmark.reports import formats
 from earmark.reports.scores import HALF_CREDIT, OFFICIAL, best_first
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from earmark.datasets.base import DataError
-from earmark.datasets.names import shown
-from earmark.datasets.text_files import (
+from earmark.datasets.files.names import shown
+from earmark.datasets.files.text_files import (
     UnreadableError,
     as_number,
     csv_rows,

@@ -10,7 +10,7 @@ from earmark.bench.suite import Source, Suite, Task
 from earmark.bench.tasks.base import Context, NotOpened
 from earmark.bench.tasks.registry import check_fit
 from earmark.datasets.base import DataError
-from earmark.datasets.places import placed, resolve
+from earmark.datasets.files.places import placed, resolve
 from earmark.models.base import ModelCard, in_words
 from earmark.models.conformance.cards import card_checks
 from earmark.models.conformance.results import CheckFailed

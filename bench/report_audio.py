@@ -20,9 +20,9 @@ from earmark.bench.suite import Suite, SuiteError, parse_suite
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.audio import AudioError, load
 from earmark.datasets.base import Clip, DataError
-from earmark.datasets.places import placed
+from earmark.datasets.files.atomic import interrupts_wait
+from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS
-from earmark.datasets.whole_files import interrupts_wait
 from earmark.reports.players import MIB, Excerpt, Excerpts, Wish, size
 from earmark.reports.record import ItemProblem, RunRecord
 

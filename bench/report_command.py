@@ -30,7 +30,7 @@ from earmark.bench.metrics.statistics import REPLICATES, SEED, ratio
 from earmark.bench.tasks.base import Dimension, comparison_of, groups_of
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import first_ten
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 from earmark.reports import record_io
 from earmark.reports.record import Comparison, RecordError, Score, TaskResult
 from earmark.reports.scores import HALF_CREDIT, headline, select, unique

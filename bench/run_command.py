@@ -17,7 +17,7 @@ from earmark.bench.runner import UNFORESEEN, render_reports, run_suite
 from earmark.bench.suite import read_suite
 from earmark.bench.terminal import duration, new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
-from earmark.datasets.fetch import fetch as download
+from earmark.datasets.files.fetch import fetch as download
 from earmark.reports import formats
 from earmark.reports.cells import common_chance
 from earmark.reports.record import NotRun, RunRecord, TaskResult

@@ -25,9 +25,9 @@ from earmark.bench.tasks.base import Context, NotOpened, TaskOutput
 from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.terminal import Progress
 from earmark.datasets.base import DataError, DatasetCard
-from earmark.datasets.places import placed
+from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
-from earmark.datasets.whole_files import room_left, write_whole
 from earmark.models.base import ModelCard, ModelError, in_words
 from earmark.models.gain import at_loudness
 from earmark.models.registry import MODELS

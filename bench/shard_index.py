@@ -23,7 +23,7 @@ from earmark.bench.shards import (
     fault_of,
     recover,
 )
-from earmark.datasets.whole_files import TEMPORARY, write_whole
+from earmark.datasets.files.atomic import TEMPORARY, write_whole
 
 FORMAT = 1
 INDEX = "index.jsonl"

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 
 Row = NDArray[np.floating[Any]]
 

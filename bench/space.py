@@ -36,7 +36,7 @@ from earmark.bench.shards import (
     read_rows,
     write_shard,
 )
-from earmark.datasets.whole_files import room_left, write_whole
+from earmark.datasets.files.atomic import room_left, write_whole
 
 IDENTITY = "space.json"
 LOCK = ".lock"

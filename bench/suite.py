@@ -40,7 +40,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from earmark.datasets.text_files import UnreadableError, decode, parse_toml
+from earmark.datasets.files.text_files import UnreadableError, decode, parse_toml
 
 SENTINEL = "random"
 """The model, and its loader, that every audio-text task is held against: it must be at chance."""

@@ -22,7 +22,7 @@ import typer
 from earmark.bench.metrics.retrieval import KS, recall_at_k
 from earmark.bench.ranking import count_ranks
 from earmark.bench.terminal import progress_bar
-from earmark.datasets.whole_files import one_at_a_time, room_left
+from earmark.datasets.files.atomic import one_at_a_time, room_left
 from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
 

@@ -53,9 +53,9 @@ from earmark.datasets.containers import (
     ogg_streams,
     refusal,
 )
+from earmark.datasets.files.atomic import interrupts_wait
 from earmark.datasets.mp3 import Mp3, c_errors, end_of_id3, find_streams
 from earmark.datasets.resampling import resampled
-from earmark.datasets.whole_files import interrupts_wait
 
 SILENCE_DBFS = -80.0
 """A clip whose peak is below this is silent: about three steps of 16 bits."""

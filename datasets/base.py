@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.names import AUDIO_SUFFIXES, escaped, shown
+from earmark.datasets.files.names import AUDIO_SUFFIXES, escaped, shown
 
 Floats = NDArray[np.float64]
 

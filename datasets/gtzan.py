@@ -66,7 +66,7 @@ from earmark.datasets.base import (
     refuse,
     with_origin,
 )
-from earmark.datasets.names import did_you_mean, shown
+from earmark.datasets.files.names import did_you_mean, shown
 
 GENRES = (
     "blues",

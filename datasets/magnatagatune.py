@@ -59,8 +59,8 @@ from earmark.datasets.base import (
     refuse,
     with_origin,
 )
+from earmark.datasets.files.names import why_absent
 from earmark.datasets.magnatagatune_files import Table, read_annotations, read_artists
-from earmark.datasets.names import why_absent
 
 Split = Literal["pons2017", "won2020"]
 Partition = Literal["train", "valid", "test"]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import Problem
-from earmark.datasets.names import shown
-from earmark.datasets.text_files import (
+from earmark.datasets.files.names import shown
+from earmark.datasets.files.text_files import (
     UnreadableError,
     csv_rows,
     header_hint,

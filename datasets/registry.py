@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from earmark.datasets.base import DataError
-from earmark.datasets.user_modules import import_file
+from earmark.datasets.files.user_modules import import_file
 
 _NAMED_BY: ContextVar[tuple[str, str] | None] = ContextVar("_NAMED_BY", default=None)
 """The file that names loaders now, and the fix; None where the user names them."""
@@ -188,24 +188,24 @@ DATASETS = Registry(
     "dataset",
     "earmark.datasets",
     {
-        "musav": "earmark.datasets.musav:load",
+        "musav": "earmark.datasets.judgements.musav:load",
         "gtzan": "earmark.datasets.gtzan:load",
         "magnatagatune": "earmark.datasets.magnatagatune:load",
-        "musiccaps": "earmark.datasets.captions_musiccaps:load",
-        "song-describer": "earmark.datasets.captions_song_describer:load",
-        "clotho": "earmark.datasets.captions_clotho:load",
-        "caption-manifest": "earmark.datasets.captions_manifest:load",
-        "caption-csv": "earmark.datasets.captions_csv:load",
-        "emomusic": "earmark.datasets.emomusic:load",
-        "deam": "earmark.datasets.deam:load",
-        "muse": "earmark.datasets.muse:load",
-        "pmemo": "earmark.datasets.pmemo:load",
-        "mer-taffc": "earmark.datasets.mer_taffc:load",
-        "ccmed-wcmed": "earmark.datasets.ccmed_wcmed:load",
-        "emusic": "earmark.datasets.pairwise_rankings:load_emusic",
-        "ranked-folder": "earmark.datasets.pairwise_rankings:load",
-        "pairwise-csv": "earmark.datasets.pairwise:load",
-        "musav-judgements": "earmark.datasets.musav_judgements:load",
-        "rated-folder": "earmark.datasets.av_ratings:load_rated_folder",
+        "musiccaps": "earmark.datasets.captions.musiccaps:load",
+        "song-describer": "earmark.datasets.captions.song_describer:load",
+        "clotho": "earmark.datasets.captions.clotho:load",
+        "caption-manifest": "earmark.datasets.captions.manifest:load",
+        "caption-csv": "earmark.datasets.captions.csv:load",
+        "emomusic": "earmark.datasets.ratings.emomusic:load",
+        "deam": "earmark.datasets.ratings.deam:load",
+        "muse": "earmark.datasets.ratings.muse:load",
+        "pmemo": "earmark.datasets.ratings.pmemo:load",
+        "mer-taffc": "earmark.datasets.judgements.mer_taffc:load",
+        "ccmed-wcmed": "earmark.datasets.judgements.ccmed_wcmed:load",
+        "emusic": "earmark.datasets.judgements.rankings:load_emusic",
+        "ranked-folder": "earmark.datasets.judgements.rankings:load",
+        "pairwise-csv": "earmark.datasets.judgements.pairwise:load",
+        "musav-judgements": "earmark.datasets.judgements.musav_judgements:load",
+        "rated-folder": "earmark.datasets.ratings.folder:load_rated_folder",
     },
 )

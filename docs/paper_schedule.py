@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 
 from earmark.bench.train_command import TextToAudio
-from earmark.datasets.etude.building import build
+from earmark.datasets.etude.build import build
 from earmark.models.training.config import RunConfig, parse_config
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.preparation import prepare

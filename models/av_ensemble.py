@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.places import placed
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.places import placed
 from earmark.models.base import ArousalValenceModel, Floats, ModelCard, ModelError, PatchHead, Plain
 
 Doubles = NDArray[np.float64]

@@ -27,7 +27,7 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError, fingerprint
-from earmark.datasets.fetch import find_weights
+from earmark.datasets.files.fetch import find_weights
 from earmark.models import essentia_sources as sources
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.essentia_backbones import EssentiaBackbone
@@ -220,7 +220,7 @@ def essentia_av(
     ----------
     head, backbone
         Names such as ``emomusic-msd-musicnn-2``, looked for as
-        :func:`earmark.datasets.fetch.find_weights` says, or paths of ``.pb`` files.
+        :func:`earmark.datasets.files.fetch.find_weights` says, or paths of ``.pb`` files.
     loudness
         Integrated loudness in LUFS to scale each clip to, e.g. -20, at which MusAV's annotators
         heard the tracks; None: clips stay as they are, as the models were trained.

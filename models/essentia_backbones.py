@@ -15,7 +15,7 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
-from earmark.datasets.fetch import find_weights
+from earmark.datasets.files.fetch import find_weights
 from earmark.models import essentia_sources as sources
 from earmark.models.base import Floats, ModelCard, ModelError, Plain
 from earmark.models.essentia_graph import Graph, read_graph
@@ -262,7 +262,7 @@ def essentia_backbone(
     ----------
     name
         As in ``earmark fetch``, or the path of a ``.pb`` file; looked for as
-        :func:`earmark.datasets.fetch.find_weights` says.
+        :func:`earmark.datasets.files.fetch.find_weights` says.
     weights
         A folder to look in first.
     loudness

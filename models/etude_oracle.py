@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.datasets import captions_manifest
 from earmark.datasets.audio import Waveform, decode_ahead
 from earmark.datasets.base import DataError, first_ten
+from earmark.datasets.captions import manifest as captions_manifest
 from earmark.datasets.etude.corpus import SPLITS
 from earmark.datasets.etude.loading import oracle
 from earmark.datasets.etude.manifest import CITATION, read_corpus

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.places import placed
+from earmark.datasets.files.places import placed
 from earmark.models.adapter import check_texts, unit_vectors
 from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, TextEmbedder
 from earmark.models.text_axis_av import JointModel

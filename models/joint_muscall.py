@@ -12,7 +12,7 @@ import torch
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, fingerprint
-from earmark.datasets.places import candidates, resolve
+from earmark.datasets.files.places import candidates, resolve
 from earmark.models.adapter import (
     RESAMPLER,
     check_texts,

@@ -31,7 +31,7 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.places import placed
+from earmark.datasets.files.places import placed
 from earmark.models.adapter import check_texts, unit_vectors
 from earmark.models.base import (
     AudioEmbedder,

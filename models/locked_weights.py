@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from earmark.datasets.files.atomic import write_whole
 from earmark.datasets.registry import named_by
-from earmark.datasets.whole_files import write_whole
 from earmark.models.base import ModelError
 
 _METADATA_KEY = "earmark.locked"

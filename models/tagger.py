@@ -15,7 +15,7 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
-from earmark.datasets.fetch import available, find_weights
+from earmark.datasets.files.fetch import available, find_weights
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.essentia_backbones import EssentiaBackbone
 from earmark.models.essentia_graph import Graph, read_graph
@@ -78,7 +78,7 @@ def musicnn_tagger(
     Parameters
     ----------
     weights
-        ``msd-musicnn-1``, looked for as :func:`earmark.datasets.fetch.find_weights` says, or the
+        ``msd-musicnn-1``, looked for as :func:`earmark.datasets.files.fetch.find_weights` says, or the
         path of a ``.pb`` file.
     tags
         In the order of the graph's outputs; known of the released ``msd-musicnn-1`` alone.

@@ -20,8 +20,8 @@ from gated_runs import recording
 from earmark.bench.environment import git_state
 from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.shards import Shard
-from earmark.datasets.av_ratings import load_rated_folder
 from earmark.datasets.base import DataError
+from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.datasets.registry import named_by
 from earmark.models.av_heads.export import export as export_head
 from earmark.models.av_heads.head import Head

@@ -28,7 +28,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earmark.datasets.text_files import UnreadableError, parse_toml
+from earmark.datasets.files.text_files import UnreadableError, parse_toml
 
 POLICY_VERSION: Final = 1
 

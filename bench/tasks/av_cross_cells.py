@@ -22,9 +22,9 @@ from earmark.bench.tasks.av_cross_vectors import (
     clips_of,
 )
 from earmark.datasets.base import DataError, RatedClips
-from earmark.datasets.musav import MusAV
-from earmark.datasets.overlaps import overlap
-from earmark.datasets.pairwise import PairwiseJudgements
+from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.overlap import overlap
+from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.av_heads.comparisons import collect
 from earmark.models.av_heads.cross_validation import cross_validate
 from earmark.models.av_heads.head import Fitted, Head

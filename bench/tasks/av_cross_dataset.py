@@ -53,7 +53,7 @@ from earmark.bench.tasks.base import Context, NotOpened, Ran
 from earmark.bench.tasks.musav_sources import predict_musav
 from earmark.bench.tasks.sources import predict_from_audio
 from earmark.datasets.base import DataError, RatedClips
-from earmark.datasets.musav import MusAV
+from earmark.datasets.judgements.musav import MusAV
 from earmark.models.av_ensemble import learn_moments
 from earmark.models.base import (
     ArousalValenceModel,

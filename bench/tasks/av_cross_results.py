@@ -18,7 +18,7 @@ from earmark.bench.tasks.av_regression import DIMENSIONS
 from earmark.bench.tasks.base import TaskOutput
 from earmark.bench.tasks.musav_truth import read_truth
 from earmark.datasets.base import DataError, RatedClips
-from earmark.datasets.musav import MusAV
+from earmark.datasets.judgements.musav import MusAV
 from earmark.models.base import PatchEmbedder
 from earmark.models.text_axis_av import TextAxisAV
 from earmark.reports.record import ItemProblem, Plain, Reference, Score, Table, TaskResult

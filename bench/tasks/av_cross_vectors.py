@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from earmark.bench.embeddings import Embeddings
 from earmark.datasets.audio import AudioError, file_digest
 from earmark.datasets.base import Clip, DataError, RatedClips
-from earmark.datasets.musav import MusAV
-from earmark.datasets.pairwise import PairwiseJudgements, from_musav
-from earmark.datasets.places import resolve
-from earmark.datasets.stored_pairs import read_means
+from earmark.datasets.captions.stored_pairs import read_means
+from earmark.datasets.files.places import resolve
+from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.pairwise import PairwiseJudgements, from_musav
 from earmark.models.base import PatchEmbedder
 from earmark.reports.record import ItemProblem
 

@@ -22,7 +22,7 @@ from earmark.bench.tasks.musav_checks import check_predictions, warnings_of
 from earmark.bench.tasks.musav_scores import HALF_CREDIT, RULES, score_dimension
 from earmark.bench.tasks.musav_truth import Humans, Truth, read_both
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import DIMENSIONS, SUBSETS, MusAV
+from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV
 from earmark.reports.record import (
     Comparison,
     Group,

@@ -10,8 +10,8 @@ from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import agreement, swapped_axis
 from earmark.bench.tasks.musav_truth import Truth
 from earmark.datasets.base import DataError, first_ten
-from earmark.datasets.musav import DIMENSIONS, MusAV
-from earmark.datasets.names import did_you_mean, shown
+from earmark.datasets.files.names import did_you_mean, shown
+from earmark.datasets.judgements.musav import DIMENSIONS, MusAV
 from earmark.reports import formats
 
 MANY_TIES = 0.05

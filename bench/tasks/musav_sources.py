@@ -10,8 +10,8 @@ from earmark.bench.predictions import Predictions, read_predictions
 from earmark.bench.tasks.base import Context
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio, predict_from_means
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import MusAV
-from earmark.datasets.places import resolve
+from earmark.datasets.files.places import resolve
+from earmark.datasets.judgements.musav import MusAV
 from earmark.models.base import ModelError
 from earmark.reports.record import NotRun
 

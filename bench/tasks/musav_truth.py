@@ -14,7 +14,7 @@ from earmark.bench.metrics.agreement import rating_matrix
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcomes
 from earmark.bench.tasks.base import Dimension
-from earmark.datasets.musav import DIMENSIONS, SUBSETS, MusAV, Pair
+from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV, Pair
 
 BREAKDOWNS = ("gt, genre triplets", "gt, global triplets")
 """The two kinds of triplets within ``gt``: songs that share a genre, and songs of any."""

@@ -22,8 +22,8 @@ from earmark.bench.tasks.musav_sources import predict_musav
 from earmark.bench.tasks.retrieval_failures import check_sentences
 from earmark.bench.tasks.sources import AVPredictions, predict_from_audio
 from earmark.datasets.base import DataError, RatedClips
-from earmark.datasets.musav import MusAV
-from earmark.datasets.places import resolve
+from earmark.datasets.files.places import resolve
+from earmark.datasets.judgements.musav import MusAV
 
 
 def run_musav(

@@ -11,7 +11,7 @@ import numpy as np
 
 from earmark.bench.embeddings import Embeddings
 from earmark.datasets.base import Clip, first_ten
-from earmark.datasets.stored_pairs import read_means
+from earmark.datasets.captions.stored_pairs import read_means
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead, naming
 from earmark.reports.record import ItemProblem, NotRun
 

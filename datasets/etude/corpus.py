@@ -23,7 +23,7 @@ from typing import Literal
 
 from earmark.datasets.etude.affect import Affect, Rating, affect, rate
 from earmark.datasets.etude.attributes import attributes
-from earmark.datasets.etude.captions import Caption, caption
+from earmark.datasets.etude.describe import Caption, caption
 from earmark.datasets.etude.score import VERSION as MUSIC_VERSION
 from earmark.datasets.etude.score import Score
 from earmark.datasets.etude.tags import tags

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import numpy as np
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude import waves
+from earmark.datasets.etude import synthesis as waves
 from earmark.datasets.etude.score import PIECES
-from earmark.datasets.etude.waves import Signal
+from earmark.datasets.etude.synthesis import Signal
 
 PEAK = 0.6
 """Of a stroke on the kick drum; the other pieces' peaks are below."""

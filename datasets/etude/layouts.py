@@ -3,7 +3,7 @@
 The modules that read each describe it: :mod:`earmark.datasets.gtzan`, ``.magnatagatune``,
 ``.musav`` and ``.captions_manifest``; emoMusic's is ``annotations/{songs_info,
 static_annotations}.csv`` and ``clips_45seconds/<id>.mp3``, with a ``dataset.toml`` beside them for
-:mod:`earmark.datasets.av_ratings`. Audio is not stored again: a layout links to the track's file,
+:mod:`earmark.datasets.ratings.folder`. Audio is not stored again: a layout links to the track's file,
 or copies it where the file system has no links.
 """
 
@@ -20,11 +20,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from earmark.datasets.etude.corpus import SPLITS, Track, gtzan_name, mtat_path, musav_id
-from earmark.datasets.etude.judgements import judge, triplets
+from earmark.datasets.etude.judge import judge, triplets
 from earmark.datasets.etude.tags import as_labels
 from earmark.datasets.gtzan import GENRE_TEXTS
-from earmark.datasets.magnatagatune import TOP_50
-from earmark.datasets.musav_rules import (
+from earmark.datasets.judgements.musav_rules import (
     DIMENSIONS,
     SUBSETS,
     Judgement,
@@ -33,6 +32,7 @@ from earmark.datasets.musav_rules import (
     derive_pairs,
     select,
 )
+from earmark.datasets.magnatagatune import TOP_50
 
 
 @dataclass(frozen=True, slots=True)

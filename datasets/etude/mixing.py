@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.etude import waves
+from earmark.datasets.etude import synthesis as waves
 from earmark.datasets.etude.score import Room
-from earmark.datasets.etude.waves import Floats, Signal
+from earmark.datasets.etude.synthesis import Floats, Signal
 from earmark.datasets.loudness import SILENCE_LUFS, loudness
 
 CEILING = 0.985

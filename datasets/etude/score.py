@@ -1,7 +1,7 @@
 """What a track of the Etude corpus is made of: the score from which sound and labels follow.
 
-:func:`earmark.datasets.etude.composition.compose` draws a score,
-:func:`earmark.datasets.etude.rendering.render` turns it into sound. All that a label may say of a
+:func:`earmark.datasets.etude.compose.compose` draws a score,
+:func:`earmark.datasets.etude.render.render` turns it into sound. All that a label may say of a
 track stands here, and nothing else is heard, so that no label is out of reach of the ear::
 
     compose(number: int, *, seed: int, seconds: float) -> Score

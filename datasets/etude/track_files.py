@@ -15,12 +15,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude.composition import compose
+from earmark.datasets.etude.compose import compose
 from earmark.datasets.etude.corpus import Track, label
 from earmark.datasets.etude.manifest import write_whole
-from earmark.datasets.etude.rendering import render
+from earmark.datasets.etude.render import render
 from earmark.datasets.etude.score import Score
-from earmark.datasets.whole_files import interrupts_wait
+from earmark.datasets.files.atomic import interrupts_wait
 
 SAMPLE_RATE, MP3_SAMPLE_RATE = 22_050, 16_000
 

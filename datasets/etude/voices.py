@@ -15,9 +15,9 @@ from types import MappingProxyType
 import numpy as np
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude import waves
+from earmark.datasets.etude import synthesis as waves
 from earmark.datasets.etude.score import VOICES
-from earmark.datasets.etude.waves import Floats, Signal
+from earmark.datasets.etude.synthesis import Floats, Signal
 
 LEVEL = 0.1
 """Root mean square of a note's beginning: of 0.5 s where it is held, of 0.15 s where it rings."""
@@ -62,7 +62,7 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class Pluck:
-    """A plucked string; see :func:`earmark.datasets.etude.waves.string`."""
+    """A plucked string; see :func:`earmark.datasets.etude.synthesis.string`."""
 
     ring: float
     softness: float

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.datasets.pairwise import PairwiseJudgements
+from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.av_heads.head import COLUMNS, Doubles, check_features
 from earmark.models.base import ModelError
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 from earmark.models.av_heads.head import Head, Hidden
 from earmark.models.base import ModelCard, ModelError, Plain
 from earmark.models.locked_weights import Tower

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from earmark.datasets.base import first_ten
-from earmark.datasets.whole_files import TEMPORARY, open_whole
+from earmark.datasets.files.atomic import TEMPORARY, open_whole
 from earmark.models.base import ModelError
 from earmark.models.training.config import RunConfig, differences, parse_plain
 

@@ -35,7 +35,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from earmark.datasets.text_files import UnreadableError, parse_toml
+from earmark.datasets.files.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.muscall.config import MusCALLConfig

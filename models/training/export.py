@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.datasets.base import fingerprint
-from earmark.datasets.whole_files import folder_whole
+from earmark.datasets.files.atomic import folder_whole
 from earmark.models.base import ModelError, Plain
 from earmark.models.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
 from earmark.models.training.checkpoints import BEST, Checkpoint, load

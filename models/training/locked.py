@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from earmark.datasets.stored_pairs import StoredPairs, load_pairs
+from earmark.datasets.captions.stored_pairs import StoredPairs, load_pairs
 from earmark.models.base import ModelError
 from earmark.models.locked import open_tower
 from earmark.models.locked_weights import Learned, Projection, Tower, save_learned

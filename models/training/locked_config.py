@@ -35,9 +35,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from earmark.datasets.base import DataError
-from earmark.datasets.places import PLACES, placed
+from earmark.datasets.files.places import PLACES, placed
+from earmark.datasets.files.text_files import UnreadableError, parse_toml
 from earmark.datasets.registry import check_options
-from earmark.datasets.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 
 PRESET = "locked"
@@ -45,7 +45,7 @@ PRESET = "locked"
 
 @dataclass(frozen=True, slots=True)
 class PairsConfig:
-    """The stored vectors and their texts (:mod:`earmark.datasets.stored_pairs`)."""
+    """The stored vectors and their texts (:mod:`earmark.datasets.captions.stored_pairs`)."""
 
     embeddings: str
     texts: str

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from earmark.datasets.audio import AudioError, file_digest, load, map_ahead
 from earmark.datasets.base import Captioned, DataError, first_ten
-from earmark.datasets.processors import usable_cores
-from earmark.datasets.whole_files import TEMPORARY, open_whole, room_left, sync_folder, write_whole
+from earmark.datasets.files.atomic import TEMPORARY, open_whole, room_left, sync_folder, write_whole
+from earmark.datasets.files.processors import usable_cores
 from earmark.models.training.shards import (
     INDEX,
     PLAN,

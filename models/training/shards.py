@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import DataError, fingerprint
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 
 Samples = NDArray[np.int16]
 Line = dict[str, Any]

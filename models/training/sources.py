@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.datasets import (
-    captions_clotho,
-    captions_csv,
-    captions_manifest,
-    captions_musiccaps,
-    captions_song_describer,
-)
 from earmark.datasets.base import Captioned, DataError, audio_files, fingerprint
-from earmark.datasets.names import escaped
+from earmark.datasets.captions import clotho as captions_clotho
+from earmark.datasets.captions import csv as captions_csv
+from earmark.datasets.captions import manifest as captions_manifest
+from earmark.datasets.captions import musiccaps as captions_musiccaps
+from earmark.datasets.captions import song_describer as captions_song_describer
+from earmark.datasets.files.names import escaped
 from earmark.datasets.registry import check_options
 
 _MANIFEST = re.compile(r"dataset_(.+)\.json")

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from earmark.datasets.base import first_ten
-from earmark.datasets.whole_files import write_whole
+from earmark.datasets.files.atomic import write_whole
 from earmark.models.base import ModelError
 from earmark.models.training import accumulation, checkpoints
 from earmark.models.training.augmentation import Augmentation

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from earmark.bench import cli
-from earmark.datasets.musav import load
+from earmark.datasets.judgements.musav import load
 
 HEAVY = ("torch", "tensorflow", "essentia", "matplotlib", "pandas", "scipy", "sklearn", "pyarrow")
 
@@ -258,7 +258,7 @@ def test_fetch_refuses_an_unknown_name_before_any_download(earmark, tmp_path):
 
 def test_an_empty_folder_is_not_taken_for_a_download(monkeypatch, tmp_path):
     from earmark.bench.fetch_command import is_at_hand
-    from earmark.datasets.fetch import describe
+    from earmark.datasets.files.fetch import describe
 
     monkeypatch.chdir(tmp_path)
     for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_WEIGHTS"):

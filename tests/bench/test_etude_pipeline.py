@@ -6,7 +6,7 @@ import pytest
 
 from earmark.bench.etude_pipeline import further_of, make, make_further
 from earmark.bench.suite import read_suite, shipped_suites
-from earmark.datasets.av_ratings import load_rated_folder
+from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 

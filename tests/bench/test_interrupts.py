@@ -19,7 +19,7 @@ from earmark.bench.cli_base import INTERRUPTED
 from earmark.datasets.audio import load
 from earmark.datasets.containers import SpanFile
 from earmark.datasets.etude import track_files
-from earmark.datasets.whole_files import folder_whole, interrupts_wait
+from earmark.datasets.files.atomic import folder_whole, interrupts_wait
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from earmark.bench.model_code import code_of, kept_code
 from earmark.bench.store import Store, space_of
 from earmark.datasets.audio import decoded_files
 from earmark.datasets.base import Clip
-from earmark.datasets.user_modules import FILE_MODULE
+from earmark.datasets.files.user_modules import FILE_MODULE
 from earmark.models.registry import MODELS
 
 ADAPTER = """

@@ -18,7 +18,7 @@ from earmark.bench.report_command import ReportError, report
 from earmark.bench.runner import run_suite
 from earmark.bench.tasks import retrieval
 from earmark.datasets.audio import AudioError
-from earmark.datasets.musav import load as load_musav
+from earmark.datasets.judgements.musav import load as load_musav
 from earmark.reports import record_io
 from earmark.reports.players import Wish
 

@@ -14,8 +14,8 @@ from earmark.bench.store import Store, audio_key, space_of
 from earmark.bench.suite import SuiteError
 from earmark.datasets.audio import decoded_files, file_digest
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import load as load_musav
-from earmark.datasets.user_modules import FILE_MODULE
+from earmark.datasets.files.user_modules import FILE_MODULE
+from earmark.datasets.judgements.musav import load as load_musav
 from earmark.models.base import ModelCard
 from earmark.reports.record_io import read, read_items
 

@@ -9,7 +9,7 @@ import pytest
 
 from earmark.bench.train_command import train_model
 from earmark.datasets.base import DataError
-from earmark.datasets.places import placed
+from earmark.datasets.files.places import placed
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 

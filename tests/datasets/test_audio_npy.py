@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from earmark.datasets import audio, captions_manifest
+from earmark.datasets import audio
+from earmark.datasets.captions import manifest as captions_manifest
 
 
 def save(path, array, **how):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from earmark.bench.metrics import ranks
-from earmark.datasets import captions_manifest
 from earmark.datasets.audio import Waveform, load
 from earmark.datasets.base import DataError
-from earmark.datasets.etude.building import build
+from earmark.datasets.captions import manifest as captions_manifest
+from earmark.datasets.etude.build import build
 from earmark.datasets.etude.loading import oracle
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS

@@ -95,8 +95,8 @@ margin = 0.1
 # before a call or after.
 STEPS: dict[str, tuple[str, str, str, str]] = {
     "a track": ("bench", "earmark.datasets.etude.track_files", "write_whole", "before"),
-    "a layout": ("bench", "earmark.datasets.etude.building", "_write_layout", "after"),
-    "the corpus": ("bench", "earmark.datasets.etude.building", "attributes_of", "before"),
+    "a layout": ("bench", "earmark.datasets.etude.build", "_write_layout", "after"),
+    "the corpus": ("bench", "earmark.datasets.etude.build", "attributes_of", "before"),
     "a shard": ("bench", "earmark.models.training.preparation", "_write_shard", "after"),
     "the index": ("bench", "earmark.models.training.preparation", "_finish", "after"),
     "a training": ("bench", "earmark.bench.etude_pipeline", "_export", "before"),
@@ -274,7 +274,7 @@ def two_at_once(folder: Path) -> list[int]:
         if role != "bench":
             return
         from earmark.bench import runner
-        from earmark.datasets.etude import building
+        from earmark.datasets.etude import build as building
 
         once = [lambda: os.close(begun[1]), lambda: os.read(made[0], 1)]
         os.close(made[1])
@@ -285,7 +285,7 @@ def two_at_once(folder: Path) -> list[int]:
         if role != "bench":
             return
         from earmark.bench import bench_command
-        from earmark.datasets.etude import building
+        from earmark.datasets.etude import build as building
 
         os.close(over[1])
 

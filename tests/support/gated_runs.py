@@ -25,7 +25,7 @@ from earmark.bench.tasks import (
 from earmark.bench.tasks.joint import JointVectors
 from earmark.bench.tasks.retrieval_protocol import settle
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale, Tagged, fingerprint
-from earmark.datasets.musav import load
+from earmark.datasets.judgements.musav import load
 from earmark.reports import record_io
 from earmark.reports.record import (
     DatasetEntry,

@@ -26,7 +26,7 @@ track_files.write_whole = write_half
 
 if __name__ == "__main__":
     from earmark.datasets.base import DataError
-    from earmark.datasets.etude.building import build
+    from earmark.datasets.etude.build import build
 
     try:
         build(OUT, n_tracks=30, seconds=2, seed=7, workers=WORKERS)

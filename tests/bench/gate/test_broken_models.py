@@ -14,7 +14,7 @@ from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.gate.policy import Limits, Policy, Statistics
 from earmark.bench.gate.verdict import judge
 from earmark.bench.runner import run_suite
-from earmark.datasets.musav import load
+from earmark.datasets.judgements.musav import load
 
 MODELS = Path(broken_models.__file__)
 N_TONES = 60

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from earmark.bench.tasks import av_cross_cells, av_regression
 from earmark.bench.tasks.base import NotOpened
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import load as load_musav
+from earmark.datasets.judgements.musav import load as load_musav
 from earmark.models.av_heads.folds import grouped_folds
 from earmark.models.av_heads.head import Fitted, Head
 from earmark.models.av_heads.ridge import ALPHAS, INNER_FOLDS, fit_ridge

@@ -5,8 +5,8 @@ import pytest
 
 from earmark.bench.tasks.av_cross_results import ceiling
 from earmark.bench.tasks.av_regression import evaluate
-from earmark.datasets.av_tables import Rating, assemble
 from earmark.datasets.base import DataError, DatasetCard, Scale
+from earmark.datasets.ratings.table import Rating, assemble
 from earmark.reports import tables
 from earmark.reports.content import plain
 from earmark.reports.findings import findings

@@ -11,7 +11,7 @@ from earmark.bench.predictions import read_predictions
 from earmark.bench.tasks.musav import evaluate
 from earmark.bench.tasks.musav_scores import HALF_CREDIT
 from earmark.datasets.base import DataError
-from earmark.datasets.musav import DIMENSIONS, load
+from earmark.datasets.judgements.musav import DIMENSIONS, load
 from earmark.reports import formats
 from earmark.reports.scores import best_first, headline
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from earmark.datasets.etude.building import build
-from earmark.datasets.etude.composition import compose
+from earmark.datasets.etude.build import build
+from earmark.datasets.etude.compose import compose
 
 N_TRACKS, SECONDS, SEED = 30, 2, 7
 

@@ -19,7 +19,7 @@ from earmark.datasets.etude.affect import (
     cues,
     rate,
 )
-from earmark.datasets.etude.composition import compose
+from earmark.datasets.etude.compose import compose
 
 SCORE = compose(8, seed=0, seconds=6.0)
 tempi = st.floats(40, 220)

@@ -13,8 +13,9 @@ import pytest
 from filelock import FileLock
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude import building, track_files
-from earmark.datasets.etude.building import build
+from earmark.datasets.etude import build as building
+from earmark.datasets.etude import track_files
+from earmark.datasets.etude.build import build
 from earmark.datasets.etude.corpus import VERSION
 from earmark.datasets.etude.manifest import read_corpus
 
@@ -107,7 +108,7 @@ def test_a_worker_that_is_killed_ends_the_build_with_a_word_of_how_to_go_on(whol
 
 KILLED_AFTER_A_TRACK = """
 import os, signal, sys
-from earmark.datasets.etude.building import build
+from earmark.datasets.etude.build import build
 
 def die(done, total, name):
     if name == "tracks" and done:

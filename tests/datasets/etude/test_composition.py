@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
 from earmark.datasets.etude import patterns
-from earmark.datasets.etude.composition import compose
+from earmark.datasets.etude.compose import compose
 from earmark.datasets.etude.harmony import nearest, parse, voicing
 from earmark.datasets.etude.playing import LONGEST_S, Grid, hits
 from earmark.datasets.etude.score import PIECES, SCALES, VOICES

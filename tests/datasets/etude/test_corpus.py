@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 from earmark.datasets.etude.affect import Affect, rate
 from earmark.datasets.etude.attributes import ATTRIBUTES
-from earmark.datasets.etude.captions import caption
 from earmark.datasets.etude.corpus import (
     LABELS_VERSION,
     VERSION,
@@ -17,10 +16,11 @@ from earmark.datasets.etude.corpus import (
     split_of,
     track_id,
 )
-from earmark.datasets.etude.judgements import judge, triplets
+from earmark.datasets.etude.describe import caption
+from earmark.datasets.etude.judge import judge, triplets
 from earmark.datasets.etude.score import VERSION as MUSIC_VERSION
 from earmark.datasets.etude.tags import tags
-from earmark.datasets.musav_rules import DIMENSIONS
+from earmark.datasets.judgements.musav_rules import DIMENSIONS
 
 PINNED = {"1": "92e90479e6de2100f63289f2467db8bf9c31975242b556e124ee666dc8bb0fb4"}
 

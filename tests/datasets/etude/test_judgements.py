@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.datasets import musav
 from earmark.datasets.base import DataError
 from earmark.datasets.etude.affect import Affect
-from earmark.datasets.etude.judgements import (
+from earmark.datasets.etude.judge import (
     ANNOTATORS,
     NOISE,
     Noise,
@@ -21,7 +20,8 @@ from earmark.datasets.etude.judgements import (
     probabilities,
     triplets,
 )
-from earmark.datasets.musav_rules import DIMENSIONS, LABELS, derive_pairs
+from earmark.datasets.judgements import musav
+from earmark.datasets.judgements.musav_rules import DIMENSIONS, LABELS, derive_pairs
 
 N_SONGS = 3000
 SONGS = {f"s{i:04d}": ("rock", "jazz", "hip hop")[i % 3] for i in range(N_SONGS)}

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from earmark.datasets import emomusic
-from earmark.datasets.av_ratings import load_rated_folder
-from earmark.datasets.overlaps import overlap
+from earmark.datasets.judgements.overlap import overlap
+from earmark.datasets.ratings import emomusic
+from earmark.datasets.ratings.folder import load_rated_folder
 
 
 def test_etude_in_the_layout_of_emomusic_is_synthetic_and_its_ids_are_its_own(corpus):

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude import mixing, rendering
-from earmark.datasets.etude.composition import compose
-from earmark.datasets.etude.rendering import render
+from earmark.datasets.etude import mixing
+from earmark.datasets.etude import render as rendering
+from earmark.datasets.etude.compose import compose
+from earmark.datasets.etude.render import render
 from earmark.datasets.etude.score import PITCH_CLASSES, VERSION
 
 RATE = 22_050
@@ -55,8 +56,8 @@ def test_bytes_are_those_of_a_processor_without_wide_registers():
     program = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         "import hashlib, numpy\n"
-        "from earmark.datasets.etude.composition import compose\n"
-        "from earmark.datasets.etude.rendering import render\n"
+        "from earmark.datasets.etude.compose import compose\n"
+        "from earmark.datasets.etude.render import render\n"
         "assert not numpy.show_config(mode='dicts')['SIMD Extensions'].get('found')\n"
         "sounds = (render(compose(n, seed=0, seconds=5)).tobytes() for n in range(10))\n"
         "print(hashlib.sha256(b''.join(sounds)).hexdigest())\n"

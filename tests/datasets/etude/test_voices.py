@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude import drums, voices, waves
+from earmark.datasets.etude import drums, voices
+from earmark.datasets.etude import synthesis as waves
 from earmark.datasets.etude.score import PIECES, VOICES
 
 RATE = 22_050

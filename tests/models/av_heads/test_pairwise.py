@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from av_worlds import judged_world
 
-from earmark.datasets import musav, pairwise
+from earmark.datasets.judgements import musav, pairwise
 from earmark.models.av_heads.comparisons import ComparedPairs, collect
 from earmark.models.av_heads.head import standardisation
 from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise

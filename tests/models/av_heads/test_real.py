@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from earmark.datasets import musav, pairwise
-from earmark.datasets.stored_pairs import read_means
+from earmark.datasets.captions.stored_pairs import read_means
+from earmark.datasets.judgements import musav, pairwise
 from earmark.models.av_heads.comparisons import collect
 from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.stored_pairs import load_pairs, read_item_texts
+from earmark.datasets.captions.stored_pairs import load_pairs, read_item_texts
 from earmark.models.base import ModelError
 from earmark.models.locked import locked
 from earmark.models.locked_weights import load_learned, save_learned

@@ -98,7 +98,7 @@ def test_the_fingerprint_is_that_of_the_content_and_not_of_its_cut_into_shards(f
 DYING = """
 import os, signal, sys
 from pathlib import Path
-import earmark.datasets.whole_files
+import earmark.datasets.files.atomic
 from earmark.models.training import preparation
 
 left = int(sys.argv[3])

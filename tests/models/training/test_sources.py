@@ -9,8 +9,8 @@ import shutil
 import pytest
 from small_corpora import RATE, files_of, length, write_audio, write_manifest, write_table
 
-from earmark.datasets import captions_manifest
 from earmark.datasets.base import DataError
+from earmark.datasets.captions import manifest as captions_manifest
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.preparation import prepare
 from earmark.models.training.sources import open_source

@@ -1,0 +1,316 @@
+"""Building the Etude corpus on disk: in parallel, resumable, and always to the same bytes.
+
+Layout
+------
+::
+
+    corpus.json          version, seed, length, number of tracks, layouts and the fingerprint
+    attributes.json      what is true of each track and what its caption mentions, see .loading
+    digests.json         the sha256 of each file in tracks/; a file that has another is made again
+    tracks/NNNNN.wav     22,050 Hz mono, 16 bits: the one rendering of a track
+    tracks/NNNNN.mp3     16 kHz mono, 40 kbit/s, of the WAV; only where a layout demands it
+    captions/ gtzan/ mtat/ musav/ emomusic/     the layouts, linking to the files in tracks/
+
+A file is written under a hidden name and renamed when it is whole, and a layout likewise, so that
+whatever has its name is finished. The bytes depend on version, seed, length and number of tracks,
+on the releases of NumPy, SciPy and libsndfile, and on nothing else: not on the workers, their
+number or order, nor on how often the build was cut off.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from earmark.datasets.base import MARKER, DataError, first_ten
+from earmark.datasets.etude.corpus import MIN_TRACKS, VERSION, split_of
+from earmark.datasets.etude.layouts import LAYOUTS, Source, needs_mp3
+from earmark.datasets.etude.manifest import (
+    ATTRIBUTES_FILE,
+    CORPUS_FILE,
+    DIGESTS_FILE,
+    Corpus,
+    attributes_of,
+    described,
+    digest_of,
+    known_layouts,
+    marker,
+    read_corpus,
+    read_digests,
+    write_json,
+)
+from earmark.datasets.etude.score import check_track
+from earmark.datasets.etude.track_files import Made, make_track
+from earmark.datasets.files.atomic import room_left
+from earmark.datasets.files.processors import usable_cores
+
+MAX_TRACKS = 100_000
+
+_BATCH = 4
+
+Progress = Callable[[int, int, str], None]
+
+
+def build(
+    out: Path | str,
+    *,
+    n_tracks: int,
+    seconds: float,
+    seed: int,
+    layouts: Iterable[str] = tuple(LAYOUTS),
+    workers: int | None = None,
+    progress: Progress = lambda done, total, name: None,
+) -> Corpus:
+    """Build the corpus, or finish it where a build was cut off; return what ``corpus.json`` says.
+
+    A finished corpus of the same seed can be given more tracks or layouts. With more than one
+    worker a script must do its work under ``if __name__ == "__main__"``, as with any pool.
+
+    Parameters
+    ----------
+    layouts
+        Names from :data:`.layouts.LAYOUTS`.
+    workers
+        Processes; default: one for each core that this process may use.
+
+    Raises
+    ------
+    DataError
+        If an argument is out of range, the folder holds something else, another build is at work
+        in it, or it cannot be written to.
+    """
+    out = Path(out)
+    asked = Corpus(VERSION, seed, float(seconds), n_tracks, known_layouts(layouts))
+    _check(asked, workers)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            return _build(out, _claim(out, asked), workers or usable_cores(), progress)
+    except Timeout as error:
+        raise DataError(f"another process is building in {out}: wait for it to end") from error
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"a worker of the build in {out} died (killed, or out of memory?); what is finished is "
+            f"kept, and the same command goes on from there"
+        ) from error
+    except OSError as error:
+        room = room_left(error, out)
+        raise DataError(f"the Etude corpus cannot be written to {out}: {error}{room}") from error
+
+
+def _build(out: Path, corpus: Corpus, workers: int, progress: Progress) -> Corpus:
+    if not _is_finished(out, corpus):  # another process may be reading what it says
+        write_json(out / CORPUS_FILE, described(corpus))
+    folder = out / "tracks"
+    folder.mkdir(exist_ok=True)
+    for leftover in (*folder.glob(".*.tmp"), *out.glob(".*.tmp")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    made = _make_all(folder, corpus, read_digests(out), workers, progress)
+    digests = {name: digest for one in made for name, digest in one.files.items()}
+    _verify(folder, digests)
+    tracks = [one.track for one in made]
+    source = Source(
+        tracks,
+        corpus.seed,
+        corpus.seconds,
+        wav=lambda number: folder / f"{number:05d}.wav",
+        mp3=lambda number: folder / f"{number:05d}.mp3",
+    )
+    progress(0, len(corpus.layouts), "layouts")
+    for done, name in enumerate(corpus.layouts, start=1):
+        _write_layout(out / name, source, corpus)
+        progress(done, len(corpus.layouts), "layouts")
+    write_json(out / ATTRIBUTES_FILE, attributes_of(tracks))
+    write_json(out / DIGESTS_FILE, digests)
+    finished = replace(corpus, fingerprint=digest_of(corpus, {m.track: m.digest for m in made}))
+    write_json(out / CORPUS_FILE, described(finished))
+    return finished
+
+
+def _is_finished(out: Path, corpus: Corpus) -> bool:
+    there = read_corpus(out) if (out / CORPUS_FILE).is_file() else None
+    return (
+        there is not None
+        and there.fingerprint is not None
+        and corpus == replace(there, fingerprint=None)
+    )
+
+
+def _names_of(numbers: Iterable[int]) -> Iterator[str]:
+    """Yield the names that files of these tracks may have."""
+    for number in numbers:
+        yield from (f"{number:05d}.wav", f"{number:05d}.mp3")
+
+
+def _verify(folder: Path, digests: Mapping[str, str]) -> None:
+    """Hold the files against what was made of them, before the corpus is called finished."""
+    wrong = []
+    for name, digest in digests.items():
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                wrong.append(name)
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} files in {folder} are not as they were written ({first_ten(wrong)}): "
+            f"the disk fails, or another program writes there; remove them and build again"
+        )
+
+
+def _make_all(
+    folder: Path, corpus: Corpus, digests: Mapping[str, str], workers: int, progress: Progress
+) -> list[Made]:
+    jobs = [
+        _Job(numbers, folder, corpus, {n: digests[n] for n in _names_of(numbers) if n in digests})
+        for first in range(0, corpus.n_tracks, _BATCH)
+        for numbers in (range(first, min(first + _BATCH, corpus.n_tracks)),)
+    ]
+    progress(0, corpus.n_tracks, "tracks")
+    made: list[Made] = []
+    for batch in map(_work, jobs) if workers == 1 else _in_parallel(jobs, workers):
+        made += batch
+        progress(len(made), corpus.n_tracks, "tracks")
+    return sorted(made, key=lambda one: one.track.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Some tracks for one worker."""
+
+    numbers: range
+    folder: Path
+    corpus: Corpus
+    digests: Mapping[str, str]
+    """Of the files of a finished corpus."""
+
+
+def _work(job: _Job) -> list[Made]:
+    seed, seconds = job.corpus.seed, job.corpus.seconds
+    return [
+        make_track(
+            number,
+            job.folder,
+            seed=seed,
+            seconds=seconds,
+            mp3=needs_mp3(job.corpus.layouts, split_of(number)),
+            digests=job.digests,
+        )
+        for number in job.numbers
+    ]
+
+
+def _in_parallel(jobs: Sequence[_Job], workers: int) -> Iterator[list[Made]]:
+    # Spawned, since a forked copy of a process with threads may hang; each on one thread.
+    context = get_context("spawn")
+    with _one_thread_each(), ProcessPoolExecutor(workers, context, _follow_the_parent) as pool:
+        futures = [pool.submit(_work, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _follow_the_parent() -> None:
+    """Let the parent alone answer to Ctrl-C, and end with it: a killed one cannot say goodbye."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_when_the_parent_has, daemon=True).start()
+
+
+def _end_when_the_parent_has() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep the linear algebra of the workers, which inherit this, from one thread a core."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _check(asked: Corpus, workers: int | None) -> None:
+    if not MIN_TRACKS <= asked.n_tracks <= MAX_TRACKS:
+        raise DataError(
+            f"an Etude corpus has {MIN_TRACKS} to {MAX_TRACKS} tracks (with fewer, a split would "
+            f"be empty), got {asked.n_tracks}"
+        )
+    if workers is not None and workers < 1:
+        raise DataError(f"building needs at least 1 worker, got {workers}")
+    check_track(0, seed=asked.seed, seconds=asked.seconds)
+
+
+def _claim(out: Path, asked: Corpus) -> Corpus:
+    """Return what to build, with the layouts that are there already; refuse another corpus."""
+    if not (out / CORPUS_FILE).is_file():
+        others = sorted(path.name for path in out.iterdir() if path.name != ".lock")
+        if others:
+            raise DataError(
+                f"{out} holds no Etude corpus, but {', '.join(others[:5])}: give an empty folder"
+            )
+        return asked
+    there = read_corpus(out)
+    for name in ("version", "seed", "seconds"):
+        old, new = getattr(there, name), getattr(asked, name)
+        if old != new:
+            raise DataError(
+                f"{out} holds an Etude corpus with {name} {old}, asked for {new}: give another "
+                f"folder, or remove that one"
+            )
+    if there.n_tracks > asked.n_tracks:
+        raise DataError(
+            f"{out} holds an Etude corpus of {there.n_tracks} tracks, asked for {asked.n_tracks}: "
+            f"a corpus can grow, not shrink; give another folder"
+        )
+    return replace(asked, layouts=known_layouts((*asked.layouts, *there.layouts)))
+
+
+def _write_layout(folder: Path, source: Source, corpus: Corpus) -> None:
+    hidden = folder.with_name(f".{folder.name}.tmp")
+    LAYOUTS[folder.name](hidden, source)
+    write_json(hidden / MARKER, marker(corpus))
+    if _same(hidden, folder):  # another process may be reading it
+        shutil.rmtree(hidden)
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    hidden.rename(folder)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return whether two folders hold the same names, links and bytes."""
+    names = sorted(path.relative_to(one) for path in one.rglob("*"))
+    if names != sorted(path.relative_to(other) for path in other.rglob("*")):
+        return False
+    return all(_same_file(one / name, other / name) for name in names)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    if one.is_dir() or other.is_dir():
+        return one.is_dir() and other.is_dir()
+    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
