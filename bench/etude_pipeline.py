@@ -31,10 +31,10 @@ from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.files.atomic import one_at_a_time, room_left
 from earmark.datasets.files.processors import usable_cores
 from earmark.models.base import ModelError
+from earmark.models.support.training_log import LOG, METRICS
 from earmark.models.training.config import load_config
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 from earmark.models.training.sources import open_source
-from earmark.models.training_log import LOG, METRICS
 
 CONFIGS: Mapping[str, str] = {
     name: f'preset = "{name}"'

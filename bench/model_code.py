@@ -52,7 +52,7 @@ NO_NUMBERS = frozenset(
         "earmark.datasets.files.atomic",
         "earmark.models.base",
         "earmark.models.registry",
-        "earmark.models.training_log",
+        "earmark.models.support.training_log",
     }
 )
 """Modules of Earmark that adapters import, and that cannot change a number."""

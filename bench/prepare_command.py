@@ -11,7 +11,7 @@ import typer
 
 from earmark.bench.check_command import parse_options
 from earmark.bench.terminal import progress_bar
-from earmark.models.training.preparation import Prepared, prepare
+from earmark.models.training.prepare import Prepared, prepare
 from earmark.models.training.sources import open_source
 
 
@@ -30,7 +30,7 @@ def prepare_corpus(
     Raises
     ------
     DataError
-        As :func:`earmark.models.training.preparation.prepare`.
+        As :func:`earmark.models.training.prepare.prepare`.
     """
     opened = open_source(source, parse_options(options))
     with progress_bar() as progress:

@@ -28,10 +28,10 @@ from earmark.datasets.base import DataError, DatasetCard
 from earmark.datasets.files.atomic import room_left, write_whole
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
+from earmark.models.adapters.gain import at_loudness
 from earmark.models.base import ModelCard, ModelError, in_words
-from earmark.models.gain import at_loudness
 from earmark.models.registry import MODELS
-from earmark.models.training_log import TrainingLog
+from earmark.models.support.training_log import TrainingLog
 from earmark.reports import record as schema
 from earmark.reports import record_io
 from earmark.reports.record import RecordError

@@ -78,7 +78,7 @@ def train_model(
     Raises
     ------
     DataError, ModelError, Stopped
-        As :func:`earmark.models.training.trainer.train`.
+        As :func:`earmark.models.training.train.train`.
     """
     from earmark.models.training.locked_config import is_locked
 
@@ -87,7 +87,7 @@ def train_model(
         _train_locked(config, folder, resume=resume, json=json)
         return
     read = load_config(config)
-    from earmark.models.training.trainer import train
+    from earmark.models.training.train import train
 
     with _alone(folder), progress_bar() as progress:
         done = train(

@@ -21,11 +21,11 @@ from matplotlib.figure import Figure
 
 from earmark.bench.train_command import TextToAudio
 from earmark.datasets.etude.build import build
+from earmark.models.support.training_log import METRICS, TrainingLog, read_metrics
 from earmark.models.training.config import RunConfig, parse_config
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
-from earmark.models.training.trainer import train
-from earmark.models.training_log import METRICS, TrainingLog, read_metrics
+from earmark.models.training.prepare import prepare
+from earmark.models.training.train import train
 
 KINDS = {"adamw": "decoupled (AdamW, preset)", "adam": "in the gradient (L2, literal)"}
 SMALL: dict[str, Any] = {

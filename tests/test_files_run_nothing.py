@@ -23,15 +23,15 @@ from earmark.bench.shards import Shard
 from earmark.datasets.base import DataError
 from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.datasets.registry import named_by
+from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.adapters.muq_mulan import muq_mulan
+from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.av_heads.export import export as export_head
 from earmark.models.av_heads.head import Head
 from earmark.models.av_heads.weights import TrainedHead, save_head, tower_of
 from earmark.models.base import ModelError
-from earmark.models.locked_weights import Learned, Projection, Tower, save_learned
-from earmark.models.muq_mulan import muq_mulan
-from earmark.models.pretrained import pretrained_folder
 from earmark.models.registry import MODELS
-from earmark.models.sentence_bert import sentence_bert
+from earmark.models.support.pretrained import pretrained_folder
 from earmark.models.training.building import write_words
 from earmark.reports import record_io
 from earmark.reports.record import RecordError
@@ -145,7 +145,7 @@ def test_a_folder_of_sentence_bert_names_classes_of_its_library_alone(
 
 def test_clap_asks_for_no_code_that_lies_with_the_weights(monkeypatch, tmp_path):
     transformers = pytest.importorskip("transformers")
-    from earmark.models.clap import clap
+    from earmark.models.adapters.clap import clap
 
     given = []
 
@@ -163,7 +163,7 @@ def test_clap_asks_for_no_code_that_lies_with_the_weights(monkeypatch, tmp_path)
 
 @pytest.mark.parametrize("side", ["audio_model", "text_model"])
 def test_a_folder_of_muq_mulan_names_towers_of_the_release_alone(monkeypatch, tmp_path, side):
-    monkeypatch.setattr("earmark.models.muq_mulan.require", lambda *names, **options: None)
+    monkeypatch.setattr("earmark.models.adapters.muq_mulan.require", lambda *names, **options: None)
     released = {"audio_model": "OpenMuQ/MuQ-large-msd-iter", "text_model": "xlm-roberta-base"}
     config = {name: {"name": value} for name, value in released.items()}
     (tmp_path / "model.safetensors").write_bytes(b"")
@@ -190,7 +190,7 @@ def test_a_head_is_exported_under_a_name_of_a_file(tmp_path, name):
     embedder = BandPatches()
     features, targets = rated_world(60, embedder.dimension)
     from earmark.models.av_heads.adapter import put_on
-    from earmark.models.av_heads.ridge import fit_ridge
+    from earmark.models.av_heads.rated import fit_ridge
 
     head = fit_ridge(features, targets, seed=0).head
     tower = tower_of(embedder.card, loader="bands", options={})

@@ -108,7 +108,7 @@ class Words:
 
     def encode(self, texts: Sequence[str]) -> Any:
         """Return ids decided by each text, of equal length, with the end token last."""
-        from earmark.models.tokenizers import Tokens
+        from earmark.models.support.tokenizers import Tokens
 
         for text in texts:
             if text not in self._known:
@@ -122,7 +122,7 @@ class Words:
 
 def write_corpus(check: Check) -> None:
     """Write noise as float ``.npy`` clips with a manifest, and prepare it."""
-    from earmark.models.training.preparation import prepare
+    from earmark.models.training.prepare import prepare
 
     audio = check.folder / "audio"
     audio.mkdir()

@@ -24,7 +24,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from earmark.datasets.audio import load
 from earmark.models.training.batches import Batches
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 from earmark.reports.speed import Ratio
 
 N_FILES, N_CLIPS = 8, 64

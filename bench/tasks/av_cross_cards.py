@@ -13,7 +13,7 @@ from dataclasses import replace
 from earmark.bench.tasks.av_cross_cells import Cell, Plan
 from earmark.bench.tasks.av_cross_work import LOUDNESS, LOUDNESS_MODEL, Work
 from earmark.datasets.base import fingerprint
-from earmark.models.av_ensemble import ensemble_card
+from earmark.models.adapters.ensembles import ensemble_card
 from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.head import Head
 from earmark.models.av_heads.weights import TrainedHead, tower_of

@@ -30,7 +30,7 @@ from earmark.models.av_heads.cross_validation import cross_validate
 from earmark.models.av_heads.head import Fitted, Head
 from earmark.models.av_heads.mlp import fit_mlp
 from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
-from earmark.models.av_heads.ridge import fit_ridge
+from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.base import Plain
 
 Doubles = NDArray[np.float64]

@@ -3,7 +3,7 @@
 Each embedder among the models gets a head of each kind on each training set. On its own set a head
 is scored out of fold (nested cross-validation), on any other after learning from the whole training
 set without what is tested on (:mod:`earmark.bench.tasks.av_cross_cells`). AV models of the suite,
-joint audio-text models through :class:`~earmark.models.text_axis_av.TextAxisAV`, and ensembles of
+joint audio-text models through :class:`~earmark.models.adapters.text_axis.TextAxisAV`, and ensembles of
 any of these stand beside them and are compared with them on the same clips.
 
 Rated sets are scored as ``av_regression`` does, MusAV as ``musav`` does: its listeners, its
@@ -54,7 +54,8 @@ from earmark.bench.tasks.musav_sources import predict_musav
 from earmark.bench.tasks.sources import predict_from_audio
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.judgements.musav import MusAV
-from earmark.models.av_ensemble import learn_moments
+from earmark.models.adapters.ensembles import learn_moments
+from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
@@ -63,7 +64,6 @@ from earmark.models.base import (
     PatchHead,
     TextEmbedder,
 )
-from earmark.models.text_axis_av import TextAxisAV
 from earmark.reports.record import NotRun
 
 HEADS = (*RATED_HEADS, *PAIRWISE_HEADS)

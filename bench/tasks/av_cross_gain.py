@@ -20,8 +20,8 @@ from earmark.bench.tasks.av_cross_vectors import Heard, hear
 from earmark.bench.tasks.av_cross_work import ByClip, Work, common
 from earmark.bench.tasks.av_regression import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips
+from earmark.models.adapters.gain import with_gain
 from earmark.models.base import PatchHead, naming
-from earmark.models.gain import with_gain
 from earmark.reports.record import Plain, Table
 
 TITLE = "Sensitivity to gain"

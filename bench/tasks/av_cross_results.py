@@ -19,8 +19,8 @@ from earmark.bench.tasks.base import TaskOutput
 from earmark.bench.tasks.musav_truth import read_truth
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.judgements.musav import MusAV
+from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import PatchEmbedder
-from earmark.models.text_axis_av import TextAxisAV
 from earmark.reports.record import ItemProblem, Plain, Reference, Score, Table, TaskResult
 from earmark.reports.scores import CALIBRATION, HALF_CREDIT
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from earmark.bench.tasks.av_cross_cells import Cell
 from earmark.bench.tasks.av_cross_vectors import Heard, LearnedFrom, TestedOn
 from earmark.bench.tasks.base import Context
-from earmark.models.av_ensemble import Moments
-from earmark.models.signal_descriptors import SignalDescriptors
+from earmark.models.adapters.ensembles import Moments
+from earmark.models.essentia.descriptors import SignalDescriptors
 from earmark.reports.record import NotRun
 
 ByClip = Mapping[str, tuple[float, float]]

@@ -33,8 +33,8 @@ from earmark.bench.tasks.retrieval_pools import (
     with_captions,
 )
 from earmark.bench.tasks.retrieval_protocol import Direction
+from earmark.models.adapters.sentence_bert import MINILM, sentence_bert
 from earmark.models.base import ModelError, TextEmbedder
-from earmark.models.sentence_bert import MINILM, sentence_bert
 from earmark.reports.record import Plain, Table
 
 MAX_ROWS = 12

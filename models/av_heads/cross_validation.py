@@ -22,7 +22,7 @@ FOLDS = 10
 
 
 class Fit(Protocol):
-    """Fits a head to rated rows, such as :func:`earmark.models.av_heads.ridge.fit_ridge`."""
+    """Fits a head to rated rows, such as :func:`earmark.models.av_heads.rated.fit_ridge`."""
 
     def __call__(
         self, features: ArrayLike, targets: ArrayLike, *, groups: ArrayLike | None, seed: int

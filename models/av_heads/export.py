@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.files.atomic import write_whole
-from earmark.models.adapter import require
 from earmark.models.av_heads.adapter import AVHead
 from earmark.models.av_heads.head import Head
 from earmark.models.base import ModelError
+from earmark.models.support.adapter import require
 
 INPUT, OUTPUT = "model/Placeholder", "model/Identity"
 CLASSES = ("valence", "arousal")

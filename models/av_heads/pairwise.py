@@ -31,7 +31,7 @@ from earmark.models.av_heads.cross_validation import FOLDS
 from earmark.models.av_heads.davidson import Davidson, fit_davidson, log_likelihood
 from earmark.models.av_heads.folds import grouped_folds, linked_groups
 from earmark.models.av_heads.head import COLUMNS, Doubles, Fitted, Head, standardisation
-from earmark.models.av_heads.ridge import INNER_FOLDS, check_penalties
+from earmark.models.av_heads.rated import INNER_FOLDS, check_penalties
 from earmark.models.base import ModelError, Plain
 
 PENALTIES = tuple(float(10**power) for power in np.arange(0, 3.6, 0.5))

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from earmark.datasets.files.atomic import write_whole
+from earmark.models.adapters.locked_weights import Tower
 from earmark.models.av_heads.head import Head, Hidden
 from earmark.models.base import ModelCard, ModelError, Plain
-from earmark.models.locked_weights import Tower
 
 _METADATA_KEY = "earmark.av-head"
 

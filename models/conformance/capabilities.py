@@ -11,7 +11,8 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelCard, ModelError
-from earmark.models.conformance import audio, text
+from earmark.models.conformance import listening as audio
+from earmark.models.conformance import reading as text
 from earmark.models.conformance.cards import is_untrained
 from earmark.models.conformance.outputs import Output
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
-from earmark.models.adapter import require
 from earmark.models.base import ModelError
 from earmark.models.dcase.text import PADDING, UNKNOWN, Vocabulary, split_words
+from earmark.models.support.adapter import require
 
 Kind = Literal["text", "binary", "native"]
 

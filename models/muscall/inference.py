@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from earmark.models.muscall.resnet import AttentionPool, AudioEncoder, Bottleneck
+from earmark.models.muscall.audio import AttentionPool, AudioEncoder, Bottleneck
 
 
 class MeanQueryPool(nn.Module):

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from earmark.models.muscall.audio import AudioEncoder
 from earmark.models.muscall.config import MusCALLConfig, preset
 from earmark.models.muscall.frontend import LogMel
 from earmark.models.muscall.inference import fold
-from earmark.models.muscall.resnet import AudioEncoder
 from earmark.models.muscall.text import TextEncoder
 
 MAX_LOGIT_SCALE = math.log(100.0)

@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earmark.models.adapter import require
 from earmark.models.base import ModelError
+from earmark.models.support.adapter import require
 from earmark.models.training.batches import scale
 from earmark.models.training.config import AugmentationConfig
 

@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
+from earmark.models.adapters.muscall import open_tokenizer
+from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import Vocabulary
 from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
-from earmark.models.joint_muscall import open_tokenizer
 from earmark.models.muscall.config import MusCALLConfig
 from earmark.models.muscall.model import MusCALL
 from earmark.models.muscall.text import Block, TextEncoder
-from earmark.models.sentence_bert import sentence_bert
-from earmark.models.tokenizers import BPETokenizer
+from earmark.models.support.tokenizers import BPETokenizer
 from earmark.models.training.config import RunConfig
 from earmark.models.training.learners import DCASELearner, Learner, MusCALLLearner
 

@@ -1,6 +1,6 @@
 """Prepared corpora: audio decoded once, read by memory map as crops of int16.
 
-A corpus is a folder that :func:`earmark.models.training.preparation.prepare` wrote: shards of mono
+A corpus is a folder that :func:`earmark.models.training.prepare.prepare` wrote: shards of mono
 int16 at one sample rate, and an index with each clip's id, captions, place, length and digest.
 """
 

@@ -9,10 +9,16 @@ from pathlib import Path
 from earmark.datasets.base import fingerprint
 from earmark.datasets.files.atomic import folder_whole
 from earmark.models.base import ModelError, Plain
-from earmark.models.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
+from earmark.models.support.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
+from earmark.models.support.training_log import (
+    METRICS,
+    TrainingLog,
+    read_metrics,
+    thinned,
+    write_log,
+)
 from earmark.models.training.checkpoints import BEST, Checkpoint, load
 from earmark.models.training.config import RunConfig, parse_plain
-from earmark.models.training_log import METRICS, TrainingLog, read_metrics, thinned, write_log
 
 CHECKPOINTS = "checkpoints"
 
@@ -25,7 +31,7 @@ def export(
     licence: str | None = None,
     training_datasets: Sequence[str] | None = None,
 ) -> ExportCard:
-    """Write a checkpoint's model into a folder (:mod:`earmark.models.exported`).
+    """Write a checkpoint's model into a folder (:mod:`earmark.models.support.exported`).
 
     The log of the run, if it is where the run wrote it, goes with it, thinned if it is long.
 

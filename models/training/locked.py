@@ -33,11 +33,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from earmark.datasets.captions.stored_pairs import StoredPairs, load_pairs
+from earmark.models.adapters.locked import open_tower
+from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
 from earmark.models.base import ModelError
-from earmark.models.locked import open_tower
-from earmark.models.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.support.training_log import METRICS
 from earmark.models.training.locked_config import LockedConfig, ProjectionConfig
-from earmark.models.training_log import METRICS
 
 WEIGHTS = "weights.safetensors"
 MAX_SCALE = 100.0

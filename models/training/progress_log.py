@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earmark.models.adapter import require
+from earmark.models.support.adapter import require
 
 COLUMNS = (
     "step",

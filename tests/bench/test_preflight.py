@@ -10,8 +10,8 @@ from earmark.bench.runner import run_suite
 from earmark.bench.suite import SuiteError
 from earmark.bench.tasks.sources import predict_from_means
 from earmark.datasets.audio import Waveform, decoded_files
+from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import ModelCard, ModelError
-from earmark.models.text_axis_av import TextAxisAV
 from earmark.reports.record_io import read
 
 MODELS = """

@@ -11,7 +11,7 @@ from small_corpora import files_of, write_audio, write_manifest, write_table
 
 from earmark.datasets import audio
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 
 
 def test_a_manifest_becomes_a_corpus(earmark, tmp_path):

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.audio import Waveform
+from earmark.models.adapters.text_axis import TextAxisAV, text_axis
 from earmark.models.base import Floats, ModelCard
 from earmark.models.registry import MODELS
-from earmark.models.text_axis_av import TextAxisAV, text_axis
 
 
 class Unchanged:

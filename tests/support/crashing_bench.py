@@ -97,8 +97,8 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "a track": ("bench", "earmark.datasets.etude.track_files", "write_whole", "before"),
     "a layout": ("bench", "earmark.datasets.etude.build", "_write_layout", "after"),
     "the corpus": ("bench", "earmark.datasets.etude.build", "attributes_of", "before"),
-    "a shard": ("bench", "earmark.models.training.preparation", "_write_shard", "after"),
-    "the index": ("bench", "earmark.models.training.preparation", "_finish", "after"),
+    "a shard": ("bench", "earmark.models.training.prepare", "_write_shard", "after"),
+    "the index": ("bench", "earmark.models.training.prepare", "_finish", "after"),
     "a training": ("bench", "earmark.bench.etude_pipeline", "_export", "before"),
     "an export": ("bench", "earmark.models.training.export", "export", "after"),
     "listening": ("bench", "earmark.bench.space", "write_shard", "after"),
@@ -120,7 +120,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
 # What must not be done twice, and how often it was: the functions that do it.
 COUNTED = {
     "tracks": ("earmark.datasets.etude.track_files", "render"),
-    "clips": ("earmark.models.training.preparation", "_decode"),
+    "clips": ("earmark.models.training.prepare", "_decode"),
     "epochs": ("earmark.models.training.checkpoints", "save"),
     "exports": ("earmark.models.training.export", "export"),
 }

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 
 RATE = 16_000
 

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from earmark.models.training.config import RunConfig, parse_config
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 from earmark.models.training.validation import Embedded
 
 RATE = 16_000

@@ -10,7 +10,7 @@ from training_runs import CosineOfPairs
 
 from earmark.models.base import ModelError
 from earmark.models.training.config import parse_plain
-from earmark.models.training.trainer import train
+from earmark.models.training.train import train
 
 
 class Failing(CosineOfPairs):

@@ -15,12 +15,12 @@ from earmark.bench.tasks import av_cross_cells, av_regression
 from earmark.bench.tasks.base import NotOpened
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import load as load_musav
+from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.folds import grouped_folds
 from earmark.models.av_heads.head import Fitted, Head
-from earmark.models.av_heads.ridge import ALPHAS, INNER_FOLDS, fit_ridge
+from earmark.models.av_heads.rated import ALPHAS, INNER_FOLDS, fit_ridge
 from earmark.models.base import ModelError
-from earmark.models.random_model import RandomModel
-from earmark.models.signal_descriptors import SignalDescriptors
+from earmark.models.essentia.descriptors import SignalDescriptors
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from av_cross_sets import SEED, Stored, cross_world, names, predicted, rated, ve
 from earmark.bench.embed_command import embed_suites
 from earmark.bench.runner import render_reports, run_suite
 from earmark.models.av_heads.adapter import put_on
-from earmark.models.av_heads.ridge import fit_ridge
+from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.av_heads.weights import TrainedHead, load_head, save_head, tower_of
-from earmark.models.signal_descriptors import SignalDescriptors
+from earmark.models.essentia.descriptors import SignalDescriptors
 from earmark.reports.record_io import read
 
 

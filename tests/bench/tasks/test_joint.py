@@ -8,8 +8,8 @@ from earmark.bench.embeddings import Embeddings
 from earmark.bench.store import Store
 from earmark.bench.tasks.joint import collect, gather
 from earmark.datasets.base import Clip, DataError
+from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
-from earmark.models.random_model import random_model
 
 
 class AudioOnly:

@@ -19,8 +19,8 @@ from earmark.bench.tasks.base import Context
 from earmark.bench.tasks.joint import JointVectors
 from earmark.datasets import gtzan
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale, Tagged
+from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
-from earmark.models.random_model import random_model
 from earmark.reports.scores import against
 
 CLASSES = ("blues", "jazz", "metal", "rock")

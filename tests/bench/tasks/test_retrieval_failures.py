@@ -10,8 +10,8 @@ from earmark.bench.tasks import retrieval, retrieval_failures
 from earmark.bench.tasks.base import Context
 from earmark.bench.tasks.retrieval_failures import MAX_ROWS, sentence_vectors
 from earmark.bench.tasks.retrieval_protocol import settle
+from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
-from earmark.models.random_model import random_model
 
 
 @pytest.fixture(autouse=True)

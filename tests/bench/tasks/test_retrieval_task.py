@@ -15,7 +15,7 @@ from earmark.bench.tasks import retrieval
 from earmark.bench.tasks.base import Context
 from earmark.bench.tasks.retrieval_protocol import DIRECTIONS, settle
 from earmark.datasets.base import Clip, DataError
-from earmark.models.random_model import random_model
+from earmark.models.adapters.references import random_model
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from earmark.bench.tasks.class_scores import ClassTruth, independent_chance
 from earmark.bench.tasks.joint import JointVectors
 from earmark.datasets import gtzan
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale
+from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
-from earmark.models.random_model import random_model
 
 CLASSES = ("blues", "hiphop", "jazz", "metal", "rock")
 PROMPTS = ("{label}", "A {label} track", "{label} music")

@@ -357,7 +357,7 @@ def test_fetched_annotations_can_be_opened_as_musav(server, shared_data, tmp_pat
 def test_the_fetched_vocabulary_is_found_by_the_tokeniser(
     server, shared_data, tmp_path, monkeypatch
 ):
-    joint = pytest.importorskip("earmark.models.joint_muscall")
+    joint = pytest.importorskip("earmark.models.adapters.muscall")
     monkeypatch.chdir(tmp_path)
     for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / "cache"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from earmark.datasets.audio import Waveform
-from earmark.models.adapter import (
+from earmark.models.base import ModelError
+from earmark.models.support.adapter import (
     TruncationWarning,
     check_clips,
     check_texts,
@@ -26,7 +27,6 @@ from earmark.models.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.base import ModelError
 
 GOOD = Waveform(np.ones(4, np.float32), 16_000)
 

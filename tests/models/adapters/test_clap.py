@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.models.adapter import TruncationWarning
+from earmark.models.adapters.clap import CLAP, TRAINED_ON
 from earmark.models.base import AudioEmbedder, ModelError, TextEmbedder
-from earmark.models.clap import CLAP, TRAINED_ON
 from earmark.models.registry import MODELS
+from earmark.models.support.adapter import TruncationWarning
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelError
-from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.support.crops import CropPolicy, embed_crops
 
 RAMP = np.arange(11, dtype=np.float32)
 lengths = st.floats(0.1, 60).map(lambda x: round(x, 2))

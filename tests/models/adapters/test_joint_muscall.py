@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.models.adapter import TruncationWarning
+from earmark.models.adapters.muscall import muscall
 from earmark.models.base import AudioEmbedder, ModelError, TextEmbedder
-from earmark.models.joint_muscall import muscall
 from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.checkpoint import save
 from earmark.models.muscall.config import AudioConfig, TextConfig
 from earmark.models.registry import MODELS
-from earmark.models.tokenizers import BPETokenizer
+from earmark.models.support.adapter import TruncationWarning
+from earmark.models.support.tokenizers import BPETokenizer
 
 CAPTIONS = ["slow soft piano", "soft piano and soft strings", "fast drums, fast bass, slow voice"]
 RATE = 16_000

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.models.adapter import TruncationWarning
 from earmark.models.base import AudioEmbedder, ModelError, TextEmbedder
 from earmark.models.registry import MODELS
+from earmark.models.support.adapter import TruncationWarning
 
 RATE, SECONDS, DIMENSION = 24_000, 10, 4
 

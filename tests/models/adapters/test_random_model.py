@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from earmark.datasets.audio import Waveform
+from earmark.models.adapters.references import RandomModel
 from earmark.models.base import ArousalValenceModel, AudioEmbedder, ModelError, TextEmbedder
-from earmark.models.random_model import RandomModel
 from earmark.models.registry import MODELS
 
 

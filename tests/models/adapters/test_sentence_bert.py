@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.models.adapter import TruncationWarning
+from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.base import ModelError, TextEmbedder
 from earmark.models.registry import MODELS
-from earmark.models.sentence_bert import sentence_bert
+from earmark.models.support.adapter import TruncationWarning
 
 TEXTS = ["slow piano", "", "fast drums and a fast bass", "静か 🎸", "soft\ud800 piano"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

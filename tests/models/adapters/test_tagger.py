@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.models.adapters.tagger import MSD_TAGS, musicnn_tagger
 from earmark.models.base import ModelError
-from earmark.models.essentia_backbones import EssentiaBackbone
-from earmark.models.essentia_graph import read_graph
-from earmark.models.tagger import MSD_TAGS, musicnn_tagger
+from earmark.models.essentia.backbones import EssentiaBackbone
+from earmark.models.essentia.essentia_graph import read_graph
 
 TAGS = ["rock", "jazz", "sad"]
 LAST = np.random.default_rng(5).normal(0, 0.02, (200, len(TAGS)))

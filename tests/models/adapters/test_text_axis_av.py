@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from earmark.datasets.audio import Waveform
+from earmark.models.adapters.references import RandomModel
+from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import ArousalValenceModel, ModelError
-from earmark.models.random_model import RandomModel
 from earmark.models.registry import MODELS
-from earmark.models.text_axis_av import TextAxisAV
 
 PROMPTS = {"loud": [0, 1, 0], "quiet": [0, -0.6, 0.8], "happy": [1, 0, 0], "sad": [-1, 0, 0]}
 
@@ -95,7 +95,7 @@ def test_is_made_from_a_suite():
         ({"model": "random", "arousal": ["loud"]}, "arousal needs two prompts, high and low"),
         ({"model": "random", "arousal": "loud"}, "arousal needs two prompts, high and low"),
         ({"model": "random", "valence": ["a", "a"]}, "valence: both prompts are 'a'"),
-        ({"model": "earmark.models.tokenizers:BPETokenizer.train"}, "has no|cannot import"),
+        ({"model": "earmark.models.support.tokenizers:BPETokenizer.train"}, "has no|cannot import"),
     ],
 )
 def test_names_the_option_that_is_wrong(options, message):

@@ -7,13 +7,13 @@ import pytest
 from av_worlds import BandPatches, BandVectors, rated_world
 
 from earmark.datasets.audio import Waveform
+from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.adapter import AVHead, PatchAVHead, av_head, put_on
 from earmark.models.av_heads.mlp import MLPConfig, fit_mlp
-from earmark.models.av_heads.ridge import fit_ridge
+from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.av_heads.weights import TrainedHead, save_head, tower_of
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead
 from earmark.models.conformance import check
-from earmark.models.random_model import RandomModel
 from earmark.models.registry import MODELS
 
 
@@ -171,7 +171,7 @@ def test_on_a_released_architecture_check_model_passes(tmp_path, monkeypatch):
     import frozen_graphs
 
     from earmark.bench.check_command import check_model
-    from earmark.models.essentia_backbones import essentia_backbone
+    from earmark.models.essentia.backbones import essentia_backbone
 
     frozen_graphs.write_backbone(tmp_path / "backbone.pb", frozen_graphs.MUSICNN)
     options = {"name": "backbone", "weights": str(tmp_path)}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.datasets.audio import Waveform
-from earmark.models.av_ensemble import (
+from earmark.models.adapters.ensembles import (
     AVEnsemble,
     Moments,
     PatchAVEnsemble,
@@ -18,12 +18,12 @@ from earmark.models.av_ensemble import (
     load_moments,
     save_moments,
 )
+from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.adapter import put_on
-from earmark.models.av_heads.ridge import fit_ridge
+from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.av_heads.weights import TrainedHead, tower_of
 from earmark.models.base import ModelError, PatchHead
 from earmark.models.conformance import check
-from earmark.models.random_model import RandomModel
 from earmark.models.registry import MODELS
 
 

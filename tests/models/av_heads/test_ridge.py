@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from earmark.models.av_heads.cross_validation import cross_validate
 from earmark.models.av_heads.folds import grouped_folds
-from earmark.models.av_heads.ridge import fit_ridge
+from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.base import ModelError
 
 GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)

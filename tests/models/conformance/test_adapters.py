@@ -7,10 +7,11 @@ from functools import partial
 import pytest
 import torch
 
-from earmark.models.conformance import audio, capabilities, check
-from earmark.models.conformance.text import SCRIPTS, UNLIKE_TEXTS
+from earmark.models.conformance import capabilities, check
+from earmark.models.conformance import listening as audio
+from earmark.models.conformance.reading import SCRIPTS, UNLIKE_TEXTS
 from earmark.models.registry import MODELS
-from earmark.models.tokenizers import BPETokenizer
+from earmark.models.support.tokenizers import BPETokenizer
 
 
 @pytest.fixture(autouse=True)

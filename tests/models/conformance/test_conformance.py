@@ -81,7 +81,7 @@ def test_stereo_is_judged_through_the_loader(monkeypatch):
         return Waveform(samples.sum(axis=1), rate)
 
     assert statuses(Hears())["audio.stereo"].status == "pass"
-    monkeypatch.setattr("earmark.models.conformance.audio.load", sums_channels)
+    monkeypatch.setattr("earmark.models.conformance.listening.load", sums_channels)
     assert statuses(Hears())["audio.stereo"].status == "fail"
 
 

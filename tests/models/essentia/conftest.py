@@ -31,13 +31,13 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def affine(weights, essentia_installed):
-    from earmark.models.essentia_av import essentia_av
+    from earmark.models.essentia.av import essentia_av
 
     return essentia_av(head="affine", backbone="backbone", weights=str(weights))
 
 
 @pytest.fixture(scope="session")
 def hidden(weights, essentia_installed):
-    from earmark.models.essentia_av import essentia_av
+    from earmark.models.essentia.av import essentia_av
 
     return essentia_av(head="hidden", backbone="backbone", weights=str(weights))

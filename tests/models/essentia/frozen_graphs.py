@@ -8,7 +8,7 @@ over time and project them, heads of both released generations.
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.essentia_backbones import SPECS
+from earmark.models.essentia.backbones import SPECS
 
 RATE = 16000
 MUSICNN, VGGISH, EFFNET, OLD_EFFNET = SPECS

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.models.base import ArousalValenceModel, ModelError, PatchEmbedder, PatchHead
-from earmark.models.essentia_av import essentia_av
-from earmark.models.essentia_graph import read_graph
+from earmark.models.essentia.av import essentia_av
+from earmark.models.essentia.essentia_graph import read_graph
 
 pytestmark = pytest.mark.usefixtures("essentia_installed")
 

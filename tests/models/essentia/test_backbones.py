@@ -6,11 +6,11 @@ import soundfile
 from frozen_graphs import MUSICNN, RATE, VGGISH, music, projection, write_backbone
 
 from earmark.datasets.audio import Waveform, load
-from earmark.models import essentia_library
 from earmark.models.base import ClipError, ModelError
-from earmark.models.essentia_av import essentia_av
-from earmark.models.essentia_backbones import SPECS, EssentiaBackbone
-from earmark.models.essentia_graph import read_graph
+from earmark.models.essentia import library as essentia_library
+from earmark.models.essentia.av import essentia_av
+from earmark.models.essentia.backbones import SPECS, EssentiaBackbone
+from earmark.models.essentia.essentia_graph import read_graph
 
 pytestmark = pytest.mark.usefixtures("essentia_installed")
 

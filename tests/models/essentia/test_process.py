@@ -24,7 +24,7 @@ PREDICT = """
 import sys
 import numpy as np
 from earmark.datasets.audio import Waveform
-from earmark.models.essentia_av import essentia_av
+from earmark.models.essentia.av import essentia_av
 model = essentia_av(head="hidden", backbone="backbone", weights=sys.argv[1], loudness=-20)
 assert "essentia" not in sys.modules, "imported before it is needed"
 clip = Waveform(np.sin(np.arange(6 * 22050) / 9).astype(np.float32), 22050)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets.audio import load
-from earmark.models.essentia_av import essentia_av
+from earmark.models.essentia.av import essentia_av
 
 pytestmark = pytest.mark.usefixtures("essentia_installed")
 

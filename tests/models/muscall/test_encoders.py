@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from earmark.models.muscall.audio import AttentionPool, AudioEncoder, AveragePool, Bottleneck
 from earmark.models.muscall.config import PAPER, AudioConfig, TextConfig
-from earmark.models.muscall.resnet import AttentionPool, AudioEncoder, AveragePool, Bottleneck
 from earmark.models.muscall.text import TextEncoder
 
 

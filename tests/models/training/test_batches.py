@@ -15,7 +15,7 @@ from earmark.datasets.base import DataError
 from earmark.models.training import batches as batches_module
 from earmark.models.training.batches import Batches, scale
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 
 N_CLIPS = 22
 OPTIONS = {"batch_size": 4, "crop_seconds": 0.05}

@@ -9,8 +9,8 @@ import pytest
 
 from earmark.models.base import ModelError
 from earmark.models.dcase.losses import OWN_LOSS
+from earmark.models.muscall.audio import AudioEncoder
 from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED, LossConfig
-from earmark.models.muscall.resnet import AudioEncoder
 from earmark.models.training.building import build
 from earmark.models.training.config import (
     NONE,

@@ -22,7 +22,7 @@ from earmark.models.base import ModelError
 from earmark.models.training import checkpoints, distributed
 from earmark.models.training.config import TrainingConfig, plain
 from earmark.models.training.distributed import Meeting, launch, launched, micro_batch_of
-from earmark.models.training.trainer import CHECKPOINTS, Trainer, train
+from earmark.models.training.train import CHECKPOINTS, Trainer, train
 
 NOT_LEARNED = ("running_mean", "running_var", "num_batches_tracked")
 # Dropout draws differ between processes, so there is none here.

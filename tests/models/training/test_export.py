@@ -17,7 +17,7 @@ from earmark.models.training import checkpoints
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.export import export
 from earmark.models.training.learners import Audio
-from earmark.models.training.trainer import CHECKPOINTS, Trainer
+from earmark.models.training.train import CHECKPOINTS, Trainer
 
 TEXTS = ["a low tone, calm", "a shrill pulse", "noise"]
 SSL = {"muscall": {"self_supervision": {"projection": 4}}, "second_view": {"p_pitch_shift": 0.0}}

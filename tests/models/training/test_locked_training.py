@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
 from earmark.datasets.captions.stored_pairs import load_pairs, read_item_texts
+from earmark.models.adapters.locked import locked
+from earmark.models.adapters.locked_weights import load_learned, save_learned
 from earmark.models.base import ModelError
-from earmark.models.locked import locked
-from earmark.models.locked_weights import load_learned, save_learned
 from earmark.models.muscall.losses import info_nce
 from earmark.models.training.locked import (
     multi_positive_info_nce,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from earmark.models.support.training_log import TrainingLog
 from earmark.models.training.config import OptimiserConfig, ScheduleConfig, preset
 from earmark.models.training.optimisation import (
     Schedule,
@@ -16,7 +17,6 @@ from earmark.models.training.optimisation import (
     cosine_factor,
     learning_rate,
 )
-from earmark.models.training_log import TrainingLog
 
 N_STEPS = 40
 

@@ -23,9 +23,9 @@ from small_corpora import (
 
 from earmark.datasets import audio
 from earmark.datasets.base import DataError
-from earmark.models.training import preparation
+from earmark.models.training import prepare as preparation
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 
 N_CLIPS = 20
 SMALL = {"shard_bytes": 20_000}

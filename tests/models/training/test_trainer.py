@@ -20,12 +20,13 @@ from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 
 from earmark.datasets.base import DataError
 from earmark.models.base import ModelError
-from earmark.models.training import checkpoints, termination, trainer
+from earmark.models.training import checkpoints, termination
+from earmark.models.training import train as trainer
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.preparation import prepare
+from earmark.models.training.prepare import prepare
 from earmark.models.training.shards import HEADER_BYTES
 from earmark.models.training.termination import CollapsedError, NotFiniteError, Stopped
-from earmark.models.training.trainer import CHECKPOINTS, Trainer, train
+from earmark.models.training.train import CHECKPOINTS, Trainer, train
 
 SSL = {"muscall": {"self_supervision": {"projection": 4}}, "second_view": {"p_pitch_shift": 0.0}}
 VARIANTS = {
@@ -112,7 +113,7 @@ def test_a_run_killed_at_a_random_step_goes_on_bit_for_bit(corpora, tmp_path):
         sys.path.insert(0, {str(Path(training_runs.__file__).parent)!r})
         from pathlib import Path
         from training_runs import CosineOfPairs, run_config
-        from earmark.models.training.trainer import train
+        from earmark.models.training.train import train
 
         torch.set_num_threads(1)
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
 from earmark.datasets.files.places import placed
-from earmark.models.adapter import check_texts, unit_vectors
+from earmark.models.adapters.text_axis import JointModel
 from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, TextEmbedder
-from earmark.models.text_axis_av import JointModel
+from earmark.models.support.adapter import check_texts, unit_vectors
 
 
 class JointEnsemble:

@@ -13,7 +13,10 @@ import torch
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.files.places import candidates, resolve
-from earmark.models.adapter import (
+from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
+from earmark.models.muscall import MusCALL, MusCALLConfig
+from earmark.models.muscall.config import preset as named_preset
+from earmark.models.support.adapter import (
     RESAMPLER,
     check_texts,
     inference,
@@ -21,14 +24,11 @@ from earmark.models.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
-from earmark.models.cropped_audio import CroppedAudio
-from earmark.models.crops import CropPolicy
-from earmark.models.exported import TOKENIZER, WEIGHTS, read_card, with_origin
-from earmark.models.muscall import MusCALL, MusCALLConfig
-from earmark.models.muscall.config import preset as named_preset
-from earmark.models.tokenizers import CONTEXT_LENGTH, BPETokenizer
-from earmark.models.training_log import TrainingLog, read_log
+from earmark.models.support.cropped_audio import CroppedAudio
+from earmark.models.support.crops import CropPolicy
+from earmark.models.support.exported import TOKENIZER, WEIGHTS, read_card, with_origin
+from earmark.models.support.tokenizers import CONTEXT_LENGTH, BPETokenizer
+from earmark.models.support.training_log import TrainingLog, read_log
 
 CITATION = """@inproceedings{manco2022contrastive,
   author = {Manco, Ilaria and Benetos, Emmanouil and Quinton, Elio and Fazekas, Gy{\\"o}rgy},
@@ -121,7 +121,7 @@ def muscall(
         hub; by default that of an exported folder, else CLIP's file in ``clip_bpe`` of a data
         folder.
     crop
-        A policy of :mod:`earmark.models.crops`; ``centre`` is as long as the model was trained on,
+        A policy of :mod:`earmark.models.support.crops`; ``centre`` is as long as the model was trained on,
         20 s in the paper, whose protocol it is.
     device
         ``cpu``, ``cuda`` or ``auto``.

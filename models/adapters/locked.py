@@ -6,7 +6,7 @@ here both are locked.
 
 Both sides are centred on the means of training. Texts of another kind than those of the pairs, such
 as captions where genre names were learned from, lie around another mean; a *reference* may take its
-place, as in :mod:`earmark.models.conse`: a folder of audio, or a file of texts. No label is read,
+place, as in :mod:`earmark.models.adapters.conse`: a folder of audio, or a file of texts. No label is read,
 but if it is what is evaluated, the evaluation is transductive, and the card says what it was.
 
 A weights file is one safetensors file: the two maps, and in its metadata the names of the towers
@@ -32,23 +32,14 @@ import numpy as np
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
 from earmark.datasets.files.places import placed
-from earmark.models.adapter import check_texts, unit_vectors
-from earmark.models.base import (
-    AudioEmbedder,
-    Floats,
-    ModelCard,
-    ModelError,
-    PatchEmbedder,
-    TextEmbedder,
-)
-from earmark.models.conse import (
+from earmark.models.adapters.conse import (
     AudioReference,
     TextReference,
     listen,
     read_audio_reference,
     read_text_reference,
 )
-from earmark.models.locked_weights import (
+from earmark.models.adapters.locked_weights import (
     Doubles,
     Learned,
     Projection,
@@ -57,7 +48,16 @@ from earmark.models.locked_weights import (
     load_learned,
     towers_of,
 )
-from earmark.models.training_log import METRICS, TrainingLog, read_metrics, thinned
+from earmark.models.base import (
+    AudioEmbedder,
+    Floats,
+    ModelCard,
+    ModelError,
+    PatchEmbedder,
+    TextEmbedder,
+)
+from earmark.models.support.adapter import check_texts, unit_vectors
+from earmark.models.support.training_log import METRICS, TrainingLog, read_metrics, thinned
 
 CITATION = """@inproceedings{zhai2022lit,
   author = {Zhai, Xiaohua and Wang, Xiao and Mustafa, Basil and Steiner, Andreas and

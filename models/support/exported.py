@@ -9,7 +9,7 @@ Layout
     config.json             DCASE: sizes and front end
     vocabulary.json         DCASE: the words of the vectors' rows
     card.json               name, licence, training datasets, and how the weights came to be
-    training.json           the log of the training (:mod:`earmark.models.training_log`)
+    training.json           the log of the training (:mod:`earmark.models.support.training_log`)
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from earmark.models.adapter import UNKNOWN_TRAINING
 from earmark.models.base import ModelCard, ModelError, Plain
+from earmark.models.support.adapter import UNKNOWN_TRAINING
 
 CARD, WEIGHTS, TOKENIZER = "card.json", "model.safetensors", "tokenizer"
 _FORMAT = "earmark-export-1"

@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.registry import naming_file
-from earmark.models.adapter import require
 from earmark.models.base import ModelError
+from earmark.models.support.adapter import require
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -1,6 +1,6 @@
 """Frozen towers joined by projections, and several joint models as one.
 
-``pytest tests/models/test_locked.py -s -k real`` trains on MusAV's real embeddings and prints what
+``pytest tests/models/adapters/test_locked.py -s -k real`` trains on MusAV's real embeddings and prints what
 the model does on real excerpts; it listens to 321 of them, which takes a minute or more.
 """
 
@@ -17,13 +17,13 @@ import pytest
 from earmark.datasets.audio import Waveform, load
 from earmark.datasets.base import DataError
 from earmark.datasets.gtzan import GENRE_TEXTS
+from earmark.models.adapters.joint_ensemble import JointEnsemble
+from earmark.models.adapters.locked import Locked, audio_features
+from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.adapters.references import RandomModel
 from earmark.models.base import ModelCard, ModelError
-from earmark.models.conformance import audio as conformance_audio
 from earmark.models.conformance import check
-from earmark.models.joint_ensemble import JointEnsemble
-from earmark.models.locked import Locked, audio_features
-from earmark.models.locked_weights import Learned, Projection, Tower, save_learned
-from earmark.models.random_model import RandomModel
+from earmark.models.conformance import listening as conformance_audio
 from earmark.models.registry import MODELS
 from earmark.models.training.locked import train_locked
 from earmark.models.training.locked_config import load_locked_config

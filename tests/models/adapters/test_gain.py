@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets.audio import Waveform
+from earmark.models.adapters.gain import at_loudness, loudness_as_stereo
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
@@ -18,7 +19,6 @@ from earmark.models.base import (
     PatchHead,
     TextEmbedder,
 )
-from earmark.models.gain import at_loudness, loudness_as_stereo
 
 RATE = 16000
 
@@ -74,7 +74,7 @@ def test_loudness_of_a_sine_is_that_of_ebu_tech_3341(rate, dbfs):
 
 def test_loudness_of_music_is_essentias():
     pytest.importorskip("essentia")
-    from earmark.models import essentia_library as library
+    from earmark.models.essentia import library
 
     for rate in (16000, 22050, 44100, 48000):
         noise = np.random.default_rng(rate).standard_normal(30 * rate)

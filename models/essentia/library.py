@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from earmark.models.adapter import install_command
 from earmark.models.base import ClipError, Floats, ModelError
-from earmark.models.essentia_graph import Graph
+from earmark.models.essentia.essentia_graph import Graph
+from earmark.models.support.adapter import install_command
 
 SAMPLE_RATE = 16000
 """In Hz, of what every backbone hears."""

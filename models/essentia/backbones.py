@@ -16,10 +16,10 @@ import numpy as np
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
 from earmark.datasets.files.fetch import find_weights
-from earmark.models import essentia_sources as sources
 from earmark.models.base import Floats, ModelCard, ModelError, Plain
-from earmark.models.essentia_graph import Graph, read_graph
-from earmark.models.essentia_library import (
+from earmark.models.essentia import sources
+from earmark.models.essentia.essentia_graph import Graph, read_graph
+from earmark.models.essentia.library import (
     GATE_LUFS,
     RESAMPLE_QUALITY,
     SAMPLE_RATE,

@@ -16,8 +16,8 @@ from typing import Any
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import fingerprint
 from earmark.datasets.registry import naming_file
-from earmark.models.adapter import require
 from earmark.models.base import ModelError
+from earmark.models.support.adapter import require
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _SAFE, _PICKLED = ".safetensors", ".bin"

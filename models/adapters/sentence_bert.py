@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from earmark.models.adapter import (
+from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.support.adapter import (
     UNKNOWN_TRAINING,
     check_texts,
     inference,
@@ -28,8 +29,7 @@ from earmark.models.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.pretrained import (
+from earmark.models.support.pretrained import (
     pretrained_folder,
     quiet_loading,
     settings_digest,

@@ -13,7 +13,12 @@ import torch
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import fingerprint
-from earmark.models.adapter import (
+from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
+from earmark.models.dcase.checkpoint import load
+from earmark.models.dcase.config import DCASEConfig
+from earmark.models.dcase.model import DCASE
+from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
+from earmark.models.support.adapter import (
     RESAMPLER,
     check_texts,
     inference,
@@ -21,15 +26,10 @@ from earmark.models.adapter import (
     read_texts,
     unit_vectors,
 )
-from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
-from earmark.models.cropped_audio import CroppedAudio
-from earmark.models.crops import CropPolicy
-from earmark.models.dcase.checkpoint import load
-from earmark.models.dcase.config import DCASEConfig
-from earmark.models.dcase.model import DCASE
-from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
-from earmark.models.exported import read_card, with_origin
-from earmark.models.training_log import TrainingLog, read_log
+from earmark.models.support.cropped_audio import CroppedAudio
+from earmark.models.support.crops import CropPolicy
+from earmark.models.support.exported import read_card, with_origin
+from earmark.models.support.training_log import TrainingLog, read_log
 
 CITATION = """@inproceedings{xie2022language,
   author = {Xie, Huang and Lipping, Samuel and Virtanen, Tuomas},
@@ -103,12 +103,12 @@ def dcase(
         A file of word2vec vectors, text or binary, which take the place of a checkpoint's own:
         right only if those were the same vectors. Untrained weights need them, or ``captions``.
     captions
-        A ``.txt`` or ``.csv`` file of texts (:func:`earmark.models.adapter.read_texts`) to train
+        A ``.txt`` or ``.csv`` file of texts (:func:`earmark.models.support.adapter.read_texts`) to train
         word vectors on, for untrained weights.
     seed
         What untrained weights are drawn with.
     crop
-        A policy of :mod:`earmark.models.crops`; the released code hears the whole clip.
+        A policy of :mod:`earmark.models.support.crops`; the released code hears the whole clip.
     device
         ``cpu``, ``cuda`` or ``auto``.
     licence, training_datasets

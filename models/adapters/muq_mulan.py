@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from earmark.datasets.registry import naming_file
-from earmark.models.adapter import (
+from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.support.adapter import (
     RESAMPLER,
     check_texts,
     inference,
@@ -33,10 +34,9 @@ from earmark.models.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.cropped_audio import CroppedAudio
-from earmark.models.crops import CropPolicy
-from earmark.models.pretrained import (
+from earmark.models.support.cropped_audio import CroppedAudio
+from earmark.models.support.crops import CropPolicy
+from earmark.models.support.pretrained import (
     pretrained_folder,
     quiet_loading,
     settings_digest,
@@ -128,7 +128,7 @@ def muq_mulan(
     revision
         Commit, tag or branch on the hub.
     crop
-        A policy of :mod:`earmark.models.crops` with crops of the 10 s that the model was trained
+        A policy of :mod:`earmark.models.support.crops` with crops of the 10 s that the model was trained
         on. The package's own windows differ in the last one, which it fills up with the clip's
         beginning. Shorter clips are repeated, as the package does.
     device

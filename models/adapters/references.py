@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.adapter import check_clips, unit_vectors
 from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError
+from earmark.models.support.adapter import check_clips, unit_vectors
 
 
 class RandomModel:

@@ -28,11 +28,11 @@ import numpy as np
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.files.fetch import find_weights
-from earmark.models import essentia_sources as sources
 from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.essentia_backbones import EssentiaBackbone
-from earmark.models.essentia_graph import Graph, read_graph
-from earmark.models.essentia_library import load, run
+from earmark.models.essentia import sources
+from earmark.models.essentia.backbones import EssentiaBackbone
+from earmark.models.essentia.essentia_graph import Graph, read_graph
+from earmark.models.essentia.library import load, run
 
 COLUMNS = ("valence-arousal", "arousal-valence")
 """What a head's graph gives, in this order; the first is what Essentia documents for all."""

@@ -6,10 +6,15 @@ import torch
 from torchaudio.functional import loudness
 
 from earmark.datasets.audio import Waveform
+from earmark.models.adapters.gain import with_gain
 from earmark.models.base import ModelError, PatchEmbedder
-from earmark.models.gain import with_gain
+from earmark.models.essentia.descriptors import (
+    DESCRIPTORS,
+    SAMPLE_RATE,
+    SignalDescriptors,
+    describe,
+)
 from earmark.models.registry import MODELS
-from earmark.models.signal_descriptors import DESCRIPTORS, SAMPLE_RATE, SignalDescriptors, describe
 
 SECONDS = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from earmark.datasets.audio import Waveform
-from earmark.models.adapter import check_clips, inference, unit_vectors
 from earmark.models.base import Floats
-from earmark.models.crops import CropPolicy, embed_crops
+from earmark.models.support.adapter import check_clips, inference, unit_vectors
+from earmark.models.support.crops import CropPolicy, embed_crops
 
 
 class CroppedAudio(ABC):

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.models.base import ModelError
-from earmark.models.tokenizers import CLIP_MERGES, END, START, BPETokenizer
+from earmark.models.support.tokenizers import CLIP_MERGES, END, START, BPETokenizer
 
 tokenizers = pytest.importorskip("tokenizers", reason="the package tokenizers is not installed")
 
@@ -238,7 +238,7 @@ def test_learns_merges_of_the_captions():
 
 def test_training_gives_the_same_ids_in_another_process_and_another_order():
     code = (
-        "import json, sys; from earmark.models.tokenizers import BPETokenizer;"
+        "import json, sys; from earmark.models.support.tokenizers import BPETokenizer;"
         "texts = json.load(sys.stdin);"
         "print(BPETokenizer.train(texts, vocabulary_size=600).digest)"
     )

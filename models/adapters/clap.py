@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from earmark.datasets.base import first_ten
-from earmark.models.adapter import (
+from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.support.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
     check_texts,
@@ -31,10 +32,9 @@ from earmark.models.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.cropped_audio import CroppedAudio
-from earmark.models.crops import CropPolicy
-from earmark.models.pretrained import (
+from earmark.models.support.cropped_audio import CroppedAudio
+from earmark.models.support.crops import CropPolicy
+from earmark.models.support.pretrained import (
     pretrained_folder,
     quiet_loading,
     settings_digest,
@@ -162,7 +162,7 @@ def clap(
     revision
         Commit, tag or branch on the hub.
     crop
-        A policy of :mod:`earmark.models.crops` with crops of at most the 10 s that the model hears.
+        A policy of :mod:`earmark.models.support.crops` with crops of at most the 10 s that the model hears.
         Shorter clips are filled up by the model's own extractor.
     max_tokens
         What a text is truncated to; LAION trained with 77.

@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 
 from earmark.datasets.audio import AudioError, SilentAudioError, Waveform, file_digest, load
 from earmark.datasets.base import audio_files, fingerprint
-from earmark.models.adapter import check_texts, read_texts, unit_vectors
+from earmark.models.adapters.sentence_bert import MINILM, sentence_bert
+from earmark.models.adapters.tagger import Tagger, musicnn_tagger
 from earmark.models.base import ClipError, Floats, ModelCard, ModelError, TextEmbedder
-from earmark.models.sentence_bert import MINILM, sentence_bert
-from earmark.models.tagger import Tagger, musicnn_tagger
+from earmark.models.support.adapter import check_texts, read_texts, unit_vectors
 
 CITATION = """@inproceedings{norouzi2014zeroshot,
   author = {Norouzi, Mohammad and Mikolov, Tomas and Bengio, Samy and Singer, Yoram and
@@ -264,9 +264,9 @@ def conse(
     Parameters
     ----------
     tagger, tags, weights
-        As :func:`earmark.models.tagger.musicnn_tagger`; ``weights`` is a folder to look in first.
+        As :func:`earmark.models.adapters.tagger.musicnn_tagger`; ``weights`` is a folder to look in first.
     sentences, device
-        Weights and device of :func:`earmark.models.sentence_bert.sentence_bert`.
+        Weights and device of :func:`earmark.models.adapters.sentence_bert.sentence_bert`.
     template
         What is put around a tag, ``{}``.
     top_t
@@ -319,7 +319,7 @@ def read_text_reference(path: str | Path) -> TextReference:
     Raises
     ------
     ModelError
-        As :func:`earmark.models.adapter.read_texts`.
+        As :func:`earmark.models.support.adapter.read_texts`.
     """
     path = Path(path).expanduser()
     texts = read_texts(path)

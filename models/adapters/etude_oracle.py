@@ -24,8 +24,8 @@ from earmark.datasets.captions import manifest as captions_manifest
 from earmark.datasets.etude.corpus import SPLITS
 from earmark.datasets.etude.loading import oracle
 from earmark.datasets.etude.manifest import CITATION, read_corpus
-from earmark.models.adapter import check_clips, check_texts
 from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.support.adapter import check_clips, check_texts
 
 _SCALE = 16
 """A clip's vector stays within the unit sphere for up to 256 attributes, and 1/16 is exact."""

@@ -17,8 +17,8 @@ from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
 from earmark.datasets.files.fetch import available, find_weights
 from earmark.models.base import Floats, ModelCard, ModelError
-from earmark.models.essentia_backbones import EssentiaBackbone
-from earmark.models.essentia_graph import Graph, read_graph
+from earmark.models.essentia.backbones import EssentiaBackbone
+from earmark.models.essentia.essentia_graph import Graph, read_graph
 
 MSD_TAGS = (
     *("rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s"),

@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.audio import Waveform
-from earmark.models.adapter import RESAMPLER, check_clips
 from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError
+from earmark.models.support.adapter import RESAMPLER, check_clips
 
 Doubles = NDArray[np.float64]
 
