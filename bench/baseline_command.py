@@ -10,7 +10,7 @@ import typer
 from earmark.bench.environment import git_state
 from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.gate.evidence import read_evidence
-from earmark.reports.record import RecordError
+from earmark.reports.record.schema import RecordError
 
 
 def update_baseline(run: Path, *, reason: str, out: Path, json: bool = False) -> Path:

@@ -28,8 +28,9 @@ from earmark.bench.suite import read_suite, shipped_suites
 from earmark.bench.suite_gates import SuiteGates
 from earmark.bench.terminal import new_console, progress_bar
 from earmark.datasets.files.places import cache_folder
-from earmark.reports import record_io, verdicts
-from earmark.reports.speed import read_benchmarks
+from earmark.reports.gate import verdict as verdicts
+from earmark.reports.page.speed import read_benchmarks
+from earmark.reports.record import files as record_io
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,8 @@ import typer
 from earmark.bench.gate.difference import Compared, Difference, Flip, compare_runs
 from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.terminal import new_console, new_table, print_table
-from earmark.reports import formats, verdicts
+from earmark.reports import words as formats
+from earmark.reports.gate import verdict as verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console

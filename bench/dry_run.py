@@ -25,7 +25,7 @@ from earmark.models.base import (
     PatchHead,
     TextEmbedder,
 )
-from earmark.reports.record import NotRun
+from earmark.reports.record.schema import NotRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from earmark.models.base import (
     PatchHead,
     TextEmbedder,
 )
-from earmark.reports.record import Cost, ItemProblem
+from earmark.reports.record.schema import Cost, ItemProblem
 
 
 @dataclass(frozen=True, slots=True)

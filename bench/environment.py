@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from earmark.reports.record import Environment
+from earmark.reports.record.schema import Environment
 
 # What changes numbers; the rest of an environment is noise in a report.
 PACKAGES = (

@@ -17,10 +17,10 @@ from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import Verdict, judge, unreadable
 from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.files.atomic import write_whole
-from earmark.reports import verdicts
-from earmark.reports.junit import render_junit
-from earmark.reports.record import RecordError
-from earmark.reports.summary import render_comment, render_step_summary
+from earmark.reports.gate import verdict as verdicts
+from earmark.reports.gate.junit import render_junit
+from earmark.reports.gate.summary import render_comment, render_step_summary
+from earmark.reports.record.schema import RecordError
 
 if TYPE_CHECKING:
     from rich.console import Console

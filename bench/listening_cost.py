@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from earmark.bench.shards import StoreError
 from earmark.bench.space import Space
 from earmark.datasets.files.atomic import write_whole
-from earmark.reports.record import Cost
+from earmark.reports.record.schema import Cost
 
 Clock = Callable[[], float]
 

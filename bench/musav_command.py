@@ -15,13 +15,13 @@ from earmark.bench.terminal import new_console, new_table, print_table
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, load
-from earmark.reports import formats
-from earmark.reports.scores import HALF_CREDIT, OFFICIAL, best_first
+from earmark.reports import words as formats
+from earmark.reports.record.lookup import HALF_CREDIT, OFFICIAL, best_first
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from earmark.reports.record import Plain, Score, Table, TaskResult
+    from earmark.reports.record.schema import Plain, Score, Table, TaskResult
 
 
 def score_files(

@@ -23,8 +23,8 @@ from earmark.datasets.base import Clip, DataError
 from earmark.datasets.files.atomic import interrupts_wait
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS
-from earmark.reports.players import MIB, Excerpt, Excerpts, Wish, size
-from earmark.reports.record import ItemProblem, RunRecord
+from earmark.reports.page.players import MIB, Excerpt, Excerpts, Wish, size
+from earmark.reports.record.schema import ItemProblem, RunRecord
 
 SECONDS = 10.0
 SAMPLE_RATE = 24_000

@@ -31,14 +31,14 @@ from earmark.bench.tasks.base import Dimension, comparison_of, groups_of
 from earmark.bench.terminal import Progress, silent
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic import write_whole
-from earmark.reports import record_io
-from earmark.reports.record import Comparison, RecordError, Score, TaskResult
-from earmark.reports.scores import HALF_CREDIT, headline, select, unique
+from earmark.reports.record import files as record_io
+from earmark.reports.record.lookup import HALF_CREDIT, headline, select, unique
+from earmark.reports.record.schema import Comparison, RecordError, Score, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from earmark.reports.merging import Compared, Run
+    from earmark.reports.page.merging import Compared, Run
 
 FORMATS: Final = ("html", "pdf", "md")
 _COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
@@ -63,7 +63,7 @@ def report(
 
     ``out`` is the record's own folder where it is None and there is one record. With ``figures``
     every figure is exported too, to ``out/figures/``, as SVG, PDF and PNG with its data as CSV.
-    ``speed`` are files of pytest-benchmark whose ratios are shown (:mod:`earmark.reports.speed`).
+    ``speed`` are files of pytest-benchmark whose ratios are shown (:mod:`earmark.reports.page.speed`).
     With ``audio_mib`` the tables of failures and pairs in the HTML get players
     (:mod:`earmark.bench.report_audio`), until their excerpts come to so many MiB; ``tell`` hears
     what their licences ask for, and what cannot be played.
@@ -82,12 +82,12 @@ def report(
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
-    from earmark.reports import page, page_side_by_side
-    from earmark.reports.html import page_html
-    from earmark.reports.markdown import page_markdown
-    from earmark.reports.pdf import pdf_bytes
-    from earmark.reports.side_by_side import side_by_side
-    from earmark.reports.speed import read_benchmarks, with_speed
+    from earmark.reports.page import page, page_side_by_side
+    from earmark.reports.page.side_by_side import side_by_side
+    from earmark.reports.page.speed import read_benchmarks, with_speed
+    from earmark.reports.render.html import page_html
+    from earmark.reports.render.markdown import page_markdown
+    from earmark.reports.render.pdf import pdf_bytes
 
     timed = [read_benchmarks(path) for path in speed]
     if len(loaded) == 1:
@@ -99,7 +99,7 @@ def report(
     played = built = with_speed(built, timed)
     if audio_mib is not None:
         from earmark.bench.report_audio import excerpts_of
-        from earmark.reports.players import wishes, with_players
+        from earmark.reports.page.players import wishes, with_players
 
         records = [run.record for run in loaded]
         excerpts = excerpts_of(wishes(built, shown), records, mib=audio_mib, progress=progress)
@@ -124,7 +124,7 @@ def report(
             write_whole(path, content)
             written.append(path)
         if figures:
-            from earmark.reports.figure_files import write_figures
+            from earmark.reports.render.figure_files import write_figures
 
             written += write_figures(built, folder / "figures", write=write_whole)
     except OSError as error:
@@ -155,7 +155,7 @@ def load(run: Path | str) -> Run:
     RecordError
         If there is no readable record, or a file is not the one that was written with it.
     """
-    from earmark.reports.merging import Run
+    from earmark.reports.page.merging import Run
 
     record = record_io.read(run)
     return Run(
@@ -171,7 +171,7 @@ def load(run: Path | str) -> Run:
 
 def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
     """Compare the models of a task on its headline metric, on every dimension and direction."""
-    from earmark.reports.merging import Compared
+    from earmark.reports.page.merging import Compared
 
     chosen = headline(task)
     found = Compared()

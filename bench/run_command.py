@@ -18,11 +18,11 @@ from earmark.bench.suite import read_suite
 from earmark.bench.terminal import duration, new_console, new_table, print_table, progress_bar
 from earmark.datasets.base import DataError
 from earmark.datasets.files.fetch import fetch as download
-from earmark.reports import formats
-from earmark.reports.cells import common_chance
-from earmark.reports.record import NotRun, RunRecord, TaskResult
-from earmark.reports.record_io import read
-from earmark.reports.scores import headline, select
+from earmark.reports import words as formats
+from earmark.reports.page.cells import common_chance
+from earmark.reports.record.files import read
+from earmark.reports.record.lookup import headline, select
+from earmark.reports.record.schema import NotRun, RunRecord, TaskResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -32,10 +32,10 @@ from earmark.models.adapters.gain import at_loudness
 from earmark.models.base import ModelCard, ModelError, in_words
 from earmark.models.registry import MODELS
 from earmark.models.support.training_log import TrainingLog
-from earmark.reports import record as schema
-from earmark.reports import record_io
-from earmark.reports.record import RecordError
-from earmark.reports.scores import SENTINEL
+from earmark.reports.record import files as record_io
+from earmark.reports.record import schema
+from earmark.reports.record.lookup import SENTINEL
+from earmark.reports.record.schema import RecordError
 
 Opened = TypeVar("Opened")
 UNFORESEEN = "internal error"
@@ -403,7 +403,7 @@ def render_reports(
     """Render a record into ``out/report.html`` and ``out/report.pdf``.
 
     ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
-    of pytest-benchmark (:mod:`earmark.reports.speed`).
+    of pytest-benchmark (:mod:`earmark.reports.page.speed`).
 
     Raises
     ------
@@ -412,11 +412,11 @@ def render_reports(
         written; the record is not touched.
     """
     from earmark.bench.report_command import load
-    from earmark.reports.html import page_html
-    from earmark.reports.page import build
-    from earmark.reports.pdf import pdf_bytes
-    from earmark.reports.speed import read_benchmarks, with_speed
-    from earmark.reports.verdicts import section
+    from earmark.reports.gate.verdict import section
+    from earmark.reports.page.page import build
+    from earmark.reports.page.speed import read_benchmarks, with_speed
+    from earmark.reports.render.html import page_html
+    from earmark.reports.render.pdf import pdf_bytes
 
     timed = [read_benchmarks(path) for path in speed]
     found = load(run)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from earmark.reports.figure_style import Width
-    from earmark.reports.figures import Columns
+    from earmark.reports.figures.parts import Columns
+    from earmark.reports.figures.style import Width
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Cell:
     mark: str = ""
     tone: Literal["plain", "strong", "muted"] = "plain"
     players: tuple[Player, ...] = ()
-    """On a web page alone; see :mod:`earmark.reports.players`."""
+    """On a web page alone; see :mod:`earmark.reports.page.players`."""
 
 
 @dataclass(frozen=True, slots=True)

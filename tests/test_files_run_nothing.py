@@ -33,8 +33,8 @@ from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 from earmark.models.support.pretrained import pretrained_folder
 from earmark.models.training.building import write_words
-from earmark.reports import record_io
-from earmark.reports.record import RecordError
+from earmark.reports.record import files as record_io
+from earmark.reports.record.schema import RecordError
 
 TRUSTED = "av_worlds:BandPatches"
 SHELL = "os:system"

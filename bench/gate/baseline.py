@@ -28,8 +28,8 @@ from earmark.bench.gate.evidence import (
     Evidence,
     is_truth,
 )
-from earmark.reports import record_io
-from earmark.reports.record import RecordError, RunRecord, TaskResult
+from earmark.reports.record import files as record_io
+from earmark.reports.record.schema import RecordError, RunRecord, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd

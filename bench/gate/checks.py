@@ -19,7 +19,7 @@ from earmark.bench.gate.policy import Limits, Rule
 from earmark.bench.suite import SENTINEL
 from earmark.bench.tasks.base import item_digest
 from earmark.datasets.base import first_ten
-from earmark.reports.record import DatasetEntry, ModelEntry, Score, TaskResult
+from earmark.reports.record.schema import DatasetEntry, ModelEntry, Score, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.outcomes import NotGateableError, Pair, Scales, Sums, measured
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier
 from earmark.bench.metrics.base import Floats
-from earmark.reports.record import ModelEntry, Score, TaskResult
-from earmark.reports.scores import exceeds
+from earmark.reports.record.lookup import exceeds
+from earmark.reports.record.schema import ModelEntry, Score, TaskResult
 
 Status = Literal["pass", "fail", "inconclusive", "invalid"]
 

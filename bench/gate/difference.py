@@ -41,8 +41,8 @@ from earmark.bench.gate.outcomes import (
 from earmark.bench.metrics import comparisons, tagging
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import PairedComparison
-from earmark.reports.record import Score, TaskResult
-from earmark.reports.scores import headline
+from earmark.reports.record.lookup import headline
+from earmark.reports.record.schema import Score, TaskResult
 
 
 @dataclass(frozen=True, slots=True)

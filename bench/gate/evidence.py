@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from earmark.bench.tasks.musav_truth import BREAKDOWNS
 from earmark.bench.tasks.prompts import ENSEMBLE, MEAN
-from earmark.reports import record_io
-from earmark.reports.record import RecordError, RunRecord, Score, TaskResult
+from earmark.reports.record import files as record_io
+from earmark.reports.record.schema import RecordError, RunRecord, Score, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from earmark.bench.gate.policy import PolicyError
-from earmark.reports.record import RecordError
+from earmark.reports.record.schema import RecordError
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from earmark.bench.metrics.statistics import (
     unit_labels,
     unit_sums,
 )
-from earmark.reports.record import Score
+from earmark.reports.record.schema import Score
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,8 +25,8 @@ from earmark.bench.gate.comparison import (
 from earmark.bench.gate.decision import Measure
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, settled
-from earmark.reports.record import Score, TaskResult
-from earmark.reports.scores import headline
+from earmark.reports.record.lookup import headline
+from earmark.reports.record.schema import Score, TaskResult
 
 VERDICT_VERSION: Final = 1
 

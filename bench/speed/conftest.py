@@ -21,7 +21,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from earmark.bench.environment import processor_name
 from earmark.bench.metrics.order_statistics import median_interval
 from earmark.datasets.files.processors import usable_cores
-from earmark.reports.speed import KEY, Ratio, decide, significant
+from earmark.reports.page.speed import KEY, Ratio, decide, significant
 
 TARGETS = Path(__file__).with_name("targets.toml")
 ROUNDS = 9

@@ -24,7 +24,7 @@ from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 from earmark.datasets.audio import load
 from earmark.models.muscall import RELEASED, MusCALL
 from earmark.models.muscall.audio import AttentionPool
-from earmark.reports.speed import Ratio
+from earmark.reports.page.speed import Ratio
 
 BATCH_SIZES = (1, 8, 32)
 CLIP_SAMPLES = 20 * 16_000

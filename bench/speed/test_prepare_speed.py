@@ -25,7 +25,7 @@ from earmark.datasets.audio import load
 from earmark.models.training.batches import Batches
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.prepare import prepare
-from earmark.reports.speed import Ratio
+from earmark.reports.page.speed import Ratio
 
 N_FILES, N_CLIPS = 8, 64
 FILE_RATE, RATE = 44_100, 16_000

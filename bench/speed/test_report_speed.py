@@ -14,10 +14,10 @@ from large_records import compared, runs_of  # type: ignore[import-not-found]
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from earmark.bench.report_command import compare_models
-from earmark.reports import page, page_side_by_side
-from earmark.reports.html import page_html
-from earmark.reports.merging import Run
-from earmark.reports.side_by_side import side_by_side
+from earmark.reports.page import page, page_side_by_side
+from earmark.reports.page.merging import Run
+from earmark.reports.page.side_by_side import side_by_side
+from earmark.reports.render.html import page_html
 
 MOST_BYTES = 5_000_000
 

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from earmark.bench.metrics.products import Products, validate
 from earmark.bench.metrics.ranks import Ranks, count_ranks_both_ways
-from earmark.reports.speed import Ratio
+from earmark.reports.page.speed import Ratio
 
 DIMENSION = 512
 MOST_MEGABYTES = 250

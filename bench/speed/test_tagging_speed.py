@@ -19,7 +19,7 @@ from earmark.bench.metrics.comparisons import compare
 from earmark.bench.metrics.intervals import Interval
 from earmark.bench.metrics.presorted import draw_weights
 from earmark.bench.metrics.tagging import resample_scores
-from earmark.reports.speed import Ratio
+from earmark.reports.page.speed import Ratio
 
 # MagnaTagATune's test clips and tags; MusicCaps' clips.
 N_CLIPS, N_TAGS, TAGGING_REPLICATES, LOOP_REPLICATES = 4_332, 50, 1_000, 8

@@ -18,7 +18,7 @@ from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.head import Head
 from earmark.models.av_heads.weights import TrainedHead, tower_of
 from earmark.models.base import ModelCard, Plain
-from earmark.reports.scores import bare
+from earmark.reports.record.lookup import bare
 
 
 def cards_of(work: Work, plan: Plan) -> dict[str, ModelCard]:

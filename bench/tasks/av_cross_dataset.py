@@ -64,7 +64,7 @@ from earmark.models.base import (
     PatchHead,
     TextEmbedder,
 )
-from earmark.reports.record import NotRun
+from earmark.reports.record.schema import NotRun
 
 HEADS = (*RATED_HEADS, *PAIRWISE_HEADS)
 

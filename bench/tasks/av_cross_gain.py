@@ -22,7 +22,7 @@ from earmark.bench.tasks.av_regression import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips
 from earmark.models.adapters.gain import with_gain
 from earmark.models.base import PatchHead, naming
-from earmark.reports.record import Plain, Table
+from earmark.reports.record.schema import Plain, Table
 
 TITLE = "Sensitivity to gain"
 

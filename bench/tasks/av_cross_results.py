@@ -21,8 +21,8 @@ from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.judgements.musav import MusAV
 from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import PatchEmbedder
-from earmark.reports.record import ItemProblem, Plain, Reference, Score, Table, TaskResult
-from earmark.reports.scores import CALIBRATION, HALF_CREDIT
+from earmark.reports.record.lookup import CALIBRATION, HALF_CREDIT
+from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, Table, TaskResult
 
 KIND = "av_cross_dataset"
 MATRIX = "Trained on, tested on"

@@ -18,7 +18,7 @@ from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import MusAV
 from earmark.datasets.judgements.pairwise import PairwiseJudgements, from_musav
 from earmark.models.base import PatchEmbedder
-from earmark.reports.record import ItemProblem
+from earmark.reports.record.schema import ItemProblem
 
 Floats = NDArray[np.float32]
 LearnedFrom = RatedClips | PairwiseJudgements

@@ -14,7 +14,7 @@ from earmark.bench.tasks.av_cross_vectors import Heard, LearnedFrom, TestedOn
 from earmark.bench.tasks.base import Context
 from earmark.models.adapters.ensembles import Moments
 from earmark.models.essentia.descriptors import SignalDescriptors
-from earmark.reports.record import NotRun
+from earmark.reports.record.schema import NotRun
 
 ByClip = Mapping[str, tuple[float, float]]
 

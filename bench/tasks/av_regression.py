@@ -29,7 +29,7 @@ from earmark.bench.tasks.base import (
     score_of,
 )
 from earmark.datasets.base import Clip, DataError, RatedClips, Scale
-from earmark.reports.record import (
+from earmark.reports.record.schema import (
     Comparison,
     Group,
     ItemProblem,

@@ -15,7 +15,7 @@ from earmark.bench.metrics.comparisons import PairedComparison, indistinguishabl
 from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.base import fingerprint
 from earmark.models.base import ModelCard
-from earmark.reports.record import Comparison, Group, Interval, Score, TaskResult
+from earmark.reports.record.schema import Comparison, Group, Interval, Score, TaskResult
 
 if TYPE_CHECKING:
     from earmark.bench.embeddings import Embeddings

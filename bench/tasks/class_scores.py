@@ -25,7 +25,7 @@ from earmark.bench.tasks.base import comparison_of, groups_of, item_digest, scor
 from earmark.bench.tasks.labelled import unit_word
 from earmark.bench.tasks.prompts import MEAN
 from earmark.datasets.base import Clip, DataError, first_ten
-from earmark.reports.record import Comparison, Group, Plain, Reference, Score, Table
+from earmark.reports.record.schema import Comparison, Group, Plain, Reference, Score, Table
 
 TOP_K = 3
 """Of the second accuracy, where there are more classes than that."""

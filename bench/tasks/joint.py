@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from earmark.bench.embeddings import Embedded, Embeddings
 from earmark.datasets.base import Clip, DataError
 from earmark.models.base import AudioEmbedder, ModelError, TextEmbedder
-from earmark.reports.record import ItemProblem
+from earmark.reports.record.schema import ItemProblem
 
 Floats = NDArray[np.float32]
 

@@ -23,7 +23,7 @@ from earmark.bench.tasks.musav_scores import HALF_CREDIT, RULES, score_dimension
 from earmark.bench.tasks.musav_truth import Humans, Truth, read_both
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV
-from earmark.reports.record import (
+from earmark.reports.record.schema import (
     Comparison,
     Group,
     Plain,

@@ -12,7 +12,7 @@ from earmark.bench.tasks.musav_truth import Truth
 from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.files.names import did_you_mean, shown
 from earmark.datasets.judgements.musav import DIMENSIONS, MusAV
-from earmark.reports import formats
+from earmark.reports import words as formats
 
 MANY_TIES = 0.05
 """Share of predicted ties that is worth a warning."""

@@ -17,8 +17,8 @@ from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes, Ties
 from earmark.bench.tasks.base import comparison_of, item_digest, score_of
 from earmark.bench.tasks.musav_truth import Truth
-from earmark.reports import scores
-from earmark.reports.record import Comparison, Score
+from earmark.reports.record import lookup as scores
+from earmark.reports.record.schema import Comparison, Score
 
 HALF_CREDIT = Metric(scores.HALF_CREDIT, higher_is_better=True, lower=0.0, upper=1.0, chance=0.5)
 Mask = NDArray[np.bool_]

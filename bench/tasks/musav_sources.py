@@ -13,7 +13,7 @@ from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import MusAV
 from earmark.models.base import ModelError
-from earmark.reports.record import NotRun
+from earmark.reports.record.schema import NotRun
 
 
 def predict_musav(

@@ -15,7 +15,7 @@ from earmark.bench.metrics.pairwise import calibration
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.tasks.musav_truth import Humans, Truth
 from earmark.datasets.judgements.musav import DIMENSIONS
-from earmark.reports.record import Plain, Table
+from earmark.reports.record.schema import Plain, Table
 
 Rows = list[list[Plain]]
 

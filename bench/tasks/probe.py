@@ -29,7 +29,7 @@ from earmark.bench.tasks.prompts import clip_vectors
 from earmark.bench.tasks.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.zero_shot_classification import unheard
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
-from earmark.reports.record import Plain, Table, TaskResult
+from earmark.reports.record.schema import Plain, Table, TaskResult
 
 Evaluation = Literal["auto", "partitions", "cross-validation"]
 TEST, CROSS_VALIDATED = "test", "cross-validated"

@@ -36,7 +36,7 @@ from earmark.bench.metrics.base import Floats
 from earmark.bench.tasks.joint import JointVectors
 from earmark.datasets.base import DataError, first_ten
 from earmark.models.base import ModelError
-from earmark.reports.record import Plain, Score, Table
+from earmark.reports.record.schema import Plain, Score, Table
 
 PLACE = "{label}"
 ENSEMBLE = "ensemble"

@@ -36,7 +36,7 @@ from earmark.bench.tasks import retrieval_protocol
 from earmark.bench.tasks.prompts import Centring, check_centring, check_templates
 from earmark.datasets.base import DataError, Tagged
 from earmark.datasets.gtzan import GENRE_TEXTS, GTZAN
-from earmark.reports.record import Plain, Reference
+from earmark.reports.record.schema import Plain, Reference
 
 Kind = Literal["classification", "tagging"]
 

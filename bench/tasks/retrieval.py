@@ -59,7 +59,7 @@ from earmark.bench.tasks.similarity_maps import (
 )
 from earmark.datasets.base import Captioned, Clip, DataError
 from earmark.models.base import UNTRAINED
-from earmark.reports.record import Comparison, Group, Reference, Score, Table, TaskResult
+from earmark.reports.record.schema import Comparison, Group, Reference, Score, Table, TaskResult
 
 Arrays = dict[str, NDArray[Any]]
 

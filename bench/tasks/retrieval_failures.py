@@ -35,7 +35,7 @@ from earmark.bench.tasks.retrieval_pools import (
 from earmark.bench.tasks.retrieval_protocol import Direction
 from earmark.models.adapters.sentence_bert import MINILM, sentence_bert
 from earmark.models.base import ModelError, TextEmbedder
-from earmark.reports.record import Plain, Table
+from earmark.reports.record.schema import Plain, Table
 
 MAX_ROWS = 12
 _HUB_MINILM = "sentence-transformers/all-MiniLM-L6-v2"

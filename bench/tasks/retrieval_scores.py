@@ -35,7 +35,7 @@ from earmark.bench.tasks.retrieval_pools import (
 )
 from earmark.bench.tasks.retrieval_protocol import Direction, Setting
 from earmark.datasets.base import Captioned
-from earmark.reports.record import Comparison, Plain, Reference, Score, Table
+from earmark.reports.record.schema import Comparison, Plain, Reference, Score, Table
 
 HEADLINE = "recall_at_10"
 HEADLINE_K = 10

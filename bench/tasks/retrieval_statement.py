@@ -13,7 +13,7 @@ from earmark.bench.tasks.retrieval_pools import Draw, HeardSet, Outcomes
 from earmark.bench.tasks.retrieval_protocol import Setting
 from earmark.bench.tasks.retrieval_scores import HEADLINE, unit_name, usable_ks
 from earmark.datasets.base import Captioned, first_ten
-from earmark.reports.record import Plain
+from earmark.reports.record.schema import Plain
 
 
 def protocol_of(

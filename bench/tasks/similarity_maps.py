@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from earmark.bench.metrics.products import dot_products
 from earmark.bench.metrics.relevance import Indices
 from earmark.bench.tasks.retrieval_pools import HeardSet
-from earmark.reports.record import Plain, Table
+from earmark.reports.record.schema import Plain, Table
 
 MAX_PAIRS = 20_000
 MAX_MAPPED = 500

@@ -13,7 +13,7 @@ from earmark.bench.embeddings import Embeddings
 from earmark.datasets.base import Clip, first_ten
 from earmark.datasets.captions.stored_pairs import read_means
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead, naming
-from earmark.reports.record import ItemProblem, NotRun
+from earmark.reports.record.schema import ItemProblem, NotRun
 
 ByItem = dict[str, tuple[float, float]]
 

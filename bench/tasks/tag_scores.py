@@ -24,7 +24,7 @@ from earmark.bench.tasks.class_scores import Scored
 from earmark.bench.tasks.labelled import unit_word
 from earmark.bench.tasks.prompts import MEAN
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
-from earmark.reports.record import Comparison, Plain, Reference, Score, Table
+from earmark.reports.record.schema import Comparison, Plain, Reference, Score, Table
 
 
 @dataclass(frozen=True, slots=True)

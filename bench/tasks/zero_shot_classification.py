@@ -26,7 +26,7 @@ from earmark.bench.tasks.prompts import (
     vocabulary,
 )
 from earmark.datasets.base import Clip, DataError
-from earmark.reports.record import TaskResult
+from earmark.reports.record.schema import TaskResult
 
 
 @dataclass(frozen=True, slots=True)

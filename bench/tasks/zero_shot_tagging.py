@@ -25,7 +25,7 @@ from earmark.bench.tasks.prompts import (
 from earmark.bench.tasks.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.zero_shot_classification import unheard
 from earmark.datasets.base import Clip, DataError, Tagged
-from earmark.reports.record import TaskResult
+from earmark.reports.record.schema import TaskResult
 
 
 def run(

@@ -17,7 +17,7 @@ from earmark.bench.cli import INVALID
 from earmark.bench.etude_pipeline import Step
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.suite import read_suite
-from earmark.reports import record_io
+from earmark.reports.record import files as record_io
 
 ROOT = Path(__file__).parents[2]
 SUITE = """

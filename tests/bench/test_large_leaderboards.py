@@ -6,10 +6,10 @@ import pytest
 from large_records import compared, runs_of
 
 from earmark.bench.report_command import compare_models
-from earmark.reports import page, page_side_by_side
 from earmark.reports.content import plain
-from earmark.reports.html import page_html
-from earmark.reports.side_by_side import side_by_side
+from earmark.reports.page import page, page_side_by_side
+from earmark.reports.page.side_by_side import side_by_side
+from earmark.reports.render.html import page_html
 
 MOST_BYTES = 5_000_000
 

@@ -31,7 +31,7 @@ from earmark.bench.listening_cost import (
 from earmark.bench.store import Store
 from earmark.datasets.base import Clip
 from earmark.models.base import ModelCard, ModelError
-from earmark.reports.record import Cost
+from earmark.reports.record.schema import Cost
 
 RATE = 8000
 

@@ -12,7 +12,7 @@ from earmark.bench.tasks.sources import predict_from_means
 from earmark.datasets.audio import Waveform, decoded_files
 from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import ModelCard, ModelError
-from earmark.reports.record_io import read
+from earmark.reports.record.files import read
 
 MODELS = """
 import numpy as np

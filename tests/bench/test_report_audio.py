@@ -19,8 +19,8 @@ from earmark.bench.runner import run_suite
 from earmark.bench.tasks import retrieval
 from earmark.datasets.audio import AudioError
 from earmark.datasets.judgements.musav import load as load_musav
-from earmark.reports import record_io
-from earmark.reports.players import Wish
+from earmark.reports.page.players import Wish
+from earmark.reports.record import files as record_io
 
 RATE = 16_000
 N_CLIPS = 14
@@ -80,7 +80,7 @@ def tone(hz, seconds, level=0.5):
 def without_figures():
     """Figures take most of the time, and have tests of their own."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("earmark.reports.page.plots_of", lambda *_: [])
+        patched.setattr("earmark.reports.page.page.plots_of", lambda *_: [])
         yield
 
 

@@ -14,8 +14,8 @@ from earmark.bench.report_command import (
     parsed_formats,
     report,
 )
-from earmark.reports import record_io
-from earmark.reports.record import RecordError
+from earmark.reports.record import files as record_io
+from earmark.reports.record.schema import RecordError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
 

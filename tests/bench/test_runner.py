@@ -17,7 +17,7 @@ from earmark.datasets.base import DataError
 from earmark.datasets.files.user_modules import FILE_MODULE
 from earmark.datasets.judgements.musav import load as load_musav
 from earmark.models.base import ModelCard
-from earmark.reports.record_io import read, read_items
+from earmark.reports.record.files import read, read_items
 
 RATE = 16_000
 N_CLIPS = 12

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from earmark.reports.speed import KEY, read_benchmarks
+from earmark.reports.page.speed import KEY, read_benchmarks
 
 SPEED = Path(__file__).resolve().parents[2] / "bench" / "speed"
 

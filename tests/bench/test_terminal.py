@@ -14,7 +14,7 @@ from earmark.bench import doctor_data
 from earmark.bench.run_command import LeftOut
 from earmark.bench.suite import SuiteError, find_suite, read_suite, shipped_suites
 from earmark.bench.terminal import MinuteLines, new_console, new_table, print_table
-from earmark.reports.record import NotRun
+from earmark.reports.record.schema import NotRun
 
 NAME = "emomusic-msd-musicnn-2"
 

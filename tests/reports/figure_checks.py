@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
-from earmark.reports.figure_style import svg
+from earmark.reports.figures.style import svg
 
 WIDTHS = ("column", "full")
 SVG = "{http://www.w3.org/2000/svg}"

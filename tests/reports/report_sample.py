@@ -26,7 +26,7 @@ from report_sample_musav import (
     result_of,
 )
 
-from earmark.reports.record import (
+from earmark.reports.record.schema import (
     DatasetEntry,
     Environment,
     ModelEntry,

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earmark.reports.record import Comparison, Group, Interval, Reference, Score, Table, TaskResult
+from earmark.reports.record.schema import (
+    Comparison,
+    Group,
+    Interval,
+    Reference,
+    Score,
+    Table,
+    TaskResult,
+)
 
 NOISE = {
     "muscall": 0.8,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earmark.reports.record import (
+from earmark.reports.record.schema import (
     Comparison,
     Group,
     Interval,

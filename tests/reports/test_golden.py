@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info
 
-from earmark.reports import exports, page
 from earmark.reports.content import TableBlock
+from earmark.reports.page import page
+from earmark.reports.render import data_files as exports
 
 OUTLINE = """\
 Leaderboard
@@ -52,8 +53,8 @@ RENDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import report_sample
-from earmark.reports.html import render_html
-from earmark.reports.pdf import render_pdf
+from earmark.reports.render.html import render_html
+from earmark.reports.render.pdf import render_pdf
 small = report_sample.cut_down(report_sample.sample())
 html = render_html(small.record, small.items, small.arrays)
 open(sys.argv[2] + "/report.html", "w", encoding="utf-8").write(html)

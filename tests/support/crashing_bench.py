@@ -103,10 +103,10 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "an export": ("bench", "earmark.models.training.export", "export", "after"),
     "listening": ("bench", "earmark.bench.space", "write_shard", "after"),
     "scoring": ("bench", "earmark.bench.runner", "_record", "before"),
-    "the record": ("bench", "earmark.reports.record_io", "_sync_folders", "before"),
+    "the record": ("bench", "earmark.reports.record.files", "_sync_folders", "before"),
     "the gate": ("bench", "earmark.bench.suite_gates", "judge_files", "after"),
-    "the page": ("bench", "earmark.reports.html", "page_html", "after"),
-    "the PDF": ("bench", "earmark.reports.pdf", "pdf_bytes", "after"),
+    "the page": ("bench", "earmark.reports.render.html", "page_html", "after"),
+    "the PDF": ("bench", "earmark.reports.render.pdf", "pdf_bytes", "after"),
     # In the process that trains: it dies alone, or the command dies and leaves it to itself.
     "an epoch": ("training", "earmark.models.training.checkpoints", "save", "after"),
     "an epoch's parent": (
@@ -326,7 +326,7 @@ def killed_until_done(folder: Path, deaths: list[Any], *, reports: bool) -> list
 
 def outcome(folder: Path) -> dict[str, Any]:
     """Return what a test compares: the scores, and what was done how often."""
-    from earmark.reports import record_io
+    from earmark.reports.record import files as record_io
 
     events = (folder / "events").read_text().split() if (folder / "events").exists() else []
     # Unlike a shell's, this star would match the hidden folder of a record that is half written.

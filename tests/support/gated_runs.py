@@ -26,8 +26,8 @@ from earmark.bench.tasks.joint import JointVectors
 from earmark.bench.tasks.retrieval_protocol import settle
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale, Tagged, fingerprint
 from earmark.datasets.judgements.musav import load
-from earmark.reports import record_io
-from earmark.reports.record import (
+from earmark.reports.record import files as record_io
+from earmark.reports.record.schema import (
     DatasetEntry,
     Environment,
     ModelEntry,

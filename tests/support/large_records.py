@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from earmark.bench.report_command import compare_models
-from earmark.reports.merging import Run
-from earmark.reports.record import (
+from earmark.reports.page.merging import Run
+from earmark.reports.record.schema import (
     Cost,
     DatasetEntry,
     Environment,

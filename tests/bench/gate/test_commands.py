@@ -11,7 +11,7 @@ from junit_schemas import assert_valid_everywhere
 from earmark.bench.cli import INVALID, USAGE
 from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.gate.evidence import is_truth
-from earmark.reports import record_io
+from earmark.reports.record import files as record_io
 
 TASKS = ("captions", "genres", "tags", "ratings")
 POLICY = "version = 1\n[defaults]\nmargin = 0.05\n[statistics]\nreplicates = 500\n"

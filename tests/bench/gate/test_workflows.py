@@ -11,7 +11,7 @@ import pytest
 import yaml
 from gate_verdicts import verdict
 
-from earmark.reports.summary import render_comment
+from earmark.reports.gate.summary import render_comment
 
 ROOT = Path(__file__).parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -13,7 +13,7 @@ from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.av_heads.weights import TrainedHead, load_head, save_head, tower_of
 from earmark.models.essentia.descriptors import SignalDescriptors
-from earmark.reports.record_io import read
+from earmark.reports.record.files import read
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from earmark.bench.tasks.av_cross_results import ceiling
 from earmark.bench.tasks.av_regression import evaluate
 from earmark.datasets.base import DataError, DatasetCard, Scale
 from earmark.datasets.ratings.table import Rating, assemble
-from earmark.reports import tables
 from earmark.reports.content import plain
-from earmark.reports.findings import findings
-from earmark.reports.record import TaskResult
+from earmark.reports.findings.task import findings
+from earmark.reports.page import tables
+from earmark.reports.record.schema import TaskResult
 
 CARD = DatasetCard("x", "X", "1", "CC0", "@misc{x}", "here")
 N = 12

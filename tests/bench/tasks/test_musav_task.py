@@ -12,8 +12,8 @@ from earmark.bench.tasks.musav import evaluate
 from earmark.bench.tasks.musav_scores import HALF_CREDIT
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import DIMENSIONS, load
-from earmark.reports import formats
-from earmark.reports.scores import best_first, headline
+from earmark.reports import words as formats
+from earmark.reports.record.lookup import best_first, headline
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from earmark.datasets import gtzan
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale, Tagged
 from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
-from earmark.reports.scores import against
+from earmark.reports.record.lookup import against
 
 CLASSES = ("blues", "jazz", "metal", "rock")
 TAGS = ("guitar", "piano", "unheard", "weird")

@@ -1,0 +1,352 @@
+"""The whole report as content: what is said, in which order, whatever sets it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from earmark.reports import words as formats
+from earmark.reports.content import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Facts,
+    Gap,
+    Page,
+    Paragraph,
+    Plots,
+    Section,
+    Span,
+    TableBlock,
+    Text,
+    named_models,
+    text,
+)
+from earmark.reports.figures import musav_pairs
+from earmark.reports.figures.layout import Arrays
+from earmark.reports.figures.plots import plots_of
+from earmark.reports.findings import summary as findings_whole
+from earmark.reports.findings.task import NOUNS, contaminated, findings
+from earmark.reports.page import tables, tables_beside
+from earmark.reports.page import training as page_training
+from earmark.reports.page.back_matter import bibtex, datasets, models, reproducibility
+from earmark.reports.page.leaderboard import leaderboard
+from earmark.reports.record.lookup import (
+    FAILURES,
+    best_first,
+    dataset_of,
+    dimensions,
+    headline,
+    most_drawn,
+    select,
+    telling,
+    unpaired,
+)
+from earmark.reports.record.schema import NotRun, RecordError, RunRecord, TaskResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_PROBLEMS = 200
+"""Bad items that are listed by name; the record holds all."""
+FEW_PAIRS = 6
+"""Comparisons on other sets that are not folded away."""
+
+
+def build(
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Arrays],
+    *,
+    gate: Section | None = None,
+) -> Page:
+    """Return the report of a record from the per-item outcomes and the arrays of its tasks.
+
+    ``gate`` is what a gate found (:func:`earmark.reports.gate.verdict.section`), shown first.
+
+    Raises
+    ------
+    RecordError
+        If a task of the record has no items.
+    """
+    record = told_apart(record)
+    if missing := [task.id for task in record.tasks if task.id not in items]:
+        raise RecordError(f"a report of {record.id} needs the items of {', '.join(missing)}")
+    return Page(
+        title=record.suite.title,
+        subtitle=f"{formats.moment(record.created)} · run {record.id} · "
+        f"suite {record.suite.name} · Earmark {record.earmark_version}",
+        verdict=verdict(record, gate),
+        sections=[
+            *([gate] if gate else []),
+            with_opening(leaderboard(record), scope(record, items)),
+            *tasks(record, items, arrays),
+            *page_training.sections(record),
+            datasets(record),
+            models(record),
+            bibtex(record),
+            reproducibility(record),
+        ],
+        colophon=f"Rendered from the run record {record.id} by Earmark {record.earmark_version}. "
+        f"Every number stands in the record’s run.json.",
+        run=f"{record.id} · Earmark {record.earmark_version}",
+        created=record.created,
+    )
+
+
+def with_opening(section: Section, blocks: Sequence[Block]) -> Section:
+    """Return the section with these blocks first."""
+    return dataclasses.replace(section, blocks=[*blocks, *section.blocks])
+
+
+def told_apart(record: RunRecord) -> RunRecord:
+    """Return the record with tasks of one title named by their datasets, or else by their ids."""
+    titles = Counter(task.title for task in record.tasks)
+    named = Counter((task.title, task.dataset) for task in record.tasks)
+    if max(titles.values(), default=0) < 2:
+        return record
+    tasks = [
+        task
+        if titles[task.title] == 1
+        else task.model_copy(
+            update={
+                "title": f"{task.title}, "
+                f"{task.dataset if named[task.title, task.dataset] == 1 else task.id}"
+            }
+        )
+        for task in record.tasks
+    ]
+    return record.model_copy(update={"tasks": tasks})
+
+
+def tasks(
+    record: RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
+) -> list[Section]:
+    """Return a section a task."""
+    return [_task(task, items[task.id], arrays.get(task.id, {}), record) for task in record.tasks]
+
+
+def verdict(record: RunRecord, gate: Section | None = None) -> list[Block]:
+    """Return a line on what came out, a gate's where there is one, and at most three sentences."""
+    line = findings_whole.verdict(record)
+    judged = gate.blocks[0] if gate and gate.blocks else None
+    blocks: list[Block] = []
+    if isinstance(judged, Paragraph):
+        blocks.append(judged)
+    blocks.append(Paragraph(line, "plain" if blocks else "lead"))
+    if said := findings_whole.sentences(record):
+        blocks.append(Bullets(said))
+    return blocks
+
+
+def scope(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
+    """Return what was scored, and of the suite what could not run."""
+    blocks: list[Block] = [Paragraph(_what_was_run(record, items))]
+    if record.not_run:
+        blocks.append(Bullets(_not_run(record.not_run), "warning"))
+    return blocks
+
+
+def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
+    scored = dict.fromkeys(model for task in record.tasks for model in task.models)
+    parts = []
+    for task in record.tasks:
+        rows, title = items[task.id], _dataset_title(record, task)
+        if "item" in rows.columns:
+            # Rows without an outcome are of items that a model did not predict.
+            heard = rows[rows["outcome"].notna()] if "outcome" in rows.columns else rows
+            number = formats.plural(heard["item"].nunique(), NOUNS.get(task.kind, "item"))
+            title = f"{number} of {title}"
+        parts.append(title)
+    if not parts:
+        return text("No task of this suite ran.")
+    failed = len(record.not_run) + sum(len(task.not_run) for task in record.tasks)
+    complete = (
+        " Everything that the suite asks for ran."
+        if not failed
+        else f" {formats.plural(failed, 'part')} of the suite could not run."
+    )
+    return text(
+        Span(formats.plural(len(scored), "model"), "strong"),
+        " scored on ",
+        Span(formats.listed(parts), "strong"),
+        ".",
+        complete,
+    )
+
+
+def _dataset_title(record: RunRecord, task: TaskResult) -> str:
+    dataset = dataset_of(record, task)
+    return dataset.title if dataset else task.dataset
+
+
+def _not_run(parts: Sequence[NotRun]) -> list[Text]:
+    return [
+        text(Span("Could not run. ", "strong"), f"{part.what}: {part.reason}") for part in parts
+    ]
+
+
+def _found(task: TaskResult, record: RunRecord) -> list[Block]:
+    """Return what the task found, and what a reader of it must beware of."""
+    blocks: list[Block] = [Bullets(findings(task))]
+    seen = contaminated(record.model_copy(update={"tasks": [task]}))
+    warnings = [text(Span("Contamination. ", "strong"), *sentence) for sentence in seen]
+    warnings += [text(Span("Warning. ", "strong"), warning) for warning in task.warnings]
+    warnings += _not_run(task.not_run)
+    return [*blocks, Bullets(warnings, "warning")] if warnings else blocks
+
+
+def _task(task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord) -> Section:
+    chosen = headline(task)
+    blocks = _found(task, record)
+    parts: list[tuple[str, str, list[Block]]] = [
+        ("Scores", "scores", _scores(task, *chosen) if chosen else []),
+        ("Figures", "figures", _figures(task, items, arrays, record)),
+        ("Comparisons", "comparisons", _comparisons(task)),
+        ("Breakdowns", "tables", [*_breakdowns(task, chosen), *musav_pairs.tables(task, items)]),
+        ("Protocol", "protocol", _protocol(task)),
+        ("Items that could not be used", "problems", _problems(task)),
+    ]
+    return Section(
+        title=task.title,
+        anchor=f"task-{task.id}",
+        blocks=blocks,
+        sections=[
+            Section(title, f"task-{task.id}-{anchor}", content)
+            for title, anchor, content in parts
+            if content
+        ],
+    )
+
+
+def _scores(task: TaskResult, metric: str, subset: str) -> list[Block]:
+    """Return the headline set first, then all sets, then all that the record has."""
+    sides = dimensions(task)
+    subsets = {score.subset for score in task.scores}
+    metrics = {score.metric for score in task.scores if score.subset == subset}
+    blocks: list[Block] = [
+        tables.verdict(task, metric=metric, subset=subset, dimension=side) for side in sides
+    ]
+    if len(metrics) > 2:
+        blocks.append(tables.every_metric(task, subset=subset))
+    if len(subsets) > 1:
+        blocks += [tables.every_set(task, metric=metric, dimension=side) for side in sides]
+    if len(subsets) > 1 or len(metrics) > 1:
+        blocks.append(tables.every_score(task))
+    return blocks
+
+
+def _breakdowns(task: TaskResult, chosen: tuple[str, str] | None) -> list[Block]:
+    """Return the task's own tables; of failures those of the best model stay open."""
+    scores = select(task.scores, metric=chosen[0], subset=chosen[1]) if chosen else []
+    best = f"{FAILURES}{best_first(scores)[0].model}" if scores else ""
+    return [
+        tables_beside.own(
+            table,
+            folded=table.title.startswith(FAILURES)
+            and table.title not in {best, f"{best}, audio to text"},
+        )
+        for table in task.tables
+    ]
+
+
+def _figures(
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
+) -> list[Block]:
+    """Return the figures in their order; those of one size stand together."""
+    drawn = most_drawn(task, of=sum(len(one.models) for one in record.tasks))
+    blocks: list[Block] = []
+    if not drawn.models and task.models:
+        said = (
+            f"With {formats.plural(len(task.models), 'model')} here and as many on other tasks, "
+            f"only the leaderboard’s figures are drawn: render fewer runs for those of this task."
+        )
+        return [Paragraph(text(said), "muted")]
+    if left := len(task.models) - len(drawn.models):
+        said = (
+            f"The figures show the best {len(drawn.models)} of {len(task.models)} models; the "
+            f"other {left} are in the tables."
+        )
+        blocks.append(Paragraph(text(said), "muted"))
+    for part in plots_of(drawn, items, arrays, record):
+        last = blocks[-1] if blocks else None
+        if isinstance(part, Gap):
+            blocks.append(Paragraph(text(part.reason), "muted"))
+        elif isinstance(last, Plots) and last.plots[-1].small == part.small:
+            last.plots.append(part)
+        else:
+            blocks.append(Plots([part]))
+    return blocks
+
+
+def _comparisons(task: TaskResult) -> list[Block]:
+    if not task.comparisons:
+        return []
+    chosen = headline(task)
+    subset = chosen[1] if chosen else task.comparisons[0].subset
+    kind = "Unpaired differences" if unpaired(task) else "Paired differences"
+    pairs = telling(task, task.comparisons)
+    first = [pair for pair in pairs if pair.subset == subset]
+    rest = [pair for pair in pairs if pair.subset != subset]
+    blocks: list[Block] = []
+    if len(pairs) < len(task.comparisons):
+        said = (
+            f"Of {formats.count(len(task.comparisons))} comparisons, those with the best model "
+            f"and those of neighbours; all of them made the groups, and all but those between "
+            f"runs are in the record’s run.json."
+        )
+        blocks.append(Paragraph(text(said), "muted"))
+    if first:
+        blocks.append(
+            tables_beside.comparisons(first, caption=f"{kind}, {formats.in_subset(subset)}")
+        )
+    if rest:
+        caption = f"{kind}, the other sets" if first else kind
+        folded = bool(first) and len(rest) > FEW_PAIRS
+        blocks.append(tables_beside.comparisons(rest, caption=caption, folded=folded))
+    if task.groups:
+        blocks.append(tables_beside.group_table(task))
+    return blocks
+
+
+def _protocol(task: TaskResult) -> list[Block]:
+    """Return what was done; what holds for several models alike is said once."""
+    said: dict[tuple[str, str, bool], list[str]] = {}
+    for name, value in task.protocol.items():
+        what, of, model = name.partition(" of ")
+        shown = str(value) if name == "seed" else formats.cell(value)
+        if of and model in task.models:
+            said.setdefault((what, shown, True), []).append(model)
+        else:
+            said[name, shown, False] = []
+    rows = []
+    for (what, shown, by_model), ids in said.items():
+        if not by_model:
+            rows.append((what, text(shown)))
+        elif set(ids) == set(task.models):
+            rows.append((f"{what}, every model", text(shown)))
+        else:
+            rows.append((what, (*named_models(ids), Span(f": {shown}"))))
+    return [
+        Facts([("dataset", text(task.dataset)), ("task", text(f"{task.id} ({task.kind})")), *rows])
+    ]
+
+
+def _problems(task: TaskResult) -> list[Block]:
+    if not task.problems:
+        return []
+    shown = task.problems[:MOST_PROBLEMS]
+    more = len(task.problems) - len(shown)
+    left = f"And {formats.count(more)} more, all in the record’s run.json."
+    return [
+        TableBlock(
+            caption=formats.plural(len(task.problems), "item"),
+            columns=[Column("Item", code=True), Column("Reason")],
+            rows=[[Cell(problem.item), Cell(problem.reason)] for problem in shown],
+            notes=[left] if more else [],
+            folded=len(shown) > 12,
+        )
+    ]

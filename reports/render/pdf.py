@@ -1,0 +1,287 @@
+"""The report as a PDF, typeset by the Typst compiler inside the ``typst`` wheel.
+
+Data reaches Typst as JSON strings, which it never parses as markup. The same record gives the
+same bytes: the date is the record's own or ``SOURCE_DATE_EPOCH``, and the fonts are those inside
+the wheel. Only where the record holds characters that these lack (e.g. Chinese titles) are the
+system's fonts allowed as a fallback; such a PDF may differ between machines, and does not claim
+the accessibility standard PDF/UA-1 as the others do, since a glyph may be missing from all fonts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from earmark.reports import words as formats
+from earmark.reports.content import (
+    Block,
+    Page,
+    Paragraph,
+    Plot,
+    Section,
+    TableBlock,
+    as_plain,
+    plain,
+    text,
+)
+from earmark.reports.figures.dates import timestamp
+from earmark.reports.figures.style import printable, svg
+from earmark.reports.page import page
+from earmark.reports.record.schema import RecordError, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+FACE = "Libertinus Serif"
+MOST_ROWS = 300
+"""Rows of a table on paper; a web page has all."""
+HALVED = 6
+"""Facts that stand in two columns from this number on."""
+TALLEST_OF_PAIR = 4.0
+"""Inches of the tallest figure that stands beside another."""
+LONGEST_TEXT = 160
+"""Letters of the longest text that is printed whole in a cell."""
+
+
+def render_pdf(
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    path: str | Path,
+    *,
+    gate: Section | None = None,
+) -> None:
+    """Write the report of a record as a PDF; arguments are those of ``render_html``.
+
+    Raises
+    ------
+    RecordError
+        If a task of the record has no items, or the file cannot be written.
+    """
+    write_pdf(page.build(record, items, arrays, gate=gate), path)
+
+
+def write_pdf(report: Page, path: str | Path) -> None:
+    """Write a report's content as a PDF.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be written.
+    """
+    drawn = pdf_bytes(report)
+    try:
+        Path(path).write_bytes(drawn)
+    except OSError as error:
+        raise RecordError(f"report {path} could not be written: {error.strerror}") from error
+
+
+def pdf_bytes(report: Page) -> bytes:
+    """Return a report's content as a PDF."""
+    with tempfile.TemporaryDirectory() as name:
+        return _compiled(_sources(report, Path(name)), timestamp(report.created))
+
+
+def write_sources(
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    folder: Path,
+    *,
+    gate: Section | None = None,
+) -> Path:
+    """Write what Typst reads into the folder (template, content, figures); return the template.
+
+    Raises
+    ------
+    RecordError
+        If a task of the record has no items.
+    """
+    return _sources(page.build(record, items, arrays, gate=gate), folder)
+
+
+def _sources(report: Page, folder: Path) -> Path:
+    content = _laid_out(report, folder)
+    content["run"] = report.run
+    written = json.dumps(content, ensure_ascii=False)
+    (folder / "content.json").write_text(written, encoding="utf-8")
+    return Path(shutil.copyfile(TEMPLATE, folder / TEMPLATE.name))
+
+
+def _compiled(source: Path, timestamp: int) -> bytes:
+    import typst
+
+    def compiled(*, system_fonts: bool, standards: list[typst.PDFStandard]) -> bytes:
+        return typst.compile(
+            source,
+            root=source.parent,
+            ignore_system_fonts=not system_fonts,
+            pdf_standards=standards,
+            timestamp=timestamp,
+        )
+
+    try:
+        return compiled(system_fonts=False, standards=["ua-1"])
+    except typst.TypstError:
+        # The standard demands a glyph for every character. A fault of another kind raises again.
+        return compiled(system_fonts=True, standards=[])
+
+
+def _laid_out(report: Page, folder: Path) -> dict[str, Any]:
+    """Return the page as JSON's own types, with its figures drawn into the folder."""
+    numbers = itertools.count(1)
+    sections = [_printed(section) for section in report.sections]
+    return {
+        "title": report.title,
+        "subtitle": report.subtitle,
+        "colophon": report.colophon,
+        "unprinted": sections != report.sections,
+        "verdict": [_block(block, folder, numbers) for block in report.verdict],
+        "sections": [_section(section, folder, numbers) for section in sections],
+    }
+
+
+def _printed(section: Section) -> Section:
+    """Return the section with a pointer in place of tables that a web page folds away."""
+    blocks: list[Block] = []
+    pointers: list[str] = []
+    for block in section.blocks:
+        if isinstance(block, TableBlock) and block.folded:
+            pointers.append(f"{block.caption} ({formats.plural(len(block.rows), 'row')})")
+            continue
+        if pointers:
+            blocks.append(_in_html(pointers))
+            pointers = []
+        blocks.append(_cut(block) if isinstance(block, TableBlock) else block)
+    if pointers:
+        blocks.append(_in_html(pointers))
+    sections = [_printed(part) for part in section.sections]
+    return replace(section, blocks=blocks, sections=sections)
+
+
+def _in_html(captions: list[str]) -> Paragraph:
+    return Paragraph(text(f"In the HTML report: {'; '.join(captions)}."), "muted")
+
+
+def _cut(table: TableBlock) -> TableBlock:
+    """Return the table as paper holds it, with a note of what is left out."""
+    left = []
+    rows = table.rows[:MOST_ROWS]
+    if len(rows) < len(table.rows):
+        left.append(f"The first {MOST_ROWS} of {len(table.rows):,} rows.")
+    shown = [[replace(cell, text=_shortened(cell.text)) for cell in row] for row in rows]
+    if shown != rows:
+        left.append("Longer texts are cut (…).")
+    if not left:
+        return table
+    left.append("The HTML report has all.")
+    return replace(table, rows=shown, notes=[" ".join(left), *table.notes])
+
+
+def _shortened(words: str) -> str:
+    """Return the text, cut at a space where it is too long for a cell."""
+    if len(words) <= LONGEST_TEXT:
+        return words
+    kept = words[: LONGEST_TEXT - 2]
+    return f"{kept.rsplit(' ', 1)[0] if ' ' in kept else kept} …"
+
+
+def _section(
+    section: Section, folder: Path, numbers: itertools.count[int], *, outlined: bool = True
+) -> dict[str, Any]:
+    """Return a section; of its parts the contents name those of tasks, not every model's card."""
+    named = section.anchor.startswith("task-")
+    return {
+        "title": section.title,
+        "outlined": outlined,
+        "blocks": [_block(block, folder, numbers) for block in section.blocks],
+        "sections": [_section(part, folder, numbers, outlined=named) for part in section.sections],
+    }
+
+
+def _block(block: Block, folder: Path, numbers: itertools.count[int]) -> dict[str, Any]:
+    content: dict[str, Any] = as_plain(block)
+    if block.kind == "plots":
+        content["plots"] = [_plot(plot, folder, next(numbers)) for plot in block.plots]
+    if block.kind == "table":
+        runs = itertools.groupby(block.columns, key=lambda column: column.group)
+        content["groups"] = [{"label": name, "width": len(list(run))} for name, run in runs]
+    if block.kind == "facts":
+        content["halves"] = _halves(content["rows"], [plain(said) for _, said in block.rows])
+    breakable: dict[str, Any] = _breakable(content)
+    return breakable
+
+
+def _halves(rows: list[Any], said: list[str]) -> list[list[Any]]:
+    """Return facts as they stand beside each other: two columns of about one length."""
+    if len(rows) < HALVED:
+        return [rows]
+    # About 38 letters fit on a line of half a page's values.
+    lines = list(itertools.accumulate(1 + len(words) // 38 for words in said))
+    middle = min(range(1, len(rows)), key=lambda n: max(lines[n - 1], lines[-1] - lines[n - 1]))
+    return [rows[:middle], rows[middle:]]
+
+
+def _plot(plot: Plot, folder: Path, number: int) -> dict[str, Any]:
+    name = f"figure-{number}.svg"
+    figure = plot.draw(width="column" if plot.small else "full")
+    # A tall one of a series would leave half of a page empty: it stands across the page instead.
+    small = plot.small and bool(figure.get_figheight() <= TALLEST_OF_PAIR)
+    if plot.small and not small:
+        figure = plot.draw(width="full")
+    drawn = svg(figure, name=f"fig{number}", title=plot.title, text=plot.description, face=FACE)
+    (folder / name).write_text(drawn, encoding="utf-8")
+    return {
+        "number": number,
+        "file": name,
+        "title": plot.title,
+        "caption": plot.caption,
+        "description": plot.description,
+        "small": small,
+    }
+
+
+def _breakable(content: Any) -> Any:
+    """Let long words break at a line's end, by zero-width spaces; links keep their target."""
+    if isinstance(content, list):
+        return [_breakable(part) for part in content]
+    if isinstance(content, dict):
+        if content.get("style") == "link":
+            content = content | {"target": content["text"]}
+        fixed = ("kind", "style", "tone", "file", "target")
+        code = content.get("kind") == "code"
+        return {
+            key: value
+            if key in fixed
+            else printable(value)
+            if code and key == "text"
+            else _breakable(value)
+            for key, value in content.items()
+        }
+    return _soft(printable(content)) if isinstance(content, str) else content
+
+
+def _soft(words: str) -> str:
+    """Return the text with places to break in words of more than 12 characters.
+
+    >>> _soft("gt.ct.fa of ismir2022.gt.ct").replace("\\u200b", "|")
+    'gt.ct.fa of ismir2022.|gt.|ct'
+    >>> _soft("deam-msd-musicnn-1-exchanged") == "deam-msd-musicnn-1-exchanged"
+    True
+    """
+    return re.sub(r"\S{13,}", lambda word: _soft_word(word[0]), words)
+
+
+def _soft_word(word: str) -> str:
+    marked = re.sub(r"([._/:@=&?])(?=\w)", "\\1\u200b", word)
+    return re.sub(r"[^\s\u200b-]{20}(?=[^\s\u200b-])", "\\g<0>\u200b", marked)
