@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from earmark.bench.train_command import TextToAudio
+from earmark.bench.cli.train import TextToAudio
 from earmark.datasets.etude.build import build
 from earmark.models.support.training_log import METRICS, TrainingLog, read_metrics
 from earmark.models.training.config import RunConfig, parse_config

@@ -15,7 +15,7 @@ import typer
 
 from earmark.bench import cli
 from earmark.bench.gate.policy import read_policy
-from earmark.bench.suite import parse_suite
+from earmark.bench.run.suite import parse_suite
 from earmark.bench.tasks.registry import TASKS
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS

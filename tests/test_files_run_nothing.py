@@ -17,9 +17,9 @@ import pytest
 from av_worlds import BandPatches, rated_world
 from gated_runs import recording
 
-from earmark.bench.environment import git_state
+from earmark.bench.embeddings.shards import Shard
 from earmark.bench.gate.baseline import write_baseline
-from earmark.bench.shards import Shard
+from earmark.bench.run.environment import git_state
 from earmark.datasets.base import DataError
 from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.datasets.registry import named_by

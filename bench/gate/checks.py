@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from earmark.bench.gate.evidence import KEYS, Evidence, is_truth
-from earmark.bench.gate.outcomes import DIRECTIONS, Measured, Rankings, Sums
 from earmark.bench.gate.policy import Limits, Rule
-from earmark.bench.suite import SENTINEL
-from earmark.bench.tasks.base import item_digest
+from earmark.bench.run.suite import SENTINEL
+from earmark.bench.scoring.statistic import DIRECTIONS, Measured, Rankings, Sums
+from earmark.bench.tasks.task import item_digest
 from earmark.datasets.base import first_ten
 from earmark.reports.record.schema import DatasetEntry, ModelEntry, Score, TaskResult
 

@@ -12,9 +12,9 @@ from earmark.bench.gate import checks, degenerate
 from earmark.bench.gate.checks import name_of, references, same_space
 from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
 from earmark.bench.gate.evidence import Evidence
-from earmark.bench.gate.outcomes import NotGateableError, Pair, Scales, Sums, measured
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier
 from earmark.bench.metrics.base import Floats
+from earmark.bench.scoring.statistic import NotGateableError, Pair, Scales, Sums, measured
 from earmark.reports.record.lookup import exceeds
 from earmark.reports.record.schema import ModelEntry, Score, TaskResult
 

@@ -39,9 +39,9 @@ from typing import Literal
 
 import numpy as np
 
-from earmark.bench.gate.outcomes import Pair
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import holm
+from earmark.bench.scoring.statistic import Pair
 
 Status = Literal["pass", "fail", "inconclusive"]
 

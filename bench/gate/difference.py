@@ -30,7 +30,10 @@ from earmark.bench.gate.baseline import completed
 from earmark.bench.gate.checks import Hole, name_of
 from earmark.bench.gate.comparison import entry_of
 from earmark.bench.gate.evidence import Evidence
-from earmark.bench.gate.outcomes import (
+from earmark.bench.metrics import comparisons, tagging
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.comparisons import PairedComparison
+from earmark.bench.scoring.statistic import (
     NotGateableError,
     Pair,
     Rankings,
@@ -38,9 +41,6 @@ from earmark.bench.gate.outcomes import (
     Sums,
     measured,
 )
-from earmark.bench.metrics import comparisons, tagging
-from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.comparisons import PairedComparison
 from earmark.reports.record.lookup import headline
 from earmark.reports.record.schema import Score, TaskResult
 

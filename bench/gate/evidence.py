@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.tasks.musav_truth import BREAKDOWNS
-from earmark.bench.tasks.prompts import ENSEMBLE, MEAN
+from earmark.bench.tasks.musav.truth import BREAKDOWNS
+from earmark.bench.tasks.zero_shot.prompts import ENSEMBLE, MEAN
 from earmark.reports.record import files as record_io
 from earmark.reports.record.schema import RecordError, RunRecord, Score, TaskResult
 

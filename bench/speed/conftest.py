@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from earmark.bench.environment import processor_name
 from earmark.bench.metrics.order_statistics import median_interval
+from earmark.bench.run.environment import processor_name
 from earmark.datasets.files.processors import usable_cores
 from earmark.reports.page.speed import KEY, Ratio, decide, significant
 

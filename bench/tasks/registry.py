@@ -6,21 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from earmark.bench.embeddings import Embeddings
-from earmark.bench.tasks import (
-    av_cross_dataset,
-    av_regression,
-    musav,
-    probe,
-    retrieval,
-    zero_shot_classification,
-    zero_shot_tagging,
-)
-from earmark.bench.tasks.base import Context, Ran, TaskOutput
-from earmark.bench.tasks.joint import collect
-from earmark.bench.tasks.musav_sources import predict_musav
-from earmark.bench.tasks.retrieval_failures import check_sentences
-from earmark.bench.tasks.sources import AVPredictions, predict_from_audio
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.tasks.av_cross_dataset import task as av_cross_dataset
+from earmark.bench.tasks.av_predictions import AVPredictions, predict_from_audio
+from earmark.bench.tasks.av_regression import task as av_regression
+from earmark.bench.tasks.musav import task as musav
+from earmark.bench.tasks.musav.sources import predict_musav
+from earmark.bench.tasks.probe import task as probe
+from earmark.bench.tasks.retrieval import task as retrieval
+from earmark.bench.tasks.retrieval.failures import check_sentences
+from earmark.bench.tasks.task import Context, Ran, TaskOutput
+from earmark.bench.tasks.vectors import collect
+from earmark.bench.tasks.zero_shot import task as zero_shot_classification
+from earmark.bench.tasks.zero_shot import zero_shot_tagging
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import MusAV
@@ -48,7 +46,7 @@ def run_musav(
     predictions
         Files of predictions; a model in them that the suite lists too is that model's.
     baselines, allow_missing
-        As :func:`earmark.bench.tasks.musav.evaluate`.
+        As :func:`earmark.bench.tasks.musav.task.evaluate`.
     """
     _check_musav(dataset)
     found = predict_musav(

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from earmark.bench.embeddings import Embeddings
-from earmark.bench.store import Store
-from earmark.bench.tasks.av_cross_dataset import run
-from earmark.bench.tasks.base import Context, NotOpened
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.embeddings.store import Store
+from earmark.bench.tasks.av_cross_dataset.task import run
+from earmark.bench.tasks.task import Context, NotOpened
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale
 from earmark.models.base import ModelCard
 

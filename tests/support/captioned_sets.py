@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from earmark.bench.tasks.joint import JointVectors
+from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets.base import Captioned, Clip, DatasetCard, fingerprint
 
 CARD = DatasetCard(

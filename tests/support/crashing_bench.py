@@ -99,12 +99,12 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "the corpus": ("bench", "earmark.datasets.etude.build", "attributes_of", "before"),
     "a shard": ("bench", "earmark.models.training.prepare", "_write_shard", "after"),
     "the index": ("bench", "earmark.models.training.prepare", "_finish", "after"),
-    "a training": ("bench", "earmark.bench.etude_pipeline", "_export", "before"),
+    "a training": ("bench", "earmark.bench.cli.etude_pipeline", "_export", "before"),
     "an export": ("bench", "earmark.models.training.export", "export", "after"),
-    "listening": ("bench", "earmark.bench.space", "write_shard", "after"),
-    "scoring": ("bench", "earmark.bench.runner", "_record", "before"),
+    "listening": ("bench", "earmark.bench.embeddings.space", "write_shard", "after"),
+    "scoring": ("bench", "earmark.bench.run.runner", "_record", "before"),
     "the record": ("bench", "earmark.reports.record.files", "_sync_folders", "before"),
-    "the gate": ("bench", "earmark.bench.suite_gates", "judge_files", "after"),
+    "the gate": ("bench", "earmark.bench.cli.suite_gates", "judge_files", "after"),
     "the page": ("bench", "earmark.reports.render.html", "page_html", "after"),
     "the PDF": ("bench", "earmark.reports.render.pdf", "pdf_bytes", "after"),
     # In the process that trains: it dies alone, or the command dies and leaves it to itself.
@@ -212,7 +212,9 @@ def start(folder: Path, hooks: Callable[[str], None], *, reports: bool) -> int:
     sys.argv += ["--baselines", "baselines"] if (folder / "baselines").exists() else ["--no-gate"]
 
     def plan() -> None:
-        from earmark.bench import bench_command, etude_pipeline, run_command
+        from earmark.bench.cli import bench as bench_command
+        from earmark.bench.cli import etude_pipeline
+        from earmark.bench.cli import run as run_command
 
         bench_command.make = functools.partial(
             bench_command.make, layouts=("captions", "gtzan"), workers=1
@@ -273,7 +275,7 @@ def two_at_once(folder: Path) -> list[int]:
     def first(role: str) -> None:
         if role != "bench":
             return
-        from earmark.bench import runner
+        from earmark.bench.run import runner
         from earmark.datasets.etude import build as building
 
         once = [lambda: os.close(begun[1]), lambda: os.read(made[0], 1)]
@@ -284,7 +286,7 @@ def two_at_once(folder: Path) -> list[int]:
     def second(role: str) -> None:
         if role != "bench":
             return
-        from earmark.bench import bench_command
+        from earmark.bench.cli import bench as bench_command
         from earmark.datasets.etude import build as building
 
         os.close(over[1])
@@ -357,7 +359,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def damage(store: Path) -> list[str]:
-    from earmark.bench.store import Store
+    from earmark.bench.embeddings.store import Store
 
     return [str(one) for space in Store(store).spaces() for one in [*space.damage, *space.verify()]]
 

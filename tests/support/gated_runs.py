@@ -15,15 +15,13 @@ from captioned_sets import by_lot, captioned, constant, knowing, unit_rows, vect
 from invented_musav import write_musav
 
 from earmark.bench.gate.evidence import Evidence, truth_digests
-from earmark.bench.tasks import (
-    av_regression,
-    musav,
-    retrieval,
-    zero_shot_classification,
-    zero_shot_tagging,
-)
-from earmark.bench.tasks.joint import JointVectors
-from earmark.bench.tasks.retrieval_protocol import settle
+from earmark.bench.tasks.av_regression import task as av_regression
+from earmark.bench.tasks.musav import task as musav
+from earmark.bench.tasks.retrieval import task as retrieval
+from earmark.bench.tasks.retrieval.protocol import settle
+from earmark.bench.tasks.vectors import JointVectors
+from earmark.bench.tasks.zero_shot import task as zero_shot_classification
+from earmark.bench.tasks.zero_shot import zero_shot_tagging
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale, Tagged, fingerprint
 from earmark.datasets.judgements.musav import load
 from earmark.reports.record import files as record_io

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from earmark.bench.report_command import compare_models
+from earmark.bench.cli.report import compare_models
 from earmark.reports.page.merging import Run
 from earmark.reports.record.schema import (
     Cost,

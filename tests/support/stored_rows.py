@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.bench.store import Space, Store, text_key
+from earmark.bench.embeddings.store import Space, Store, text_key
 from earmark.models.base import ModelCard
 
 CARD = ModelCard("model", "1", "untrained", "MIT", "", (), "centre")

@@ -13,7 +13,7 @@ from earmark.bench.gate.degenerate import check_exchanged
 from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.gate.policy import Limits, Policy, Statistics
 from earmark.bench.gate.verdict import judge
-from earmark.bench.runner import run_suite
+from earmark.bench.run.runner import run_suite
 from earmark.datasets.judgements.musav import load
 
 MODELS = Path(broken_models.__file__)

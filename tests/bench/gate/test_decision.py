@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from earmark.bench.gate.decision import decide, measure, p_above
-from earmark.bench.gate.outcomes import Median, Pair, Sums
 from earmark.bench.metrics import regression
 from earmark.bench.metrics.statistics import ratio
+from earmark.bench.scoring.statistic import Median, Pair, Sums
 
 ALPHA, POWER, MARGIN = 0.05, 0.8, 0.04
 

@@ -17,7 +17,7 @@ from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, Statistics
 from earmark.bench.gate.verdict import judge
-from earmark.bench.tasks.base import item_digest
+from earmark.bench.tasks.task import item_digest
 
 
 def causes(verdict):

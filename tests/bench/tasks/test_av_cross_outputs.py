@@ -7,8 +7,8 @@ import pytest
 import soundfile
 from av_cross_sets import SEED, Stored, cross_world, names, predicted, rated, vectors
 
-from earmark.bench.embed_command import embed_suites
-from earmark.bench.runner import render_reports, run_suite
+from earmark.bench.cli.embed_command import embed_suites
+from earmark.bench.run.runner import render_reports, run_suite
 from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.av_heads.weights import TrainedHead, load_head, save_head, tower_of

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.bench.embeddings import Embeddings
-from earmark.bench.store import Store
-from earmark.bench.tasks.joint import collect, gather
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.embeddings.store import Store
+from earmark.bench.tasks.vectors import collect, gather
 from earmark.datasets.base import Clip, DataError
 from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError

@@ -170,7 +170,7 @@ def test_on_a_released_architecture_check_model_passes(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "essentia"))
     import frozen_graphs
 
-    from earmark.bench.check_command import check_model
+    from earmark.bench.cli.check_command import check_model
     from earmark.models.essentia.backbones import essentia_backbone
 
     frozen_graphs.write_backbone(tmp_path / "backbone.pb", frozen_graphs.MUSICNN)

@@ -16,8 +16,8 @@ import torch
 import two_processes
 from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 
-from earmark.bench.embed_command import embed_suites
-from earmark.bench.suite import SuiteError
+from earmark.bench.cli.embed_command import embed_suites
+from earmark.bench.run.suite import SuiteError
 from earmark.models.base import ModelError
 from earmark.models.training import checkpoints, distributed
 from earmark.models.training.config import TrainingConfig, plain

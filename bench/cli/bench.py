@@ -1,0 +1,224 @@
+"""``earmark bench``: from nothing to the verdict in one command; what is made once is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from earmark.bench.cli.cli_base import INVALID
+from earmark.bench.cli.console import new_console, progress_bar
+from earmark.bench.cli.etude_pipeline import (
+    CONFIGS,
+    N_TRACKS,
+    SECONDS,
+    Step,
+    further_of,
+    make,
+    make_further,
+)
+from earmark.bench.cli.gate import print_verdict
+from earmark.bench.cli.run import LeftOut, run_suites
+from earmark.bench.cli.suite_gates import SuiteGates
+from earmark.bench.gate.kept import shipped_baselines
+from earmark.bench.run.suite import read_suite, shipped_suites
+from earmark.datasets.files.places import cache_folder
+from earmark.reports.gate import verdict as verdicts
+from earmark.reports.page.speed import read_benchmarks
+from earmark.reports.record import files as record_io
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One suite's record (None: nothing could run), and how long it took with its reports."""
+
+    suite: str
+    record: Path | None
+    seconds: float
+
+
+def bench_all(
+    suites: list[Path] | None,
+    *,
+    out: Path,
+    store: Path,
+    fetch: bool,
+    tracks: int,
+    seconds: float,
+    configs: Mapping[str, str] = CONFIGS,
+    replicates: int | None,
+    gate: bool = True,
+    baselines: Path | None = None,
+    speed: Sequence[Path] = (),
+) -> int:
+    """Make Etude and its checkpoints, run the suites, hold them against their baselines.
+
+    Returns the exit code: the worst verdict's, or 3 if nothing could run.
+
+    Parameters
+    ----------
+    gate
+        Whether suites that have a baseline are gated.
+    baselines
+        Folder of ``<suite>/`` and ``<suite>.toml``; None: those that come with Earmark, which were
+        made of the corpus in its usual size and say nothing of another.
+    speed
+        Files of pytest-benchmark, whose ratios the reports show.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError, RecordError, PolicyError, Stopped
+        As :func:`~earmark.bench.cli.etude_pipeline.make`, :func:`~earmark.bench.run.suite.read_suite`,
+        :func:`~earmark.bench.cli.run.run_suites` and
+        :meth:`~earmark.bench.cli.suite_gates.SuiteGates.judge`.
+    """
+    started = time.perf_counter()
+    for path in speed:  # a wrong one is refused now, not after the work
+        read_benchmarks(path)
+    paths = suites or shipped_suites()
+    named = [read_suite(path) for path in paths]
+    further = further_of(named)
+    why_not = _why_no_gate(gate=gate, baselines=baselines, tracks=tracks, seconds=seconds)
+    gates = None if why_not else SuiteGates(baselines or shipped_baselines())
+    if gates is not None:
+        gates.prepare(suite.suite.name for suite in named)
+    with progress_bar() as progress:
+        steps = make(
+            cache_folder(),
+            n_tracks=tracks,
+            seconds=seconds,
+            configs=configs,
+            progress=progress,
+            tell=typer.echo,
+        )
+        steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
+    measured = []
+    left = LeftOut()
+    for path, suite in zip(paths, named, strict=True):
+        begun = time.perf_counter()
+        records = run_suites(
+            [path],
+            out=out,
+            store=store,
+            available=True,
+            fetch=fetch,
+            replicates=replicates,
+            json=False,
+            gate=None if gates is None else partial(gates.judge, out=out),
+            speed=speed,
+            left_out=left,
+        )
+        record = records[0] if records else None
+        measured.append(Measured(suite.suite.name, record, time.perf_counter() - begun))
+    console = new_console()
+    left.print(console)
+    if gates is not None:
+        _print_verdicts(gates, console)
+    all_in_all = time.perf_counter() - started
+    for line in (
+        *_times(steps, measured, gates, all_in_all),
+        *_places(measured, gates),
+        *_synthetic(measured),
+        _last_line(gates, why_not, asked_for=baselines is not None),
+    ):
+        typer.echo(line)
+    return left.exit_code or _exit_code(measured, gates, asked_for=baselines is not None)
+
+
+def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: float) -> str | None:
+    """Return why no suite is gated, or None where each with a baseline is."""
+    if not gate:
+        return "as asked (--no-gate)"
+    if baselines is None and (tracks, seconds) != (N_TRACKS, SECONDS):
+        return (
+            f"the baselines that come with Earmark are of {N_TRACKS} tracks of {SECONDS:g} s, not "
+            f"comparable with {tracks} of {seconds:g} s; your own are: --baselines FOLDER"
+        )
+    return None
+
+
+def _print_verdicts(gates: SuiteGates, console: Console) -> None:
+    for one in gates.verdicts:
+        console.print(f"\n[bold]Gate of the suite {one.suite}[/bold]")
+        print_verdict(one.plain, console, with_passed=False)
+
+
+def _times(
+    steps: Sequence[Step],
+    measured: Sequence[Measured],
+    gates: SuiteGates | None,
+    all_in_all: float,
+) -> Iterator[str]:
+    """Yield how long each part took; checkpoints are trained side by side."""
+    made = [f"{step.name} {step.seconds:.0f} s" for step in steps if step.done_now]
+    kept = [step.name for step in steps if not step.done_now]
+    yield ""
+    if made:
+        yield f"made: {', '.join(made)}"
+    if kept:
+        yield f"was there already: {', '.join(kept)}"
+    yield "measured and reported: " + ", ".join(
+        f"{one.suite} {one.seconds:.0f} s" if one.record else f"{one.suite} could not run"
+        for one in measured
+    )
+    if gates is not None and gates.verdicts:
+        yield "gated (within these): " + ", ".join(
+            f"{one.suite} {one.seconds:.0f} s" for one in gates.verdicts
+        )
+    yield f"all in all: {all_in_all:.0f} s"
+
+
+def _places(measured: Sequence[Measured], gates: SuiteGates | None) -> Iterator[str]:
+    for one in measured:
+        if one.record is not None:
+            yield f"reports of {one.suite}: {one.record / 'report.html'}, report.pdf, run.json"
+    for verdict in () if gates is None else gates.verdicts:
+        names = ", ".join(path.name for path in verdict.written[1:])
+        yield f"verdict on {verdict.suite}: {verdict.written[0]}, {names}"
+
+
+def _synthetic(measured: Sequence[Measured]) -> Iterator[str]:
+    """Yield which suites rest on data that nobody played or judged."""
+    suites = []
+    for one in measured:
+        if one.record is None:
+            continue
+        datasets = record_io.read(one.record).datasets
+        if datasets and all(entry.synthetic for entry in datasets):
+            suites.append(one.suite)
+        elif found := [entry.id for entry in datasets if entry.synthetic]:
+            suites.append(f"{one.suite} ({', '.join(found)})")
+    if suites:
+        yield (
+            f"synthetic: {', '.join(suites)}. Etude, and the models trained on it, say nothing of "
+            f"music that people made."
+        )
+
+
+def _last_line(gates: SuiteGates | None, why_not: str | None, *, asked_for: bool) -> str:
+    if gates is None:
+        return f"not gated: {why_not}"
+    bare = ", ".join(gates.without_baseline)
+    if gates.outcome is None:
+        where = f"no baseline of {bare} in {gates.baselines}"
+        return f"{verdicts.TITLES['invalid']}. {where}" if asked_for else f"not gated: {where}"
+    found = "; ".join(f"{one.suite}: {one.plain['outcome']}" for one in gates.verdicts)
+    without = f". Without a baseline: {bare}" if bare else ""
+    return f"{verdicts.TITLES[gates.outcome]}. {found}{without}"
+
+
+def _exit_code(measured: Sequence[Measured], gates: SuiteGates | None, *, asked_for: bool) -> int:
+    """Return the worst verdict's code; whoever names baselines wants something to be gated."""
+    if not any(one.record for one in measured):
+        return INVALID
+    if gates is None:
+        return 0
+    return INVALID if asked_for and gates.outcome is None else gates.exit_code

@@ -1,0 +1,143 @@
+"""What a suite asks for that cannot be had, found before any model listens, and all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.run.suite import Source, Suite, Task
+from earmark.bench.tasks.registry import check_fit
+from earmark.bench.tasks.task import Context, NotOpened
+from earmark.datasets.base import DataError
+from earmark.datasets.files.places import placed, resolve
+from earmark.models.base import ModelCard, in_words
+from earmark.models.conformance.cards import card_checks
+from earmark.models.conformance.results import CheckFailed
+
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "embed_audio": ("card", "sample_rate", "dimension"),
+    "embed_text": ("card", "dimension"),
+    "embed_patches": ("card", "sample_rate", "dimension"),
+    "predict_av": ("card", "sample_rate"),
+    "predict_av_from_patches": ("card", "embedder", "predict_av_from_means"),
+}
+"""What a model can do, with the attributes that belong to it (:mod:`earmark.models.base`)."""
+_JOINT = (("embed_audio",), ("embed_text",))
+_AV = ("predict_av", "predict_av_from_patches")
+NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "retrieval": _JOINT,
+    "zero_shot_classification": _JOINT,
+    "zero_shot_tagging": _JOINT,
+    "probe": (("embed_audio",),),
+    "av_regression": (_AV,),
+    "musav": (_AV,),
+    "av_cross_dataset": (("embed_audio", "embed_patches", *_AV),),
+}
+"""Of each task: one method of each group."""
+
+
+def lacking(model: Any, task: str) -> str | None:
+    """Return what a model lacks for a task, None where it can do it."""
+    for methods in NEEDS[task]:
+        faults = {name: _fault(model, name) for name in methods}
+        if None in faults.values():
+            continue
+        # Of several ways, what is wrong with the one that was begun says more than all names.
+        begun = next((text for name, text in faults.items() if hasattr(model, name)), None)
+        return begun or f"has no {' or '.join(methods)}, which the task {task} needs"
+    return None
+
+
+def _fault(model: Any, method: str) -> str | None:
+    if not callable(getattr(model, method, None)):
+        return f"has no {method}"
+    missing = [name for name in METHODS[method] if not hasattr(model, name)]
+    if not missing and (fault := _card_fault(model.card)):
+        return fault
+    return f"has {method}, and no {' and no '.join(missing)} beside it" if missing else None
+
+
+def _card_fault(card: object) -> str | None:
+    """Return what of a card no record or store could hold; `earmark check-model` asks for more."""
+    if not isinstance(card, ModelCard):
+        return f"has a card that is {type(card).__name__}, expected a ModelCard"
+    for name in ("id", "version", "weights_digest", "licence", "citation", "crop_policy"):
+        if not isinstance(value := getattr(card, name), str):
+            return f"has a card whose {name} is {value!r}, expected a string"
+    for check in card_checks(card):
+        if check.name in ("card.training_datasets", "card.preprocessing"):
+            try:
+                check.run()
+            except CheckFailed as fault:
+                return f"has a card whose {check.name.removeprefix('card.')} {fault}"
+    return None
+
+
+def misfits(suite: Suite, models: Mapping[str, Any]) -> Iterator[tuple[Task, str, str]]:
+    """Yield each task and model of a suite that do not fit, and why."""
+    for task in suite.tasks:
+        for name in suite.models_of(task):
+            model = models[name]
+            if not isinstance(model, NotOpened) and (why := lacking(model, task.task)):
+                kind = type(model).__name__
+                yield task, name, f"{suite.id_of(task)}: model {name!r} ({kind}) {why}"
+
+
+def unfit_tasks(
+    suite: Suite, models: Mapping[str, Any], context: Callable[[Task], Context]
+) -> Iterator[str]:
+    """Yield what is wrong with the tasks' datasets, options and files."""
+    for task in suite.tasks:
+        dataset = context(task).datasets[task.dataset]
+        if isinstance(dataset, NotOpened):
+            continue
+        able = {
+            name: model
+            for name in suite.models_of(task)
+            if not isinstance(model := models[name], NotOpened) and not lacking(model, task.task)
+        }
+        try:
+            check_fit(task.task, context(task), dataset, able, task.options)
+        except Exception as error:
+            what = in_words(error)
+            own = "" if what == str(error) else f"dataset {task.dataset!r}: "
+            yield f"{suite.id_of(task)}: {own}{what}"
+        for path in _files(task.options.get("predictions")):
+            try:
+                resolve(path)
+            except DataError as error:
+                yield f"{suite.id_of(task)}: {error}"
+
+
+def _files(given: Any) -> Iterator[str]:
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, Mapping | Sequence):
+        for one in given.values() if isinstance(given, Mapping) else given:
+            yield from _files(one)
+
+
+def not_told_apart(
+    sources: Mapping[str, Source], models: Mapping[str, Any], embeddings: Embeddings
+) -> Iterator[str]:
+    """Yield pairs of models whose vectors the store would mistake for each other."""
+    first: dict[str, str] = {}
+    for name, model in models.items():
+        if isinstance(model, NotOpened) or _card_fault(getattr(model, "card", None)):
+            continue
+        space = embeddings.space_name(model)
+        other = first.setdefault(space, name)
+        ours, theirs = (_settings(sources[one]) for one in (name, other))
+        if ours != theirs:
+            changed = sorted(k for k in ours | theirs if ours.get(k) != theirs.get(k))
+            yield (
+                f"models {other!r} and {name!r} differ in {', '.join(changed)}, and their cards "
+                f"are equal ({model.card.id}), so that one would be given the other's numbers: "
+                f"put what differs into the card's preprocessing, version or weights_digest"
+            )
+
+
+def _settings(source: Source) -> dict[str, Any]:
+    options: dict[str, Any] = placed(source.options)
+    return {"loader": source.loader, **options}

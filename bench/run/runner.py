@@ -1,0 +1,437 @@
+"""Running suites: open what they list, run their tasks, leave a record and its reports."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from earmark.bench.cli.console import Progress
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.embeddings.store import Store
+from earmark.bench.run import preflight
+from earmark.bench.run.environment import describe_environment
+from earmark.bench.run.suite import Source, Suite, SuiteError, Task, read_suite
+from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
+from earmark.bench.tasks.task import Context, NotOpened, TaskOutput
+from earmark.datasets.base import DataError, DatasetCard
+from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.datasets.files.places import placed
+from earmark.datasets.registry import DATASETS, Registry, check_options
+from earmark.models.adapters.gain import at_loudness
+from earmark.models.base import ModelCard, ModelError, in_words
+from earmark.models.registry import MODELS
+from earmark.models.support.training_log import TrainingLog
+from earmark.reports.record import files as record_io
+from earmark.reports.record import schema
+from earmark.reports.record.lookup import SENTINEL
+from earmark.reports.record.schema import RecordError
+
+Opened = TypeVar("Opened")
+UNFORESEEN = "internal error"
+"""What the reason of a task begins with that ended with no error of Earmark's own."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One suite while it runs; what could not be opened is remembered with its reason."""
+
+    suite: Suite
+    embeddings: Embeddings
+    replicates: int
+    datasets: dict[str, Any | NotOpened] = field(default_factory=dict)
+    models: dict[str, Any | NotOpened] = field(default_factory=dict)
+    outputs: list[TaskOutput] = field(default_factory=list)
+    cards: dict[str, ModelCard] = field(default_factory=dict)
+    """Of models that tasks made themselves."""
+    heard: set[str] = field(default_factory=set)
+    """Models that were listened with, besides those that have scores."""
+    not_run: list[schema.NotRun] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    """Of tasks that should have run."""
+    unable: set[tuple[str, str]] = field(default_factory=set)
+    """Task ids and models that cannot do them."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+def run_suite(
+    path: Path | str,
+    *,
+    out: Path,
+    store: Path,
+    available: bool = False,
+    replicates: int | None = None,
+    progress: Progress | None = None,
+    trust_card: bool = False,
+) -> tuple[Path | None, list[schema.NotRun]]:
+    """Run one suite; return its record's folder (None if nothing ran) and what did not run.
+
+    Parameters
+    ----------
+    available
+        Go on without what is not at hand; otherwise that is an error before anything runs.
+    progress
+        Called with items done, items in all, and of what.
+    trust_card
+        Take kept vectors of a model with the same card, whatever code made them.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError, RecordError
+        If something is not as expected, before anything is listened to; with ``available`` this
+        ends only what it concerns. A task that fails later is in the record as ``failed``; its
+        error is raised only where no other task left anything to record.
+    """
+    started = time.perf_counter()
+    suite = read_checked(path)
+    run = Run(
+        suite=suite,
+        embeddings=Embeddings(Store(store), progress=progress, trust_card=trust_card),
+        replicates=replicates or suite.suite.replicates,
+    )
+    open_all(run, strict=not available)
+    for task in suite.tasks:
+        _run_task(run, task, strict=not available)
+    if not run.outputs:
+        if run.failures:
+            raise run.failures[0]
+        return None, run.not_run
+    record = _record(run, time.perf_counter() - started)
+    import pandas as pd
+
+    try:
+        folder = record_io.write(
+            record,
+            items={one.result.id: pd.DataFrame(dict(one.items)) for one in run.outputs},
+            arrays={one.result.id: dict(one.arrays) for one in run.outputs if one.arrays},
+            runs_folder=out,
+        )
+    except RecordError as error:
+        if isinstance(error.__cause__, OSError) and (room := room_left(error.__cause__, out)):
+            raise RecordError(f"{error}{room}") from error
+        raise
+    return folder, run.not_run
+
+
+def read_checked(path: Path | str) -> Suite:
+    """Read a suite, hold its tasks and their options against those that are known, add `random`.
+
+    Raises
+    ------
+    SuiteError
+        As `read_suite`, or if a task or an option is unknown.
+    """
+    suite = read_suite(path)
+    found: list[Exception] = []
+    for task in suite.tasks:
+        if task.task not in TASKS:
+            near = difflib.get_close_matches(task.task, TASKS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
+            found.append(SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}"))
+            continue
+        own = ("context", "dataset", "models")
+        try:
+            check_options(TASKS[task.task], task.options, of=f"task {suite.id_of(task)!r}", own=own)
+        except DataError as error:
+            found.append(error)
+    for kind, registry, sources in (
+        ("dataset", DATASETS, suite.datasets),
+        ("model", MODELS, suite.models),
+    ):
+        for name, source in sources.items():
+            if found and not source.optional:
+                found += _option_faults(registry, source, of=f"{kind} {name!r}")
+    _refuse(found, suite.suite.name)
+    return suite.with_sentinel(AUDIO_TEXT.keys())
+
+
+def open_all(run: Run, *, strict: bool) -> None:
+    """Open what the suite lists and hold it against the tasks, before anything listens.
+
+    What is not available is an error, or remembered as such; all errors come in one list.
+
+    Raises
+    ------
+    DataError, ModelError, SuiteError
+        The error, or a `SuiteError` that lists several.
+    """
+    found: list[Exception] = []
+    for name, source in run.suite.datasets.items():
+        opened = _open(partial(_create, DATASETS, source, f"dataset {name!r}"))
+        run.datasets[name] = _or_reason(opened)
+        if isinstance(opened, Exception) and strict and not source.optional:
+            found.append(opened)
+    wanted = {model for task in run.suite.tasks for model in run.suite.models_of(task)}
+    for name, source in run.suite.models.items():
+        if name not in wanted:
+            continue
+        opened = _open(partial(_create, MODELS, source, f"model {name!r}"))
+        run.models[name] = _or_reason(opened)
+        if isinstance(opened, Exception):
+            run.not_run.append(schema.NotRun(what=name, reason=str(opened)))
+            if strict and not source.optional:
+                found.append(opened)
+    for task, name, why in preflight.misfits(run.suite, run.models):
+        run.unable.add((run.suite.id_of(task), name))
+        if strict:
+            found.append(ModelError(why))
+        else:
+            run.not_run.append(schema.NotRun(what=name, reason=why))
+    same = preflight.not_told_apart(run.suite.models, run.models, run.embeddings)
+    found += [SuiteError(f"suite {run.suite.suite.name}: {why}") for why in same]
+    if strict:
+        context = partial(_context, run, strict=True)
+        unfit = preflight.unfit_tasks(run.suite, run.models, context)
+        found += [DataError(why) for why in unfit]
+    _refuse(found, run.suite.suite.name)
+
+
+def _refuse(found: Sequence[Exception], suite: str) -> None:
+    """Raise the one error that was found, or all in one list."""
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        listed = "".join(f"\n- {error}" for error in dict.fromkeys(map(str, found)))
+        raise SuiteError(
+            f"suite {suite}: nothing was run, since {len(found)} things are wrong:{listed}"
+        )
+
+
+def _option_faults(registry: Registry, source: Source, *, of: str) -> list[Exception]:
+    try:
+        check_options(registry.factory(source.loader), source.options, of=of)
+    except DataError as error:
+        return [error]
+    except Exception as error:
+        return [DataError(f"{of}: {in_words(error)}")]
+    return []
+
+
+def _or_reason(opened: Opened | Exception) -> Opened | NotOpened:
+    return NotOpened(str(opened)) if isinstance(opened, Exception) else opened
+
+
+def _open(create: Callable[[], Opened]) -> Opened | Exception:
+    try:
+        return create()
+    except (DataError, ModelError) as error:
+        return error
+
+
+def _create(registry: Registry, source: Source, what: str) -> Any:
+    try:
+        return registry.create(source.loader, placed(source.options))
+    except (DataError, ModelError):
+        raise
+    except (Exception, SystemExit) as error:  # a module that ends the program has failed, too
+        kind = DataError if registry is DATASETS else ModelError
+        raise kind(f"{what} ({source.loader}) cannot be opened: {in_words(error)}") from error
+
+
+def _context(run: Run, task: Task, *, strict: bool) -> Context:
+    seed = run.suite.suite.seed
+    task_id = run.suite.id_of(task)
+    return Context(task_id, run.embeddings, run.replicates, seed, strict, run.datasets)
+
+
+def _run_task(run: Run, task: Task, *, strict: bool) -> None:
+    task_id = run.suite.id_of(task)
+    dataset = run.datasets[task.dataset]
+    if isinstance(dataset, NotOpened):
+        run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
+        return
+    context = _context(run, task, strict=strict)
+    started = time.perf_counter()
+    try:
+        ran = TASKS[task.task](context, dataset, able(run, task), **task.options)
+    except Exception as error:
+        _failed(run, task_id, error, strict=strict)
+        return
+    run.timings[task_id] = round(time.perf_counter() - started, 3)
+    # Two sets of one loader are told apart by what the suite calls them.
+    result = ran.output.result.model_copy(update={"dataset": task.dataset})
+    if task.loudness is not None:
+        protocol = result.protocol | {"loudness": f"every clip at {task.loudness:g} LUFS"}
+        result = result.model_copy(update={"protocol": protocol})
+    run.outputs += [replace(ran.output, result=result), *ran.further]
+    run.heard |= set(ran.heard)
+    run.cards |= ran.cards
+    for name, seconds in ran.seconds.items():
+        run.seconds[name] = run.seconds.get(name, 0.0) + seconds
+
+
+def able(run: Run, task: Task) -> dict[str, Any]:
+    """Return the models of a task that are there and can do it."""
+    task_id = run.suite.id_of(task)
+    models = {name: run.models[name] for name in run.suite.models_of(task)}
+    return {
+        name: model if task.loudness is None else at_loudness(model, task.loudness)
+        for name, model in models.items()
+        if not isinstance(model, NotOpened) and (task_id, name) not in run.unable
+    }
+
+
+def _failed(run: Run, task_id: str, error: Exception, *, strict: bool) -> None:
+    """Note why a task did not run; the others go on, so that what they find is not lost."""
+    told = type(error).__module__.startswith("earmark.")
+    reason = str(error) if told else f"{UNFORESEEN}: {in_words(error)}"
+    run.not_run.append(schema.NotRun(what=task_id, reason=reason, failed=strict or not told))
+    if strict or not told:
+        run.failures.append(error)
+        if os.environ.get("EARMARK_DEBUG"):
+            traceback.print_exception(error)
+
+
+def _record(run: Run, seconds: float) -> schema.RunRecord:
+    now = datetime.now(UTC)
+    suite = run.suite
+    used = run.heard | {name for output in run.outputs for name in output.result.models}
+    return schema.RunRecord(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{suite.suite.name}-{secrets.token_hex(2)}",
+        created=now.isoformat(timespec="seconds"),
+        earmark_version=version("earmark"),
+        suite=schema.Suite(
+            name=suite.suite.name, title=suite.suite.title, digest=suite.digest, toml=suite.text
+        ),
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        seed=suite.suite.seed,
+        replicates=run.replicates,
+        environment=describe_environment(),
+        models=[
+            _model_entry(
+                name,
+                model.card,
+                run.seconds.get(name),
+                _cost(run, name, model),
+                _training(model),
+                None if run.embeddings.trust_card else run.embeddings.code(model).digest,
+            )
+            for name, model in run.models.items()
+            if name in used and not isinstance(model, NotOpened)
+        ]
+        + [
+            _model_entry(name, card, None, None)
+            for name, card in run.cards.items()
+            if name in used and name not in run.models
+        ],
+        datasets=[
+            _dataset_entry(name, dataset)
+            for name, dataset in run.datasets.items()
+            if not isinstance(dataset, NotOpened)
+        ],
+        tasks=[output.result for output in run.outputs],
+        not_run=run.not_run,
+        seconds=round(seconds, 3),
+        timings=run.timings,
+    )
+
+
+def _cost(run: Run, name: str, model: Any) -> schema.Cost | None:
+    """Return what listening cost; the sentinel hears nothing, so that its speed says nothing."""
+    return None if name == SENTINEL else run.embeddings.cost(model)
+
+
+def _training(model: Any) -> schema.TrainingLog | None:
+    log: TrainingLog | None = getattr(model, "training_log", None)
+    return None if log is None else schema.TrainingLog.model_validate(asdict(log))
+
+
+def _model_entry(
+    name: str,
+    card: ModelCard,
+    seconds: float | None,
+    cost: schema.Cost | None,
+    training: schema.TrainingLog | None = None,
+    code: str | None = None,
+) -> schema.ModelEntry:
+    return schema.ModelEntry(
+        id=name,
+        version=card.version,
+        weights_digest=card.weights_digest,
+        licence=card.licence,
+        citation=card.citation,
+        training_datasets=list(card.training_datasets),
+        crop_policy=card.crop_policy,
+        preprocessing=dict(card.preprocessing),
+        notes=list(card.notes),
+        av_scale=card.av_scale,
+        seconds=None if seconds is None else round(seconds, 3),
+        cost=cost,
+        training=training,
+        code=code,
+    )
+
+
+def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
+    card: DatasetCard = dataset.card
+    items = dataset.song_ids if hasattr(dataset, "song_ids") else dataset.clips
+    scale = getattr(dataset, "scale", None)
+    return schema.DatasetEntry(
+        id=name,
+        known_as=card.id,
+        title=card.title,
+        version=card.version,
+        licence=card.licence,
+        citation=card.citation,
+        source=card.source,
+        synthetic=card.synthetic,
+        fingerprint=dataset.fingerprint,
+        n_items=len(items),
+        notes=list(card.notes),
+        rating_scale=None if scale is None else (scale.low, scale.high),
+    )
+
+
+def render_reports(
+    run: Path | str,
+    out: Path | str,
+    *,
+    gate: Mapping[str, Any] | None = None,
+    speed: Sequence[Path] = (),
+) -> list[Path]:
+    """Render a record into ``out/report.html`` and ``out/report.pdf``.
+
+    ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
+    of pytest-benchmark (:mod:`earmark.reports.page.speed`).
+
+    Raises
+    ------
+    RecordError
+        If there is no readable record, a file of ``speed`` is none, or the reports cannot be
+        written; the record is not touched.
+    """
+    from earmark.bench.cli.report import load
+    from earmark.reports.gate.verdict import section
+    from earmark.reports.page.page import build
+    from earmark.reports.page.speed import read_benchmarks, with_speed
+    from earmark.reports.render.html import page_html
+    from earmark.reports.render.pdf import pdf_bytes
+
+    timed = [read_benchmarks(path) for path in speed]
+    found = load(run)
+    part = None if gate is None else section(gate)
+    page = with_speed(build(found.record, found.items, found.arrays, gate=part), timed)
+    out = Path(out)
+    html, pdf = out / "report.html", out / "report.pdf"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(html, page_html(page).encode())
+        write_whole(pdf, pdf_bytes(page))
+    except OSError as error:
+        raise RecordError(
+            f"the reports could not be written to {out}: {error.strerror or error}"
+            f"{room_left(error, out)}; the record {found.record.id} is whole, and `earmark report` "
+            f"renders it again"
+        ) from error
+    return [html, pdf]

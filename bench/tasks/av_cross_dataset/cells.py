@@ -1,0 +1,294 @@
+"""One cell of the matrix: a head on an embedder, learned from one set and tested on another.
+
+Within a set predictions are out of fold, and what a head chooses it chooses in inner folds. Across
+sets a head learns from the whole training set without what is tested on: the songs that both call
+by one id, and files that are the same byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from earmark.bench.tasks.av_cross_dataset.inputs import (
+    Heard,
+    LearnedFrom,
+    Recordings,
+    TestedOn,
+    clips_of,
+)
+from earmark.datasets.base import DataError, RatedClips
+from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.overlap import overlap
+from earmark.datasets.judgements.pairwise import PairwiseJudgements
+from earmark.models.av_heads.comparisons import collect
+from earmark.models.av_heads.cross_validation import cross_validate
+from earmark.models.av_heads.head import Fitted, Head
+from earmark.models.av_heads.mlp import fit_mlp
+from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
+from earmark.models.av_heads.rated import fit_ridge
+from earmark.models.base import Plain
+
+Doubles = NDArray[np.float64]
+Fits = Callable[..., Fitted]
+
+RATED_HEADS: Mapping[str, Fits] = {"ridge": fit_ridge, "mlp": fit_mlp}
+"""Heads that learn from ratings."""
+PAIRWISE_HEADS: Mapping[str, Fits] = {"pairwise": fit_pairwise}
+"""Heads that learn from judgements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How heads are fitted."""
+
+    folds: int
+    runs: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One head's predictions of one test set."""
+
+    model: str
+    head: str
+    embedder: str
+    train: str
+    test: str
+    in_folds: bool
+    predictions: Sequence[Mapping[str, tuple[float, float]]]
+    """Of each run, arousal and valence by clip id. What is scored is the first."""
+    head_of: Mapping[str, Head]
+    """The head that predicted each clip in the first run."""
+    n_train: int
+    """Clips, or songs with a judgement, that could be learned from."""
+    left_out: int
+    """Clips of the training set that are tested on, and so were not learned from."""
+    overlap_known: bool
+    """Whether the sets have ids in common use; if not, only equal files are found."""
+    scale: tuple[float, float] | None
+    fits: Sequence[Mapping[str, Plain]] = ()
+    """What each fit of the first run chose."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Mapping[str, Plain]:
+        """What the first fit chose."""
+        return self.fits[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Corner:
+    """What one cell is made from."""
+
+    head: str
+    embedder: str
+    train: str
+    test: str
+    learned: LearnedFrom
+    tested: TestedOn
+    heard_train: Heard
+    heard_test: Heard
+
+    @property
+    def model(self) -> str:
+        """The name of the trained head in scores."""
+        return f"{self.head}({self.train})@{self.embedder}"
+
+
+def heads_for(learned: LearnedFrom, wanted: Sequence[str]) -> list[str]:
+    """Return those of the wanted heads that can learn from a set."""
+    known = PAIRWISE_HEADS if isinstance(learned, PairwiseJudgements) else RATED_HEADS
+    return [name for name in wanted if name in known]
+
+
+FittedOn = dict[tuple[str, str, str, tuple[str, ...]], list[Fitted]]
+"""Fits by head, embedder, training set and clips: most test sets leave the same ones."""
+
+
+def make_cell(corner: Corner, plan: Plan, recordings: Recordings, known: FittedOn) -> Cell:
+    """Fit one head and predict one test set.
+
+    Fits to whole sets are kept in ``known``, and taken from there.
+
+    Raises
+    ------
+    DataError
+        If nothing is left to learn from.
+    ModelError
+        As the heads, e.g. if there are fewer groups than folds.
+    """
+    if corner.train == corner.test:
+        return _in_folds(corner, plan)
+    return _across(corner, plan, recordings, known)
+
+
+def _in_folds(corner: Corner, plan: Plan) -> Cell:
+    if isinstance(corner.learned, PairwiseJudgements):
+        return _judged_in_folds(corner, corner.learned, plan)
+    rated = corner.learned
+    chosen = [i for i, clip in enumerate(rated.clips) if clip.id in corner.heard_train.vectors]
+    clips = [rated.clips[i] for i in chosen]
+    ids = [clip.id for clip in clips]
+    recorded: list[Fitted] = []
+    found = cross_validate(
+        corner.heard_train.rows(ids),
+        rated.ratings[chosen],
+        _recording(RATED_HEADS[corner.head], recorded),
+        groups=[clip.unit or clip.id for clip in clips],
+        folds=plan.folds,
+        runs=plan.runs,
+        seed=plan.seed,
+    )
+    head_of = {
+        ids[row]: fitted.head
+        for fitted, fold in zip(recorded, found.fits, strict=True)
+        if fold.run == 0
+        for row in fold.test.tolist()
+    }
+    return _cell(
+        corner,
+        [_by_id(ids, run) for run in found.predictions],
+        head_of,
+        recorded,
+        n_train=len(ids),
+        scale=(rated.scale.low, rated.scale.high),
+    )
+
+
+def _judged_in_folds(corner: Corner, judged: PairwiseJudgements, plan: Plan) -> Cell:
+    ids = list(corner.heard_train.vectors)
+    recorded: list[Fitted] = []
+    found = cross_validate_pairwise(
+        corner.heard_train.rows(ids),
+        collect(judged, ids).compared,
+        _recording(PAIRWISE_HEADS[corner.head], recorded),
+        folds=plan.folds,
+        runs=plan.runs,
+        seed=plan.seed,
+    )
+    assert found.values is not None  # linked songs share a fold
+    compared = np.isfinite(found.values[0]).all(axis=1)
+    kept = [ids[row] for row in np.flatnonzero(compared).tolist()]
+    head_of = {
+        ids[row]: fitted.head
+        for fitted, fold in zip(recorded, found.fits, strict=True)
+        if fold.run == 0
+        for row in fold.test_tracks.tolist()
+    }
+    runs = [_by_id(kept, run[compared]) for run in found.values]
+    return _cell(corner, runs, head_of, recorded, n_train=len(kept), scale=None)
+
+
+def _across(corner: Corner, plan: Plan, recordings: Recordings, known: FittedOn) -> Cell:
+    learned = corner.learned
+    gone, told_by_id = tested_ids(learned, corner.tested, recordings)
+    clips = [
+        (i, clip)
+        for i, clip in enumerate(learned.clips)
+        if clip.id in corner.heard_train.vectors and clip.id not in gone
+    ]
+    if not clips:
+        raise DataError(
+            f"{corner.train}: none of its {len(learned.clips)} clips is left to learn from, "
+            f"{len(gone)} are tested on in {corner.test}"
+        )
+    ids = [clip.id for _, clip in clips]
+    key = corner.head, corner.embedder, corner.train, tuple(ids)
+    if key not in known:
+        known[key] = _fitted(corner, [i for i, _ in clips], plan)
+    fitted = known[key]
+    tested = [clip.id for clip in clips_of(corner.tested) if clip.id in corner.heard_test.vectors]
+    rows = corner.heard_test.rows(tested)
+    return _cell(
+        corner,
+        [_by_id(tested, one.head(rows)) for one in fitted],
+        dict.fromkeys(tested, fitted[0].head),
+        fitted,
+        n_train=len(ids),
+        scale=_scale(learned),
+        left_out=len(gone & set(corner.heard_train.vectors)),
+        overlap_known=told_by_id,
+    )
+
+
+def _fitted(corner: Corner, places: Sequence[int], plan: Plan) -> list[Fitted]:
+    """Fit a head to the clips at some places of the training set, once a run."""
+    learned, clips = corner.learned, [corner.learned.clips[i] for i in places]
+    ids = [clip.id for clip in clips]
+    features = corner.heard_train.rows(ids)
+    seeds = [plan.seed + run for run in range(plan.runs)]
+    if isinstance(learned, PairwiseJudgements):
+        compared = collect(learned, ids).compared
+        return [PAIRWISE_HEADS[corner.head](features, compared, seed=seed) for seed in seeds]
+    groups = [clip.unit or clip.id for clip in clips]
+    fit = RATED_HEADS[corner.head]
+    return [fit(features, learned.ratings[places], groups=groups, seed=seed) for seed in seeds]
+
+
+def tested_ids(
+    learned: LearnedFrom, tested: TestedOn, recordings: Recordings
+) -> tuple[set[str], bool]:
+    """Return the training clips that are tested on, and whether ids could tell."""
+    if isinstance(learned, RatedClips):
+        by_id = overlap(learned, tested)
+    else:
+        names = "spotify" if isinstance(tested, MusAV) else tested.namespace
+        there = {clip.id for clip in clips_of(tested)}
+        same = bool(names) and names == learned.namespace
+        by_id = tuple(clip.id for clip in learned.clips if clip.id in there) if same else None
+    return set(by_id or ()) | recordings.shared(learned.clips, clips_of(tested)), by_id is not None
+
+
+def _scale(learned: LearnedFrom) -> tuple[float, float] | None:
+    if isinstance(learned, PairwiseJudgements):
+        return None
+    return learned.scale.low, learned.scale.high
+
+
+def _recording(fit: Fits, recorded: list[Fitted]) -> Fits:
+    """Return a fit that remembers what it fitted, in order."""
+
+    def fit_and_remember(features: ArrayLike, targets: Any, **options: Any) -> Fitted:
+        recorded.append(fit(features, targets, **options))
+        return recorded[-1]
+
+    return fit_and_remember
+
+
+def _by_id(ids: Sequence[str], rows: Doubles) -> dict[str, tuple[float, float]]:
+    return {name: (a, v) for name, (a, v) in zip(ids, rows.tolist(), strict=True)}
+
+
+def _cell(
+    corner: Corner,
+    predictions: Sequence[Mapping[str, tuple[float, float]]],
+    head_of: Mapping[str, Head],
+    fitted: Sequence[Fitted],
+    *,
+    n_train: int,
+    scale: tuple[float, float] | None,
+    left_out: int = 0,
+    overlap_known: bool = True,
+) -> Cell:
+    return Cell(
+        model=corner.model,
+        head=corner.head,
+        embedder=corner.embedder,
+        train=corner.train,
+        test=corner.test,
+        in_folds=corner.train == corner.test,
+        predictions=predictions,
+        head_of=head_of,
+        n_train=n_train,
+        left_out=left_out,
+        overlap_known=overlap_known,
+        scale=scale,
+        fits=[dict(one.facts) for one in fitted[: len(fitted) // len(predictions)]],
+        warnings=tuple(dict.fromkeys(text for one in fitted for text in one.warnings)),
+    )

@@ -1,0 +1,305 @@
+"""The results of trained heads: one a tested set, and on the first the matrix of train by test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from earmark.bench.metrics import pairwise, regression
+from earmark.bench.metrics.regression import PEARSON_R
+from earmark.bench.tasks.av_cross_dataset.av_cross_cards import out_of_fold
+from earmark.bench.tasks.av_cross_dataset.av_cross_work import LOUDNESS, Work
+from earmark.bench.tasks.av_cross_dataset.cells import Cell, Plan
+from earmark.bench.tasks.av_regression import task as av_regression
+from earmark.bench.tasks.av_regression.task import DIMENSIONS
+from earmark.bench.tasks.musav import task as musav
+from earmark.bench.tasks.musav.truth import read_truth
+from earmark.bench.tasks.task import TaskOutput
+from earmark.datasets.base import DataError, RatedClips
+from earmark.datasets.judgements.musav import MusAV
+from earmark.models.adapters.text_axis import TextAxisAV
+from earmark.models.base import PatchEmbedder
+from earmark.reports.record.lookup import CALIBRATION, HALF_CREDIT
+from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, Table, TaskResult
+
+KIND = "av_cross_dataset"
+MATRIX = "Trained on, tested on"
+HEADS = "Trained heads"
+CEILING = "one annotator with the mean rating"
+FEWEST_CALIBRATED = 50
+"""Pairs in a tenth of MusAV's, below which its accuracy says nothing."""
+_SUBSETS = {PEARSON_R.name: "all", HALF_CREDIT: "gt"}
+
+
+def results(
+    work: Work,
+    plan: Plan,
+    tables: Sequence[Table],
+    *,
+    baselines: Sequence[str],
+    allow_missing: bool,
+) -> list[TaskOutput]:
+    """Return a result for each tested set; the first also has the matrix and further tables.
+
+    Raises
+    ------
+    DataError
+        If nothing was predicted on the first set, or as the two tasks.
+    """
+    outputs: list[TaskOutput] = []
+    for name, tested in work.tested.items():
+        own = [one for one in work.cells if one.test == name]
+        values = work.values[name]
+        task_id = f"{work.context.task_id}-{name}" if outputs else work.context.task_id
+        if isinstance(tested, MusAV):
+            output = musav.evaluate(
+                tested,
+                values,
+                baselines=baselines,
+                allow_missing=allow_missing,
+                sources=_sources(work, name),
+                task_id=task_id,
+                replicates=work.context.replicates,
+                seed=plan.seed,
+            )
+            added: dict[str, Any] = {}
+        elif values:
+            output = av_regression.evaluate(
+                tested,
+                values,
+                scales={model: work.scale_of(model, name) for model in values},
+                problems=_problems(work, name),
+                task_id=task_id,
+                replicates=work.context.replicates,
+                seed=plan.seed,
+            )
+            added = {
+                "kind": KIND,
+                "title": f"Heads trained and tested on {_called(work, name)}"
+                if name in work.learned
+                else f"Trained heads tested on {_called(work, name)}",
+                "references": [*output.result.references, *ceiling(tested)],
+                "protocol": {**output.result.protocol, **_sources_stated(work, name)},
+            }
+        elif outputs:
+            continue
+        else:
+            reasons = "; ".join(f"{one.what}: {one.reason}" for one in work.not_run)
+            raise DataError(f"{work.context.task_id}: nothing predicts {name}. {reasons}")
+        protocol = added.get("protocol", output.result.protocol) | _protocol(work, plan)
+        kept = [] if added else _readable(output.result)
+        added |= {
+            "dataset": name,
+            "out_of_fold": out_of_fold(work, name),
+            "protocol": protocol,
+            "tables": [_heads_table(own), *_spread(work, plan, name), *kept],
+            "warnings": [*output.result.warnings, *_warnings(work, name)],
+        }
+        outputs.append(replace(output, result=output.result.model_copy(update=added)))
+    first = outputs[0].result
+    scores = {one.result.dataset: one.result.scores for one in outputs}
+    matrix = [matrix_table(work, scores), *tables]
+    update = {"tables": [*matrix, *first.tables], "not_run": [*first.not_run, *work.not_run]}
+    return [replace(outputs[0], result=first.model_copy(update=update)), *outputs[1:]]
+
+
+def _called(work: Work, name: str) -> str:
+    """Return a tested set's title, with its name in the suite where others have the same."""
+    titles = [one.card.title for one in work.tested.values()]
+    title = work.tested[name].card.title
+    return f"{title}, {name}" if titles.count(title) > 1 else title
+
+
+def _readable(result: TaskResult) -> list[Table]:
+    """Return the tables of MusAV without that of tenths of the pairs, where a tenth is too few."""
+    n = max(score.n for score in result.scores if score.subset == _SUBSETS.get(score.metric))
+    return [t for t in result.tables if t.title != CALIBRATION or n >= 10 * FEWEST_CALIBRATED]
+
+
+def ceiling(rated: RatedClips) -> list[Reference]:
+    """Return how one annotator's ratings correlate with the mean of all, where it can be known.
+
+    Of ratings whose means have the variance V, and the variance S within a clip on average, one
+    annotator's correlate with the mean of infinitely many by sqrt(V / (V + S)), his own part aside.
+    """
+    if rated.deviations is None:
+        return []
+    within = (rated.deviations**2).mean(axis=0)
+    between = rated.ratings.var(axis=0)
+    with np.errstate(invalid="ignore"):
+        values = np.sqrt(between / (between + within))
+    return [
+        Reference(
+            name=CEILING,
+            subset="all",
+            dimension=dimension,
+            metric=PEARSON_R.name,
+            value=float(value),
+            n=len(rated.clips),
+            note="from the variance of mean ratings and that between annotators of a clip",
+        )
+        for dimension, value in zip(DIMENSIONS, values, strict=True)
+        if value > 0
+    ]
+
+
+def matrix_table(work: Work, scores: Mapping[str, Sequence[Score]]) -> Table:
+    """Return the headline score of every model on every tested set."""
+    rows: list[list[Plain]] = []
+    for test, found in scores.items():
+        for score in found:
+            if score.subset != _SUBSETS.get(score.metric):
+                continue
+            cell = work.cell(score.model, test)
+            low, high = (
+                (score.interval.low, score.interval.high) if score.interval else (None, None)
+            )
+            rows.append(
+                [
+                    score.model,
+                    cell.head if cell else "",
+                    cell.embedder if cell else "",
+                    cell.train if cell else "",
+                    test,
+                    "not trained here"
+                    if cell is None
+                    else "in folds"
+                    if cell.in_folds
+                    else "across",
+                    score.dimension,
+                    score.metric,
+                    score.value,
+                    low,
+                    high,
+                    score.n,
+                ]
+            )
+    return Table(
+        title=MATRIX,
+        columns=[
+            "model", "head", "embedding", "trained on", "tested on", "how", "dimension", "metric",
+            "value", "low", "high", "n",
+        ],
+        rows=rows,
+        note="In folds: trained and tested on one set, by nested cross-validation. Across: trained "
+        "on all of a set but what is tested on. Pearson's r on rated sets, accuracy on the pairs "
+        "of gt on MusAV. A head that finds nothing to learn predicts the mean of its training "
+        "folds, which is low where the tested fold is high: its r in folds is below 0.",
+    )  # fmt: skip
+
+
+def _heads_table(cells: Sequence[Cell]) -> Table:
+    rows: list[list[Plain]] = []
+    for cell in cells:
+        known = (
+            "in folds" if cell.in_folds else "by id and file" if cell.overlap_known else "by file"
+        )
+        rows.append([cell.model, cell.n_train, cell.left_out, known])
+    return Table(
+        title=HEADS,
+        columns=["model", "learned from", "left out", "told apart"],
+        rows=rows,
+        note="Learned from: clips of the training set, in folds of all of them. Left out: clips of "
+        "the training set that are tested on, told by ids that both sets use and by files that are "
+        "the same byte for byte. What each fit chose is in the notes of the model’s card.",
+    )
+
+
+def _spread(work: Work, plan: Plan, name: str) -> list[Table]:
+    """Return mean and deviation over runs, where there are several."""
+    cells = [one for one in work.cells if one.test == name]
+    if plan.runs < 2 or not cells:
+        return []
+    tested = work.tested[name]
+    rows: list[list[Plain]] = []
+    for cell in cells:
+        for column, dimension in enumerate(DIMENSIONS):
+            found = list(
+                _accuracies(tested, cell, column)
+                if isinstance(tested, MusAV)
+                else _correlations(tested, cell, column)
+            )
+            if not found:  # the ratings are all the same
+                continue
+            deviation = float(np.std(found, ddof=1))
+            rows.append([cell.model, dimension, float(np.mean(found)), deviation, len(found)])
+    metric = "accuracy on gt" if isinstance(tested, MusAV) else "r"
+    return [
+        Table(
+            title="Spread over runs",
+            columns=["model", "dimension", f"mean {metric}", "deviation", "runs"],
+            rows=rows,
+            note="Each run divides into folds and fits with its own seed; the first is scored.",
+        )
+    ]
+
+
+def _correlations(tested: RatedClips, cell: Cell, column: int) -> Iterator[float]:
+    place = {clip.id: row for row, clip in enumerate(tested.clips)}
+    for run in cell.predictions:
+        rated = tested.ratings[[place[clip] for clip in run], column]
+        if np.ptp(rated) == 0:
+            return
+        yield regression.pearson_r(rated, [pair[column] for pair in run.values()])
+
+
+def _accuracies(tested: MusAV, cell: Cell, column: int) -> Iterator[float]:
+    truth = read_truth(tested, DIMENSIONS[column])
+    for run in cell.predictions:
+        values = np.array([run[s][column] if s in run else np.nan for s in tested.song_ids])
+        yield pairwise.agreement(truth.judge(values), ties="half").accuracy
+
+
+def _sources(work: Work, name: str) -> dict[str, str]:
+    found = dict(work.sources.get(name, {}))
+    for cell in work.cells:
+        if cell.test == name:
+            how = "out of fold" if cell.in_folds else f"a head trained on all of {cell.train}"
+            found[cell.model] = f"{how}, {work.heard[cell.embedder, name].source}"
+    for rater in work.raters.values():
+        if rater.embedder is not None and rater.name in work.values[name]:
+            found[rater.name] = f"prompts, {work.heard[rater.embedder, name].source}"
+    if LOUDNESS in work.values[name]:
+        found[LOUDNESS] = "integrated loudness as both arousal and valence, audio"
+    return found
+
+
+def _sources_stated(work: Work, name: str) -> dict[str, str]:
+    return {f"predictions of {model}": said for model, said in _sources(work, name).items()}
+
+
+def _protocol(work: Work, plan: Plan) -> dict[str, Plain]:
+    stated: dict[str, Plain] = {
+        "within a set": f"{plan.folds} folds of whole units, nested, {plan.runs} run(s)",
+        "across sets": "trained on the whole set without clips that are tested on",
+        "standardisation": "learned on the rows that are fitted on, in every fold",
+    }
+    for name, model in work.embedders.items():
+        what = "mean of its patches" if isinstance(model, PatchEmbedder) else "vector of unit norm"
+        stated[f"embedding {name}"] = f"{model.card.id}, {what}"
+    for rater in work.raters.values():
+        if isinstance(rater.model, TextAxisAV):
+            for dimension, (high, low) in rater.model.prompts.items():
+                stated[f"prompts of {rater.name}, {dimension}"] = f"{high!r} against {low!r}"
+    return stated
+
+
+def _problems(work: Work, name: str) -> list[ItemProblem]:
+    heard = (one for (_, test), one in work.heard.items() if test == name)
+    return list(dict.fromkeys(problem for one in heard for problem in one.problems))
+
+
+def _warnings(work: Work, name: str) -> list[str]:
+    found = [text for (_, test), one in work.heard.items() if test == name for text in one.warnings]
+    unknown = sorted(
+        {c.train for c in work.cells if c.test == name and not c.in_folds and not c.overlap_known}
+    )
+    if unknown:
+        found.append(
+            f"which songs of {', '.join(unknown)} are in {name}, too, is known only where their "
+            f"files are the same: the sets have no ids in common use"
+        )
+    return list(dict.fromkeys(found))

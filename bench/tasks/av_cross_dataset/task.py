@@ -1,0 +1,426 @@
+"""Arousal/valence heads trained on some sets and tested on others: a matrix of train by test.
+
+Each embedder among the models gets a head of each kind on each training set. On its own set a head
+is scored out of fold (nested cross-validation), on any other after learning from the whole training
+set without what is tested on (:mod:`earmark.bench.tasks.av_cross_dataset.cells`). AV models of the suite,
+joint audio-text models through :class:`~earmark.models.adapters.text_axis.TextAxisAV`, and ensembles of
+any of these stand beside them and are compared with them on the same clips.
+
+Rated sets are scored as ``av_regression`` does, MusAV as ``musav`` does: its listeners, its
+loudness baseline and its tables with it. Each tested set is a result of its own; the first has the
+matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.tasks.av_cross_dataset.av_cross_cards import cards_of
+from earmark.bench.tasks.av_cross_dataset.av_cross_work import (
+    LOUDNESS,
+    LOUDNESS_MODEL,
+    Ensemble,
+    Rater,
+    Work,
+    common,
+)
+from earmark.bench.tasks.av_cross_dataset.cells import (
+    PAIRWISE_HEADS,
+    RATED_HEADS,
+    Cell,
+    Corner,
+    FittedOn,
+    Plan,
+    heads_for,
+    make_cell,
+)
+from earmark.bench.tasks.av_cross_dataset.gain import gain_table, gained
+from earmark.bench.tasks.av_cross_dataset.inputs import (
+    Recordings,
+    TestedOn,
+    as_learned,
+    as_tested,
+    clips_of,
+    hear,
+)
+from earmark.bench.tasks.av_cross_dataset.results import results
+from earmark.bench.tasks.av_predictions import predict_from_audio
+from earmark.bench.tasks.musav import task as musav
+from earmark.bench.tasks.musav.sources import predict_musav
+from earmark.bench.tasks.task import Context, NotOpened, Ran
+from earmark.datasets.base import DataError, RatedClips
+from earmark.datasets.judgements.musav import MusAV
+from earmark.models.adapters.ensembles import learn_moments
+from earmark.models.adapters.text_axis import TextAxisAV
+from earmark.models.base import (
+    ArousalValenceModel,
+    AudioEmbedder,
+    ModelError,
+    PatchEmbedder,
+    PatchHead,
+    TextEmbedder,
+)
+from earmark.reports.record.schema import NotRun
+
+HEADS = (*RATED_HEADS, *PAIRWISE_HEADS)
+
+
+def run(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    *,
+    train: Sequence[str],
+    test: Sequence[str] = (),
+    heads: Sequence[str] = HEADS,
+    folds: int = 10,
+    runs: int = 1,
+    gains: Sequence[float] = (),
+    stored: Mapping[str, Mapping[str, str]] | None = None,
+    predictions: Mapping[str, Sequence[str]] | None = None,
+    ensembles: Sequence[Mapping[str, Any]] = (),
+    prompts: Mapping[str, Sequence[str]] | None = None,
+    baselines: Sequence[str] = musav.BASELINES,
+    allow_missing: bool = False,
+) -> Ran:
+    """Train heads and test them, in and across datasets.
+
+    Parameters
+    ----------
+    dataset
+        A rated set, the first that is tested on; its result has the matrix.
+    train, test
+        Names of the suite's datasets that heads learn from, and that they are tested on besides.
+        MusAV may be in both: heads then learn from its judgements, in folds by triplet.
+    heads
+        Some of ``ridge``, ``mlp`` (from ratings) and ``pairwise`` (from judgements).
+    folds, runs
+        Of the cross-validation; every run divides and fits anew, and the first is scored.
+    gains
+        In dB; the first tested set is heard again with each.
+    stored
+        Dataset to model to npz of mean embeddings, for sets without audio.
+    predictions
+        MusAV's name to files of predictions.
+    ensembles
+        ``{id, models, standardised_on}`` each, of models or trained heads by their names.
+    prompts
+        ``arousal`` and ``valence``: high and low, for joint models.
+    baselines, allow_missing
+        As :func:`earmark.bench.tasks.musav.task.evaluate`; the baseline ``loudness`` is heard on rated
+        sets with audio, too.
+
+    Raises
+    ------
+    DataError
+        If a set or an option is not as described, or no model could be scored.
+    ModelError
+        If a model neither embeds audio nor predicts arousal and valence.
+    """
+    _check_options(heads, folds, runs, gains)
+    for one in ensembles:
+        _ensemble(one)  # a fault in them is told before hours of listening
+    work = _open(context, dataset, models, train, test, prompts or {})
+    _hear_all(work, stored or {})
+    plan = Plan(folds=folds, runs=runs, seed=context.seed)
+    work.cells = list(_cells(work, heads, plan))
+    for name, tested in work.tested.items():
+        work.values[name] = {c.model: c.predictions[0] for c in work.cells if c.test == name}
+        _rate(work, name, tested, stored or {}, (predictions or {}).get(name, ()))
+        if "loudness" in baselines and isinstance(tested, RatedClips):
+            _add_loudness(work, name, tested)
+    work.ensembles = [_ensemble(one) for one in ensembles]
+    for ensemble in work.ensembles:
+        _join(work, ensemble)
+    further = [gain_table(work, gains)] if gains else []
+    outputs = results(work, plan, further, baselines=baselines, allow_missing=allow_missing)
+    return Ran(
+        outputs[0],
+        work.seconds,
+        heard=list(work.embedders),
+        cards=cards_of(work, plan),
+        further=outputs[1:],
+    )
+
+
+def embed(
+    dataset: RatedClips,
+    models: Mapping[str, Any],
+    embeddings: Embeddings,
+    *,
+    datasets: Mapping[str, Any],
+    train: Sequence[str],
+    test: Sequence[str] = (),
+    gains: Sequence[float] = (),
+    baselines: Sequence[str] = musav.BASELINES,
+    **_: Any,
+) -> set[str]:
+    """Embed all that :func:`run` listens to; return the ids of the clips that were heard."""
+    named = {name: datasets[name] for name in dict.fromkeys([*train, *test])}
+    tested = [dataset, *(named[name] for name in test)]
+    heard: set[str] = set()
+    for one in {id(each): each for each in [*tested, *named.values()]}.values():
+        clips = [] if isinstance(one, NotOpened) else [c for c in clips_of(one) if c.path]
+        if not clips:
+            continue
+        levels = gains if one is dataset else ()
+        as_test = isinstance(one, RatedClips) and any(one is each for each in tested)
+        if "loudness" in baselines and as_test:
+            heard |= set(hear(LOUDNESS_MODEL, clips, embeddings, stored=None).vectors)
+        for model in models.values():
+            for each in (model, *(gained(model, gain) for gain in levels)):
+                if _embeds(each):
+                    heard |= set(hear(each, clips, embeddings, stored=None).vectors)
+                else:
+                    found = predict_from_audio({"model": each}, clips, embeddings)
+                    heard |= set(found.values["model"])
+    return heard
+
+
+def check(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    *,
+    train: Sequence[str],
+    test: Sequence[str] = (),
+    heads: Sequence[str] = HEADS,
+    folds: int = 10,
+    runs: int = 1,
+    gains: Sequence[float] = (),
+    ensembles: Sequence[Mapping[str, Any]] = (),
+    prompts: Mapping[str, Sequence[str]] | None = None,
+    **_: Any,
+) -> None:
+    """Raise what :func:`run` would of its sets, models and options, before it listens."""
+    _check_options(heads, folds, runs, gains)
+    for one in ensembles:
+        _ensemble(one)
+    _open(context, dataset, models, train, test, prompts or {})
+
+
+def _check_options(heads: Sequence[str], folds: int, runs: int, gains: Sequence[float]) -> None:
+    unknown = [name for name in heads if name not in HEADS]
+    if isinstance(heads, str) or unknown or not heads:
+        raise DataError(f"heads is {heads!r}, expected some of {', '.join(HEADS)}")
+    for name, value, least in (("folds", folds, 2), ("runs", runs, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise DataError(f"{name} is {value!r}, expected a whole number of at least {least}")
+    if not all(isinstance(g, int | float) and np.isfinite(g) and g != 0 for g in gains):
+        raise DataError(f"gains is {gains!r}, expected numbers of dB other than 0")
+
+
+def _ensemble(given: Mapping[str, Any]) -> Ensemble:
+    known = {"id", "models", "standardised_on"}
+    if not isinstance(given, Mapping) or not {"id", "models"} <= set(given) <= known:
+        raise DataError(f"an ensemble is {given!r}, expected the keys {', '.join(sorted(known))}")
+    members = tuple(given["models"])
+    if len(members) < 2 or len(set(members)) < len(members):
+        raise DataError(
+            f"ensemble {given['id']!r} has the models {', '.join(members) or 'none'}, expected two "
+            f"or more, each once"
+        )
+    return Ensemble(str(given["id"]), members, given.get("standardised_on"))
+
+
+def _open(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    train: Sequence[str],
+    test: Sequence[str],
+    prompts: Mapping[str, Sequence[str]],
+) -> Work:
+    if not isinstance(dataset, RatedClips):
+        raise DataError(
+            f"the task av_cross_dataset begins with a set of rated clips as its dataset, got "
+            f"{type(dataset).__name__}; name MusAV in test"
+        )
+    own = next((name for name, one in context.datasets.items() if one is dataset), None)
+    first = own or dataset.card.id
+    not_run: list[NotRun] = []
+    at_hand = {}
+    for name in dict.fromkeys([*train, *test]):
+        found = context.datasets.get(name)
+        if isinstance(found, NotOpened):
+            not_run.append(NotRun(what=f"{name} in {context.task_id}", reason=found.reason))
+        elif found is None:
+            raise DataError(f"the suite has no dataset {name!r}")
+        else:
+            at_hand[name] = found
+    embedders = {name: m for name, m in models.items() if _embeds(m)}
+    raters = {name: Rater(name, m) for name, m in models.items() if name not in embedders}
+    for name, model in raters.items():
+        if not isinstance(model.model, PatchHead | ArousalValenceModel):
+            raise ModelError(
+                f"model {name!r} ({type(model.model).__name__}) neither embeds audio nor predicts "
+                f"arousal and valence"
+            )
+    for name, model in embedders.items():
+        if isinstance(model, AudioEmbedder) and isinstance(model, TextEmbedder):
+            axis = TextAxisAV(model, **prompts)
+            raters[f"text-axis@{name}"] = Rater(f"text-axis@{name}", axis, embedder=name)
+    tested = {first: dataset} | {n: at_hand[n] for n in test if n in at_hand}
+    return Work(
+        context=context,
+        embedders=embedders,
+        raters=raters,
+        learned={n: as_learned(n, at_hand[n]) for n in dict.fromkeys(train) if n in at_hand},
+        tested={name: as_tested(name, one) for name, one in tested.items()},
+        not_run=not_run,
+    )
+
+
+def _embeds(model: Any) -> bool:
+    return isinstance(model, PatchEmbedder | AudioEmbedder)
+
+
+def _hear_all(work: Work, stored: Mapping[str, Mapping[str, str]]) -> None:
+    """Embed every set with every embedder; what cannot be had is noted."""
+    sets: dict[str, Any] = {**work.learned, **work.tested}
+    for name, one in sets.items():
+        clips = clips_of(one)
+        missing: dict[str, list[str]] = {}
+        for embedder, model in work.embedders.items():
+            file = stored.get(name, {}).get(embedder)
+            try:
+                heard = hear(model, clips, work.context.embeddings, stored=file)
+            except DataError as error:
+                if file is not None and work.context.strict:
+                    raise
+                missing.setdefault(str(error), []).append(embedder)
+                continue
+            work.heard[embedder, name] = heard
+            if heard.seconds is not None:
+                work.seconds[embedder] = work.seconds.get(embedder, 0.0) + heard.seconds
+        for reason, names in missing.items():
+            what = f"{name} with {', '.join(names)}"
+            work.not_run.append(NotRun(what=what, reason=reason))
+
+
+def _cells(work: Work, heads: Sequence[str], plan: Plan) -> Iterator[Cell]:
+    recordings = Recordings()
+    known: FittedOn = {}
+    for test, tested in work.tested.items():
+        for train, learned in work.learned.items():
+            for embedder in work.embedders:
+                sides = [work.heard.get((embedder, name)) for name in (train, test)]
+                if sides[0] is None or sides[1] is None:
+                    continue
+                for head in heads_for(learned, heads):
+                    corner = Corner(
+                        head, embedder, train, test, learned, tested, sides[0], sides[1]
+                    )
+                    try:
+                        yield make_cell(corner, plan, recordings, known)
+                    except (DataError, ModelError) as error:
+                        what = f"{corner.model} on {test}"
+                        work.not_run.append(NotRun(what=what, reason=str(error)))
+
+
+def _rate(
+    work: Work,
+    name: str,
+    tested: TestedOn,
+    stored: Mapping[str, Mapping[str, str]],
+    files: Sequence[str],
+) -> None:
+    """Ask the AV models of the suite what they say of a tested set."""
+    clips, values = clips_of(tested), work.values[name]
+    sources = work.sources.setdefault(name, {})
+    for rater in work.raters.values():
+        if rater.embedder is not None and (rater.embedder, name) in work.heard:
+            heard = work.heard[rater.embedder, name]
+            rows = rater.model.predict_av_from_vectors(heard.rows(list(heard.vectors))).tolist()
+            pairs = zip(heard.vectors, rows, strict=True)
+            values[rater.name] = {i: (row[0], row[1]) for i, row in pairs}
+        elif rater.embedder is not None and _anybody_heard(work, name):
+            reason = f"{rater.embedder} has not heard its clips"
+            work.not_run.append(NotRun(what=f"{rater.name} on {name}", reason=reason))
+    own = {r.name: r.model for r in work.raters.values() if r.embedder is None}
+    if isinstance(tested, MusAV):
+        means = _means(work, own, stored.get(name, {}))
+        found = predict_musav(tested, own, work.context, means=means, predictions=files)
+    elif own and any(clip.path for clip in clips):
+        found = predict_from_audio(own, clips, work.context.embeddings)
+    else:
+        if _anybody_heard(work, name):
+            reason = "no clip has audio here"
+            work.not_run += [NotRun(what=f"{model} on {name}", reason=reason) for model in own]
+        return
+    taken = found.values.keys() & values.keys()
+    if taken:
+        raise DataError(f"the name {taken.pop()!r} is a trained head's; give the model another")
+    values.update(found.values)
+    sources.update(found.sources)
+    work.not_run += found.not_run
+    for model, seconds in found.seconds.items():
+        work.seconds[model] = work.seconds.get(model, 0.0) + seconds
+
+
+def _anybody_heard(work: Work, name: str) -> bool:
+    """Return whether any embedder has a set: where none has, that is said once for all models."""
+    return any((embedder, name) in work.heard for embedder in work.embedders)
+
+
+def _add_loudness(work: Work, name: str, tested: RatedClips) -> None:
+    """Add what ``musav`` scores as a baseline: the louder clip has more of both."""
+    if not work.values[name] or not any(clip.path for clip in tested.clips):
+        return
+    heard = hear(LOUDNESS_MODEL, tested.clips, work.context.embeddings, stored=None)
+    values = {clip: float(row[0]) for clip, row in heard.vectors.items()}
+    work.values[name][LOUDNESS] = {clip: (value, value) for clip, value in values.items()}
+
+
+def _means(work: Work, own: Mapping[str, Any], stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the file of each head's embedder, or that which is named for the head itself."""
+    found = {}
+    for name, model in own.items():
+        card = model.embedder.card if isinstance(model, PatchHead) else None
+        alike = (e for e, one in work.embedders.items() if one.card == card and e in stored)
+        source = name if name in stored else next(alike, None)
+        if source is not None:
+            found[name] = stored[source]
+    return found
+
+
+def _join(work: Work, ensemble: Ensemble) -> None:
+    """Add an ensemble to every tested set that all of its members predict."""
+    on = ensemble.standardised_on
+    if on is not None and on not in work.tested:
+        raise DataError(
+            f"ensemble {ensemble.id!r} is standardised on {on!r}, expected a tested set: "
+            f"{', '.join(work.tested)}"
+        )
+    for name in work.tested:
+        if not work.values[name]:
+            continue
+        basis = on or name
+        lacking = [
+            f"{model} on {place}"
+            for place in dict.fromkeys((name, basis))
+            for model in ensemble.models
+            if model not in work.values[place]
+        ]
+        what = f"{ensemble.id} on {name}"
+        if lacking:
+            reason = f"no predictions of {', '.join(lacking)}"
+            work.not_run.append(NotRun(what=what, reason=reason))
+            continue
+        ids, rows = common(work.values[basis], ensemble.models)
+        learnt_on = f"{basis} without its ratings or judgements"
+        by_model = dict(zip(ensemble.models, rows, strict=True))
+        moments = learn_moments(by_model, learnt_on=learnt_on)
+        work.moments[ensemble.id, name] = moments
+        ids, rows = common(work.values[name], ensemble.models)
+        mean = moments.average(rows).tolist()
+        said = {i: (row[0], row[1]) for i, row in zip(ids, mean, strict=True)}
+        work.values[name][ensemble.id] = said
+        members = ", ".join(ensemble.models)
+        work.sources[name][ensemble.id] = (
+            f"mean of z-scores of {members}; moments of the {moments.n} clips of {learnt_on}"
+        )

@@ -1,0 +1,309 @@
+"""Predicted against rated arousal and valence, clip by clip.
+
+Pearson's r holds whatever scale a model predicts on. R2, RMSE, MAE and CCC compare values, so a
+model's declared scale is first mapped onto the ratings' (end to end, one affine map for both
+dimensions, stated in the protocol); without a declared scale they are undefined.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from earmark.bench.metrics import regression
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.regression import METRICS, PEARSON_R
+from earmark.bench.metrics.statistics import Estimate
+from earmark.bench.tasks.task import (
+    INTERVALS,
+    PAIRED_TEST,
+    SIGNIFICANT,
+    Dimension,
+    TaskOutput,
+    comparison_of,
+    groups_of,
+    item_digest,
+    score_of,
+)
+from earmark.datasets.base import Clip, DataError, RatedClips, Scale
+from earmark.reports.record.schema import (
+    Comparison,
+    Group,
+    ItemProblem,
+    Plain,
+    Reference,
+    Score,
+    TaskResult,
+)
+
+DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
+
+
+def evaluate(
+    dataset: RatedClips,
+    predictions: Mapping[str, Mapping[str, tuple[float, float]]],
+    *,
+    scales: Mapping[str, tuple[float, float] | None],
+    problems: Sequence[ItemProblem] = (),
+    task_id: str = "av_regression",
+    replicates: int = 10_000,
+    seed: int = 2022,
+) -> TaskOutput:
+    """Score models on the clips that every one of them could hear.
+
+    Parameters
+    ----------
+    predictions
+        Model to clip id to (arousal, valence).
+    scales
+        Model to the ends of the scale it predicts on, or None where it declares none.
+    problems
+        Clips that could not be heard, for the record.
+
+    Raises
+    ------
+    DataError
+        If there is no model, fewer than three clips are predicted by all models, or the ratings of
+        these are all the same in both dimensions.
+    """
+    if not predictions:
+        raise DataError(f"{dataset.card.id}: no predictions to score")
+    chosen = [
+        index
+        for index, clip in enumerate(dataset.clips)
+        if all(clip.id in values for values in predictions.values())
+    ]
+    if len(chosen) < 3:
+        raise DataError(
+            f"{dataset.card.id}: {len(chosen)} of {len(dataset.clips)} clips are predicted by "
+            f"every model, at least 3 are needed"
+        )
+    clips = [dataset.clips[index] for index in chosen]
+    rated = dataset.ratings[chosen]
+    refuse_constant(dataset.card.id, rated)
+    raw = {m: np.array([v[clip.id] for clip in clips]) for m, v in predictions.items()}
+    values = {m: on_scale(raw[m], scales.get(m), dataset.scale) for m in raw}
+    units = np.array([clip.unit or clip.id for clip in clips])
+    unit = "clip" if all(clip.unit is None for clip in clips) else "unit"
+    digest = item_digest(clip.id for clip in clips)
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    groups: list[Group] = []
+    for column, dimension in enumerate(DIMENSIONS):
+        constant = constant_ratings(rated[:, column], dimension)
+        for model, table in values.items():
+            if constant:
+                found = _undefined(constant, n=len(clips), n_units=len(np.unique(units)))
+            else:
+                found = regression.evaluate(rated[:, column], table[:, column], units=units)
+            comparable = constant is not None or scales.get(model) is not None
+            scores += _scores(
+                found,
+                comparable=comparable,
+                model=model,
+                subset="all",
+                dimension=dimension,
+                n_items=len(dataset.clips),
+                item_digest=digest,
+                unit=unit,
+            )
+        paired = _comparisons(
+            rated[:, column],
+            {model: table[:, column] for model, table in values.items()},
+            dimension,
+            units=units,
+            unit=unit,
+            replicates=replicates,
+            seed=seed,
+        )
+        comparisons += paired
+        groups += groups_of(
+            [s for s in scores if s.dimension == dimension and s.metric == PEARSON_R.name], paired
+        )
+    result = TaskResult(
+        id=task_id,
+        kind="av_regression",
+        dataset=dataset.card.id,
+        title=f"Arousal and valence against ratings: {dataset.card.title}",
+        protocol=_protocol(dataset, scales, unit, replicates=replicates, seed=seed),
+        models=list(predictions),
+        scores=scores,
+        comparisons=comparisons,
+        groups=groups,
+        references=[
+            Reference(
+                name="chance", subset="all", dimension=dimension, metric=PEARSON_R.name, value=0.0
+            )
+            for dimension, column in zip(DIMENSIONS, rated.T, strict=True)
+            if not constant_ratings(column, dimension)
+        ],
+        problems=list(problems),
+        warnings=[
+            *_warnings(dataset, clips, rated),
+            *_too_few(replicates, len(predictions)),
+        ],
+    )
+    return TaskOutput(result, _items(clips, rated, raw, dataset.scale))
+
+
+def constant_ratings(rated: Floats, dimension: str) -> str | None:
+    """Return why nothing can be said of ratings ``(n_clips,)`` that are all the same, or None.
+
+    >>> constant_ratings(np.array([5.0, 5.0]), "arousal")
+    'all 2 ratings of arousal are 5: agreement with them is undefined'
+    """
+    if len(rated) == 0 or np.ptp(rated) > 0:
+        return None
+    same = f"all {len(rated)} ratings of {dimension} are {rated[0]:g}"
+    return f"{same}: agreement with them is undefined"
+
+
+def refuse_constant(name: str, ratings: Floats) -> None:
+    """Raise :class:`DataError` if ratings ``(n_clips, 2)`` are the same in both dimensions."""
+    reasons = list(filter(None, map(constant_ratings, ratings.T, DIMENSIONS)))
+    if len(reasons) == len(DIMENSIONS):
+        raise DataError(f"{name}: {'; '.join(reasons)}; nothing can be scored")
+
+
+def _undefined(reason: str, *, n: int, n_units: int) -> dict[str, Estimate]:
+    return {metric.name: Estimate(np.nan, None, n, n_units, reason) for metric in METRICS}
+
+
+def on_scale(values: Floats, scale: tuple[float, float] | None, onto: Scale) -> Floats:
+    """Map a scale's ends onto another's; ratings on 1 to 9 become ratings on -10 to 10.
+
+    Values without a scale stay as they are.
+    """
+    if scale is None:
+        return values
+    share = (values - scale[0]) / (scale[1] - scale[0])
+    return np.asarray(onto.low + share * (onto.high - onto.low))
+
+
+def _scores(
+    found: Mapping[str, Estimate], *, comparable: bool, unit: str, **details: Any
+) -> list[Score]:
+    scores = []
+    for metric in METRICS:
+        estimate = found[metric.name]
+        if metric is not PEARSON_R and not comparable:
+            reason = "the model declares no scale, so its values cannot be held against ratings"
+            estimate = Estimate(np.nan, None, estimate.n, estimate.n_units, reason)
+        scores.append(score_of(metric, estimate, unit=unit, **details))
+    return scores
+
+
+def _comparisons(
+    rated: Floats,
+    values: Mapping[str, Floats],
+    dimension: Dimension,
+    *,
+    units: Any,
+    unit: str,
+    replicates: int,
+    seed: int,
+) -> list[Comparison]:
+    models = [model for model, column in values.items() if np.ptp(column) > 0]
+    if len(models) < 2 or np.ptp(rated) == 0 or len(np.unique(units)) < 2:
+        return []
+    found = regression.compare(
+        rated,
+        [values[m] for m in models],
+        metric=PEARSON_R,
+        units=units,
+        replicates=replicates,
+        seed=seed,
+    )
+    return [
+        comparison_of(
+            one,
+            models,
+            metric=PEARSON_R.name,
+            subset="all",
+            dimension=dimension,
+            unit=unit,
+            n_units=len(np.unique(units)),
+            n=len(rated),
+        )
+        for one in found
+    ]
+
+
+def _protocol(
+    dataset: RatedClips,
+    scales: Mapping[str, tuple[float, float] | None],
+    unit: str,
+    *,
+    replicates: int,
+    seed: int,
+) -> dict[str, Plain]:
+    low, high = dataset.scale.low, dataset.scale.high
+    mapped = {
+        f"scale of {model}": f"{scale[0]:g} to {scale[1]:g}, mapped onto {low:g} to {high:g}"
+        if scale
+        else "none declared: Pearson's r alone"
+        for model, scale in scales.items()
+    }
+    return {
+        "protocol": "earmark",
+        "ratings": f"{low:g} to {high:g}",
+        **mapped,
+        "unit of resampling": unit,
+        "interval": INTERVALS,
+        "paired test": PAIRED_TEST,
+        "replicates": replicates,
+        "seed": seed,
+    }
+
+
+def _warnings(dataset: RatedClips, clips: Sequence[Clip], rated: Floats) -> list[str]:
+    constant = map(constant_ratings, rated.T, DIMENSIONS)
+    found = [f"{reason}; its scores are undefined" for reason in constant if reason]
+    left = len(dataset.clips) - len(clips)
+    if left:
+        found.append(
+            f"{left} of {len(dataset.clips)} rated clips could not be scored, see the problems"
+        )
+    return found
+
+
+def _too_few(replicates: int, n_models: int) -> list[str]:
+    """Return a warning where not even the least p-value survives the correction."""
+    n_pairs = n_models * (n_models - 1) // 2
+    least = n_pairs / (1 + replicates)
+    if least < SIGNIFICANT:
+        return []
+    return [
+        f"{replicates} replicates tell no two of {n_models} models apart: the least p-value that "
+        f"they can give is {least:.2g} after Holm's correction over {n_pairs} pairs; take "
+        f"{math.ceil(n_pairs / SIGNIFICANT)} or more"
+    ]
+
+
+def _items(
+    clips: Sequence[Clip], rated: Floats, values: Mapping[str, Floats], scale: Scale
+) -> dict[str, list[Any]]:
+    names = ("model", "item", "unit", "dimension", "label", "group", "rated", "predicted")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    quadrants = _quadrants(rated, scale)
+    for model, table in values.items():
+        for column, dimension in enumerate(DIMENSIONS):
+            columns["model"] += [model] * len(clips)
+            columns["item"] += [clip.id for clip in clips]
+            columns["unit"] += [clip.unit or clip.id for clip in clips]
+            columns["dimension"] += [dimension] * len(clips)
+            columns["label"] += quadrants
+            columns["group"] += [clip.label for clip in clips]
+            columns["rated"] += rated[:, column].tolist()
+            columns["predicted"] += table[:, column].tolist()
+    return columns
+
+
+def _quadrants(rated: Floats, scale: Scale) -> list[str]:
+    """Return the quadrant of each clip's ratings about the middle of their scale."""
+    high = rated >= (scale.low + scale.high) / 2
+    word = {True: "high", False: "low"}
+    return [f"{word[bool(a)]} arousal, {word[bool(v)]} valence" for a, v in high]

@@ -1,0 +1,198 @@
+"""The tables beside MusAV's scores: how well people agree, and how models do against people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from earmark.bench.metrics import agreement as humans_agree
+from earmark.bench.metrics.agreement import HumanReference
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.comparisons import compare
+from earmark.bench.metrics.pairwise import calibration
+from earmark.bench.metrics.statistics import Estimate
+from earmark.bench.tasks.musav.truth import Humans, Truth
+from earmark.datasets.judgements.musav import DIMENSIONS
+from earmark.reports.record.schema import Plain, Table
+
+Rows = list[list[Plain]]
+
+AGREEMENT = "Agreement of the judges"
+RELIABILITY = "Reliability of the judgements"
+AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
+
+
+def judges_table(humans: Sequence[Humans]) -> Table:
+    """Return how many pairs were judged with which agreement, by kind of triplet."""
+    rows: Rows = []
+    for one in humans:
+        for kind in ("global", "genre"):
+            levels = Counter(
+                pair.agreement
+                for pair in one.pairs
+                if (pair.triplet_type == "global_triplet") == (kind == "global")
+            )
+            names = ("full-agreement", "majority-agreement", "disagreement", "incomplete")
+            rows.append([one.dimension, kind, *(levels[name] for name in names)])
+    return Table(
+        title=AGREEMENT,
+        columns=["dimension", "triplet type", "full", "majority", "disagreement", "incomplete"],
+        rows=rows,
+        note="Pairs by the agreement of their three annotators. Full and majority are the ground "
+        "truth gt; songs of a genre triplet share a genre.",
+    )
+
+
+def reliability_table(humans: Sequence[Humans], references: Sequence[HumanReference]) -> Table:
+    """Return Krippendorff's alpha and the human reference, with intervals over triplets."""
+    rows: Rows = []
+    for one, reference in zip(humans, references, strict=True):
+        for level in ("nominal", "ordinal"):
+            alpha = humans_agree.evaluate_alpha(one.ratings, level=level, units=one.triplets)
+            rows.append([one.dimension, f"Krippendorff's alpha, {level}", *_cells(alpha)])
+        strict = np.where(one.ratings == 0, np.nan, one.ratings)
+        for name, ratings in (("a, b or equal", one.ratings), ("a or b", strict)):
+            observed = humans_agree.observed_agreement(ratings)
+            name = f"two annotators say the same ({name})"
+            rows.append([one.dimension, name, observed.value, None, None, observed.pairs])
+        rows.append(
+            [one.dimension, "one annotator against the two others", *_cells(reference.estimate)]
+        )
+    return Table(
+        title=RELIABILITY,
+        columns=["dimension", "statistic", "value", "low", "high", "n"],
+        rows=rows,
+        note="The last line of each dimension is the human reference: an annotator who chose a or "
+        "b, held against the two others where these chose the same of a and b.",
+    )
+
+
+def _cells(estimate: Estimate) -> list[Plain]:
+    interval = estimate.interval
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return [estimate.value, low, high, estimate.n]
+
+
+def annotators_table(humans: Sequence[Humans], references: Sequence[HumanReference]) -> Table:
+    """Return each annotator against the two others."""
+    by_name: dict[str, list[Plain]] = {}
+    for position, reference in enumerate(references):
+        for one in reference.annotators:
+            empty: list[Plain] = [one.annotator, *[None] * 2 * len(humans)]
+            row = by_name.setdefault(one.annotator, empty)
+            row[1 + 2 * position] = one.accuracy if one.n else None
+            row[2 + 2 * position] = one.n
+    columns = [text for d in DIMENSIONS for text in (f"{d} accuracy", f"{d} n")]
+    return Table(
+        title="Each annotator against the two others",
+        columns=["annotator", *columns],
+        rows=[by_name[name] for name in sorted(by_name)],
+    )
+
+
+def against_annotators_table(
+    humans: Sequence[Humans],
+    values: Mapping[str, Floats],
+    songs: Sequence[str],
+    *,
+    replicates: int,
+    seed: int,
+) -> Table:
+    """Return each model and one annotator on the same cases, with the paired difference."""
+    place = {song: index for index, song in enumerate(songs)}
+    rows: Rows = []
+    for one in humans:
+        for model, table in values.items():
+            column = table[:, DIMENSIONS.index(one.dimension)]
+            cases = _cases(one, column, place)
+            if len(cases) == 0:
+                continue
+            people, machine, triplets = cases.T
+            credit = np.stack([machine, people])[..., None]
+            columns = np.concatenate([credit, np.ones_like(credit)], axis=2)
+            units = triplets.astype(np.intp)
+            if len(np.unique(units)) < 2:
+                continue
+            (found,) = compare(columns, units=units, replicates=replicates, seed=seed)
+            rows.append(
+                [
+                    one.dimension,
+                    model,
+                    len(cases),
+                    float(machine.mean()),
+                    float(people.mean()),
+                    found.difference,
+                    found.interval.low,
+                    found.interval.high,
+                    found.p_value,
+                ]
+            )
+    return Table(
+        title=AGAINST_ANNOTATOR,
+        columns=[
+            "dimension",
+            "model",
+            "n",
+            "right",
+            "person",
+            "diff",
+            "low",
+            "high",
+            "p",
+        ],
+        rows=rows,
+        note="Cases: one annotator chose a or b, and the two others chose the same of a and b. "
+        "Right: the share of cases in which the model says what the two others say; person: the "
+        "share in which the annotator does. Unlike the ground truth, the cases hold "
+        "pairs on which the third annotator disagrees: this is where a model can be compared with "
+        "a person. Predicted ties count half; interval and p over triplets, not corrected.",
+    )
+
+
+def _cases(humans: Humans, values: Floats, place: Mapping[str, int]) -> Floats:
+    """Return (annotator right, model's credit, triplet number) of each case, ``(n_cases, 3)``."""
+    a = values[[place[pair.song_a] for pair in humans.pairs]]
+    b = values[[place[pair.song_b] for pair in humans.pairs]]
+    says = np.where(np.isnan(a) | np.isnan(b), np.nan, np.sign(b - a))
+    triplet = np.unique(humans.triplets, return_inverse=True)[1]
+    found = []
+    for row, own in enumerate(humans.ratings):
+        others = np.delete(humans.ratings, row, axis=0)
+        judged = ~np.isnan(others)
+        total = np.where(judged, others, 0).sum(axis=0)
+        agreed = (judged.sum(axis=0) >= 2) & (np.abs(total) == judged.sum(axis=0))
+        case = agreed & (np.abs(own) == 1) & ~np.isnan(says)
+        truth = np.sign(total)
+        credit = np.where(says == 0, 0.5, says == truth)
+        found.append(np.stack([own == truth, credit, triplet], axis=1)[case])
+    return np.concatenate(found)
+
+
+def calibration_table(truths: Sequence[Truth], values: Mapping[str, Floats]) -> Table:
+    """Return accuracy on gt by decile of the absolute predicted difference."""
+    rows: Rows = []
+    for truth in truths:
+        for model, table in values.items():
+            column = table[:, DIMENSIONS.index(truth.dimension)]
+            difference = column[truth.song_a] - column[truth.song_b]
+            for number, one in enumerate(calibration(truth.judge(column), difference), start=1):
+                if one.agreement.scored:
+                    rows.append(
+                        [
+                            truth.dimension,
+                            model,
+                            number,
+                            one.low,
+                            one.high,
+                            one.agreement.accuracy,
+                            one.agreement.scored,
+                        ]
+                    )
+    return Table(
+        title="Accuracy by predicted difference",
+        columns=["dimension", "model", "decile", "from", "to", "accuracy", "n"],
+        rows=rows,
+        note="On gt. A model that knows what it knows orders far-apart songs more surely.",
+    )

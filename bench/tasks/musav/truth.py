@@ -1,0 +1,107 @@
+"""MusAV's ground truth and its annotators as arrays, ready for the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.bench.metrics import pairwise
+from earmark.bench.metrics.agreement import rating_matrix
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.pairwise import Outcomes
+from earmark.bench.tasks.task import Dimension
+from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV, Pair
+
+BREAKDOWNS = ("gt, genre triplets", "gt, global triplets")
+"""The two kinds of triplets within ``gt``: songs that share a genre, and songs of any."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The ground-truth pairs of one dimension; arrays have shape ``(n_pairs,)``."""
+
+    dimension: Dimension
+    pairs: Sequence[Pair]
+    ids: NDArray[np.str_]
+    song_a: NDArray[np.intp]
+    """Index into the dataset's ``song_ids``."""
+    song_b: NDArray[np.intp]
+    labels: NDArray[np.str_]
+    triplets: NDArray[np.str_]
+    members: Mapping[str, NDArray[np.bool_]]
+    """Which pairs belong to each subset and breakdown."""
+
+    def judge(self, values: Floats) -> Outcomes:
+        """Return the outcome of each pair for values ``(n_songs,)``; NaN is a missing one."""
+        return pairwise.judge(
+            self.labels, values[self.song_a], values[self.song_b], allow_missing=True
+        )
+
+
+@dataclass(frozen=True)
+class Humans:
+    """All judgements of one dimension, and the cases in which one annotator can be scored."""
+
+    dimension: Dimension
+    pairs: Sequence[Pair]
+    """Every judged pair, ground truth or not, in the order of the columns of ``ratings``."""
+    ratings: Floats
+    """Shape ``(n_annotators, n_pairs)``: -1 (a), 0 (equal), 1 (b) or NaN."""
+    annotators: Sequence[str]
+
+    @property
+    def triplets(self) -> NDArray[np.str_]:
+        """The triplet of each pair."""
+        return np.array([pair.triplet for pair in self.pairs])
+
+
+def read_truth(dataset: MusAV, dimension: str) -> Truth:
+    """Return the ground truth of one dimension; every subset is a part of ``gt``."""
+    pairs = dataset.ground_truth(dimension, "gt")
+    place = {song: index for index, song in enumerate(dataset.song_ids)}
+    ids = [pair.id for pair in pairs]
+    members = {
+        subset: np.isin(ids, [pair.id for pair in dataset.ground_truth(dimension, subset)])
+        for subset in SUBSETS
+    }
+    of_genre = np.array([pair.triplet_type != "global_triplet" for pair in pairs], dtype=bool)
+    members |= {BREAKDOWNS[0]: of_genre, BREAKDOWNS[1]: ~of_genre}
+    return Truth(
+        dimension=cast(Dimension, dimension),
+        pairs=pairs,
+        ids=np.array(ids, dtype=np.str_),
+        song_a=np.array([place[pair.song_a] for pair in pairs], dtype=np.intp),
+        song_b=np.array([place[pair.song_b] for pair in pairs], dtype=np.intp),
+        labels=np.array([pair.higher_value for pair in pairs], dtype=np.str_),
+        triplets=np.array([pair.triplet for pair in pairs], dtype=np.str_),
+        members=members,
+    )
+
+
+def read_humans(dataset: MusAV, dimension: str) -> Humans:
+    """Return the raw judgements of one dimension."""
+    judgements = dataset.judgements(dimension)
+    ratings, annotators, items = rating_matrix(
+        [one.annotator for one in judgements],
+        [f"{one.triplet} {one.song_a}-{one.song_b}" for one in judgements],
+        [one.higher_value for one in judgements],
+    )
+    by_item = {f"{pair.triplet} {pair.id}": pair for pair in dataset.pairs(dimension)}
+    return Humans(
+        dimension=cast(Dimension, dimension),
+        pairs=[by_item[item] for item in items],
+        ratings=ratings,
+        annotators=annotators,
+    )
+
+
+def read_both(dataset: MusAV) -> tuple[list[Truth], list[Humans]]:
+    """Return the ground truth and the judgements of arousal and of valence."""
+    return (
+        [read_truth(dataset, dimension) for dimension in DIMENSIONS],
+        [read_humans(dataset, dimension) for dimension in DIMENSIONS],
+    )

@@ -1,0 +1,331 @@
+"""What a linear probe of frozen audio vectors knows: the supervised reference beside zero-shot.
+
+Vectors of clips are all that is needed: a model without text has a probe too. Fits, the choice of C
+and the weighting of classes are :mod:`earmark.bench.tasks.probe.fit`'s. A set with partitions is
+fitted on train and valid and scored on test; another is cross-validated, with nothing that is
+resampled together (an artist, a track) on both sides of a fold, and every clip is scored by the
+probe that has not seen it.
+
+An interval is that of the clips scored, with the probe as it was fitted: it does not hold what
+another training set would have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
+from earmark.bench.tasks.labels.dataset import classes_of, listed_clips, unit_word
+from earmark.bench.tasks.labels.tag_scores import score_tags, tag_truth
+from earmark.bench.tasks.probe import fit as probe_fit
+from earmark.bench.tasks.probe.fit import Fold, Probed, Targets
+from earmark.bench.tasks.task import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
+from earmark.bench.tasks.vectors import JointVectors, gather
+from earmark.bench.tasks.zero_shot.prompts import clip_vectors
+from earmark.bench.tasks.zero_shot.task import unheard
+from earmark.datasets.base import Clip, DataError, Tagged, first_ten
+from earmark.reports.record.schema import Plain, Table, TaskResult
+
+Evaluation = Literal["auto", "partitions", "cross-validation"]
+TEST, CROSS_VALIDATED = "test", "cross-validated"
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What is to be learned, of the clips that were heard."""
+
+    clips: tuple[Clip, ...]
+    names: tuple[str, ...]
+    """Classes or tags."""
+    targets: Targets
+    partitions: tuple[str | None, ...]
+    folds: list[Fold]
+    subset: str
+
+    @property
+    def units(self) -> NDArray[np.str_]:
+        return np.array([clip.unit or clip.id for clip in self.clips])
+
+    @property
+    def tested(self) -> NDArray[np.intp]:
+        """Clips that are scored, in their order."""
+        return np.sort(np.concatenate([fold.test for fold in self.folds]))
+
+
+def run(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    *,
+    evaluation: str = "auto",
+    folds: int = 5,
+    grid: Sequence[float] = probe_fit.GRID,
+    classes: Sequence[str] | None = None,
+) -> Ran:
+    """Embed a dataset's clips, fit a probe a model and score it.
+
+    Parameters
+    ----------
+    evaluation
+        ``partitions``, ``cross-validation``, or ``auto``: the former where the dataset has them.
+    folds
+        Of the cross-validation.
+    grid
+        Values of C to choose from.
+    classes
+        The order of the classes, of a set with one label a clip.
+
+    Raises
+    ------
+    DataError
+        If an option or a label is not as expected, or the clips are too few to fit and to score.
+    ModelError
+        If a model embeds no audio.
+    """
+    options: dict[str, Any] = {
+        "evaluation": evaluation,
+        "folds": folds,
+        "grid": grid,
+        "classes": classes,
+    }
+    clips, texts = wanted(dataset, **options)
+    vectors = gather(models, clips, texts, context.embeddings)
+    output = evaluate(
+        dataset,
+        vectors,
+        **options,
+        task_id=context.task_id,
+        replicates=context.replicates,
+        seed=context.seed,
+    )
+    return Ran(output, vectors.seconds)
+
+
+def wanted(
+    dataset: Any,
+    *,
+    evaluation: str = "auto",
+    folds: int = 5,
+    grid: Sequence[float] = probe_fit.GRID,
+    classes: Sequence[str] | None = None,
+) -> tuple[Sequence[Clip], Sequence[str]]:
+    """Return the clips that :func:`run` embeds with the same options, and no text.
+
+    Raises
+    ------
+    DataError
+        As :func:`run`, before anything is listened to.
+    """
+    clips = listed_clips(dataset)
+    _problem(dataset, clips, evaluation=evaluation, folds=folds, classes=classes, seed=0)
+    probe_fit.check_grid(grid)
+    return clips, []
+
+
+def evaluate(
+    dataset: Any,
+    vectors: JointVectors,
+    *,
+    evaluation: str = "auto",
+    folds: int = 5,
+    grid: Sequence[float] = probe_fit.GRID,
+    classes: Sequence[str] | None = None,
+    task_id: str = "probe",
+    replicates: int = 10_000,
+    seed: int = 2022,
+) -> TaskOutput:
+    """Fit and score a probe a model on the clips that all could hear; options as :func:`run`.
+
+    Raises
+    ------
+    DataError, ModelError
+        As :func:`run`, or if vectors are not one finite vector a clip.
+    """
+    if not vectors.audio:
+        raise DataError(f"{dataset.card.id}: no model to score")
+    problem = _problem(
+        dataset, vectors.clips, evaluation=evaluation, folds=folds, classes=classes, seed=seed
+    )
+    probed: dict[str, Probed] = {}
+    warnings: list[str] = []
+    for model in vectors.audio:
+        features = clip_vectors(model, vectors)
+        probed[model] = probe_fit.probe(
+            features,
+            problem.targets,
+            problem.folds,
+            n_outputs=len(problem.names),
+            units=problem.units,
+            grid=grid,
+            seed=seed,
+        )
+        warnings += [f"{model}: {text}" for text in probed[model].warnings]
+        if same := probe_fit.shared_vectors(features, problem.folds):
+            warnings.append(
+                f"{model}: {same} scored clips have the very vector of a clip that was fitted on"
+            )
+    found = _score(dataset, problem, probed, replicates=replicates, seed=seed)
+    tagged = isinstance(dataset, Tagged)
+    result = TaskResult(
+        id=task_id,
+        kind="probe",
+        dataset=dataset.card.id,
+        title=f"Linear probe: {dataset.card.title}",
+        protocol=_protocol(problem, grid, tagged=tagged, replicates=replicates, seed=seed),
+        models=list(probed),
+        headline_metric="roc_auc" if tagged else "accuracy",
+        headline_subset=problem.subset,
+        scores=found.scores,
+        comparisons=found.comparisons,
+        groups=found.groups,
+        references=found.references,
+        tables=[*found.tables, _fits_table(probed)],
+        problems=vectors.problems,
+        warnings=[
+            *unheard(len(vectors.clips), len(dataset.clips)),
+            *_shared_artists(problem),
+            *found.warnings,
+            *warnings,
+            *vectors.warnings,
+        ],
+        arrays=list(found.arrays),
+    )
+    return TaskOutput(result, found.items, found.arrays)
+
+
+def _problem(
+    dataset: Any,
+    clips: Sequence[Clip],
+    *,
+    evaluation: str,
+    folds: int,
+    classes: Sequence[str] | None,
+    seed: int,
+) -> _Problem:
+    if evaluation not in get_args(Evaluation):
+        known = ", ".join(get_args(Evaluation))
+        raise DataError(f"evaluation is {evaluation!r}, expected one of {known}")
+    ids = [clip.id for clip in listed_clips(dataset)]
+    row = {name: index for index, name in enumerate(ids)}
+    if len(row) < len(ids):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise DataError(f"clip ids must be unique, given more than once: {first_ten(twice)}")
+    if not clips:
+        raise DataError(f"{dataset.card.id}: there is no clip to score: the split is empty")
+    rows = [row[clip.id] for clip in clips]
+    names, targets = _targets(dataset, clips, rows, classes)
+    given: Sequence[str | None] = getattr(dataset, "partitions", ()) or [None] * len(ids)
+    partitions = tuple(given[index] for index in rows)
+    has_partitions = any(name is not None for name in partitions)
+    units = np.array([clip.unit or clip.id for clip in clips])
+    if evaluation == "partitions" or (evaluation == "auto" and has_partitions):
+        parts, subset = probe_fit.held_out(partitions), TEST
+    else:
+        parts = probe_fit.cross_validated(targets, units, folds=folds, seed=seed)
+        subset = CROSS_VALIDATED
+    if targets.ndim == 1:
+        probe_fit.check_classes(targets, parts, names)
+    return _Problem(tuple(clips), names, targets, partitions, parts, subset)
+
+
+def _targets(
+    dataset: Any, clips: Sequence[Clip], rows: Sequence[int], classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], Targets]:
+    if isinstance(dataset, Tagged):
+        if classes is not None:
+            raise DataError(
+                f"{dataset.card.id} has tags, not classes: leave out the option classes"
+            )
+        return dataset.tags, dataset.labels[rows].astype(np.int64)
+    names = classes_of(dataset, classes)
+    if len(names) < 2:
+        raise DataError(
+            f"{dataset.card.id}: all {len(clips)} clips are {names[0]!r}; a probe needs two classes"
+        )
+    place = {name: index for index, name in enumerate(names)}
+    return names, np.array([place[clip.label or ""] for clip in clips], np.int64)
+
+
+def _score(
+    dataset: Any,
+    problem: _Problem,
+    probed: Mapping[str, Probed],
+    *,
+    replicates: int,
+    seed: int,
+) -> Scored:
+    tested = problem.tested
+    clips = tuple(problem.clips[index] for index in tested)
+    scores = {model: {problem.subset: one.scores[tested]} for model, one in probed.items()}
+    if problem.subset == TEST:
+        n_items = sum(name == TEST for name in dataset.partitions)
+    else:
+        n_items = len(dataset.clips)
+    options: dict[str, Any] = {
+        "headline": problem.subset,
+        "replicates": replicates,
+        "seed": seed,
+    }
+    if isinstance(dataset, Tagged):
+        return score_tags(tag_truth(dataset, clips, n_items=n_items), scores, **options)
+    truth = ClassTruth(clips, problem.names, n_items)
+    return score_classes(truth, scores, learned=True, **options)
+
+
+def _protocol(
+    problem: _Problem, grid: Sequence[float], *, tagged: bool, replicates: int, seed: int
+) -> dict[str, Plain]:
+    counts = [(len(fold.train), len(fold.test)) for fold in problem.folds]
+    if problem.subset == TEST:
+        (fold,) = problem.folds
+        n_valid = 0 if fold.valid is None else len(fold.valid)
+        evaluated = f"train {counts[0][0]}, valid {n_valid}, test {counts[0][1]} clips"
+        chosen = "on valid" if n_valid else f"{probe_fit.INNER_FOLDS}-fold, within train"
+    else:
+        kind = "grouped" if tagged else "grouped and stratified"
+        evaluated = f"{len(counts)}-fold {kind} cross-validation, {len(problem.clips)} clips"
+        chosen = f"{probe_fit.INNER_FOLDS}-fold, within the clips fitted on"
+    quality = "macro ROC-AUC" if tagged else "balanced accuracy"
+    protocol: dict[str, Plain] = {
+        "protocol": "earmark",
+        "probe": "one logistic regression a tag"
+        if tagged
+        else "multinomial logistic regression, classes weighted by the inverse of their frequency",
+        "features": "unit vectors, each feature standardised on the clips fitted on",
+        "evaluation": evaluated,
+        "C": f"by {quality} {chosen}, from {', '.join(f'{c:g}' for c in grid)}",
+        "solver": f"L-BFGS, at most {probe_fit.MOST_ITERATIONS} iterations, float64",
+        "chance": "what a random order is expected to reach"
+        if tagged
+        else "of as many predictions of each class, of clips at random",
+        "unit of resampling": unit_word(problem.clips),
+        "interval": f"{INTERVALS}; of the scored clips, the probe as it was fitted",
+        "paired test": PAIRED_TEST,
+        "replicates": replicates,
+        "seed": seed,
+    }
+    if tagged and problem.subset == CROSS_VALIDATED:
+        protocol["scores"] = "ranks within a fold, from 0 to 1, pooled over folds"
+    return protocol
+
+
+def _shared_artists(problem: _Problem) -> list[str]:
+    if problem.subset == TEST or unit_word(problem.clips) == "unit":
+        return []
+    return [
+        "it is not known which clips belong together (artist, album, track): the same artist may "
+        "be on both sides of a fold, which makes a probe look better than it is"
+    ]
+
+
+def _fits_table(probed: Mapping[str, Probed]) -> Table:
+    return Table(
+        title="Fits",
+        columns=["model", "fold", "clips fitted on", "clips scored", "C", "most iterations"],
+        rows=[[model, *row] for model, one in probed.items() for row in one.rows],
+    )

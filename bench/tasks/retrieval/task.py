@@ -1,0 +1,319 @@
+"""Caption retrieval: which clip a caption is of, and which caption a clip has.
+
+Conventions
+-----------
+Queries are all captions (text-to-audio) and all clips with captions (audio-to-text) that every
+model could hear. A caption that several clips share is one text that belongs to each of them; what
+counts with several relevant items says the rule (:mod:`earmark.bench.metrics.retrieval`). A clip
+without a caption is no query, but a wrong answer like others.
+
+Pools and units are those of :mod:`earmark.bench.tasks.retrieval.pools`, protocols those of
+:mod:`earmark.bench.tasks.retrieval.protocol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.bench.metrics import retrieval
+from earmark.bench.metrics.products import UNIT_TOLERANCE, validate
+from earmark.bench.tasks.retrieval.failures import (
+    TopHits,
+    failures_table,
+    find_top_hits,
+    sentence_vectors,
+)
+from earmark.bench.tasks.retrieval.maps import (
+    cosines,
+    draw_map,
+    gap_table,
+    map_points,
+    rank_edges,
+    rank_histogram,
+    sample_pairs,
+)
+from earmark.bench.tasks.retrieval.pools import (
+    Draw,
+    HeardSet,
+    Outcomes,
+    draw_pools,
+    heard_set,
+    rank_draws,
+)
+from earmark.bench.tasks.retrieval.protocol import Direction, Setting, other_crops, settle
+from earmark.bench.tasks.retrieval.retrieval_statement import protocol_of, same_sound, warnings_of
+from earmark.bench.tasks.retrieval.scores import (
+    HEADLINE,
+    Items,
+    compare_models,
+    draws_table,
+    item_rows,
+    references_of,
+    score_models,
+)
+from earmark.bench.tasks.task import Context, Ran, TaskOutput, groups_of
+from earmark.bench.tasks.vectors import JointVectors, gather
+from earmark.datasets.base import Captioned, Clip, DataError
+from earmark.models.base import UNTRAINED
+from earmark.reports.record.schema import Comparison, Group, Reference, Score, Table, TaskResult
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def run(
+    context: Context,
+    dataset: Any,
+    models: Mapping[str, Any],
+    *,
+    protocol: str = "earmark",
+    pool: int | str | None = None,
+    draws: int | None = None,
+    captions: str | None = None,
+    directions: Sequence[str] | None = None,
+    rule: str | None = None,
+    sentence_bert: str | None = None,
+) -> Ran:
+    """Retrieve clips by captions and captions by clips.
+
+    Parameters
+    ----------
+    protocol
+        ``earmark`` or ``muscall-paper``; the other options change it where they are given.
+    pool
+        Clips in a pool, or ``all``.
+    draws
+        How many pools are drawn.
+    captions
+        Of a clip with several: ``all``, or ``one`` that each draw takes at random.
+    directions
+        ``text-to-audio``, ``audio-to-text``.
+    rule
+        ``best of n`` or ``per caption``: what counts with several relevant items.
+    sentence_bert
+        Weights for the similarity of captions, a folder or a name of the hub, or ``none``; where
+        not given, all-MiniLM-L6-v2 if it is installed or in the hub's cache.
+    """
+    setting = settle(
+        protocol, pool=pool, draws=draws, captions=captions, directions=directions, rule=rule
+    )
+    known = _captioned(dataset)
+    vectors = gather(models, known.clips, known.captions, context.embeddings)
+    sentences, lacking = sentence_vectors(sentence_bert, vectors.texts, context)
+    output = evaluate(
+        known,
+        vectors,
+        setting,
+        sentences=sentences,
+        crops={
+            name: model.card.crop_policy
+            for name, model in models.items()
+            if model.card.weights_digest != UNTRAINED
+        },
+        warnings=[
+            *([lacking] if lacking else []),
+            *other_crops(setting.protocol, setting.crop, models),
+        ],
+        task_id=context.task_id,
+        replicates=context.replicates,
+        seed=context.seed,
+    )
+    return Ran(output, vectors.seconds)
+
+
+def wanted(dataset: Any, **options: Any) -> tuple[Sequence[Clip], Sequence[str]]:
+    """Return the clips and texts that models embed; pools are drawn of those that were heard.
+
+    Raises
+    ------
+    DataError
+        If the dataset has no captions, or an option is not as `run` expects.
+    """
+    settle(**{name: value for name, value in options.items() if name != "sentence_bert"})
+    known = _captioned(dataset)
+    return known.clips, list(dict.fromkeys(known.captions))
+
+
+def evaluate(
+    dataset: Captioned,
+    vectors: JointVectors,
+    setting: Setting,
+    *,
+    sentences: NDArray[Any] | None = None,
+    crops: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
+    task_id: str = "retrieval",
+    replicates: int = 10_000,
+    seed: int = 2022,
+) -> TaskOutput:
+    """Score models on the clips that every one of them could hear.
+
+    Parameters
+    ----------
+    sentences
+        Sentence-BERT vectors of ``vectors.texts``, for the failures.
+    crops
+        Model to the crop policy on its card, for the record.
+    warnings
+        What was found before, for the record.
+
+    Raises
+    ------
+    DataError
+        If vectors are not finite unit vectors of one dimension, or as
+        :func:`~earmark.bench.tasks.retrieval.pools.heard_set` and `draw_pools`.
+    """
+    for model in vectors.audio:
+        _check(model, vectors)
+    heard = heard_set(dataset, vectors)
+    draws = draw_pools(heard, setting, seed=seed)
+    outcomes: Outcomes = {
+        model: rank_draws(heard, draws, vectors.audio[model], text, setting.directions)
+        for model, text in vectors.text.items()
+    }
+    hits = _top_hits(heard, draws, outcomes, vectors, setting, sentences)
+    arrays, gaps, unmapped = _diagnostics(heard, vectors, outcomes, seed=seed)
+    scores: list[Score] = []
+    references: list[Reference] = []
+    comparisons: list[Comparison] = []
+    groups: list[Group] = []
+    items = Items()
+    for way in setting.directions:
+        found = score_models(
+            dataset, heard, outcomes, way, setting, replicates=replicates, seed=seed
+        )
+        paired = compare_models(heard, outcomes, way, setting, replicates=replicates, seed=seed)
+        scores += found
+        references += references_of(found)
+        comparisons += paired
+        groups += groups_of([one for one in found if one.metric == HEADLINE], paired)
+        for model in outcomes:
+            item_rows(items, heard, model, way, outcomes[model][way], hits[model, way], setting)
+    result = TaskResult(
+        id=task_id,
+        kind="retrieval",
+        dataset=dataset.card.id,
+        title=f"Caption retrieval: {dataset.card.title}",
+        protocol=protocol_of(
+            dataset, heard, draws, setting, crops or {}, replicates=replicates, seed=seed
+        ),
+        models=list(outcomes),
+        headline_metric=HEADLINE,
+        headline_subset=setting.directions[0],
+        scores=scores,
+        comparisons=comparisons,
+        groups=groups,
+        references=references,
+        tables=[
+            gaps,
+            *draws_table(outcomes, draws, setting),
+            *_failures(heard, hits, seed=seed, drawn=len(draws) > 1),
+        ],
+        problems=vectors.problems,
+        warnings=[
+            *vectors.warnings,
+            *warnings,
+            *warnings_of(dataset, heard, outcomes, setting),
+            *same_sound(vectors),
+            *unmapped,
+        ],
+        arrays=list(arrays),
+    )
+    return TaskOutput(result, items.columns, arrays)
+
+
+def _captioned(dataset: Any) -> Captioned:
+    if not isinstance(dataset, Captioned):
+        raise DataError(
+            f"the task retrieval needs a set of captioned clips, got {type(dataset).__name__}"
+        )
+    if not dataset.captions:
+        raise DataError(f"{dataset.card.id}: the split {dataset.split!r} has no captions")
+    return dataset
+
+
+def _check(model: str, vectors: JointVectors) -> None:
+    audio, text = vectors.audio[model], vectors.text[model]
+    try:
+        sides = validate(text, audio)
+    except ValueError as error:
+        raise DataError(f"model {model!r}: {error} (queries are texts, items are clips)") from error
+    for side, what, ids in (
+        (sides[0], "texts", vectors.texts),
+        (sides[1], "clips", [clip.id for clip in vectors.clips]),
+    ):
+        if len(side.norms) != len(ids):
+            raise DataError(
+                f"model {model!r} has {len(side.norms)} vectors of {what}, expected {len(ids)}"
+            )
+        wrong = np.flatnonzero(np.abs(side.norms - 1) > UNIT_TOLERANCE)
+        if wrong.size:
+            raise DataError(
+                f"model {model!r}: the vector of {ids[int(wrong[0])]!r:.60} among {what} has the "
+                f"norm {side.norms[wrong[0]]:.4g}, expected 1"
+            )
+
+
+def _top_hits(
+    heard: HeardSet,
+    draws: Sequence[Draw],
+    outcomes: Outcomes,
+    vectors: JointVectors,
+    setting: Setting,
+    sentences: NDArray[Any] | None,
+) -> dict[tuple[str, Direction], TopHits]:
+    return {
+        (model, way): find_top_hits(
+            heard,
+            draws,
+            outcomes[model][way],
+            vectors.audio[model],
+            vectors.text[model],
+            way,
+            sentences=sentences,
+        )
+        for model in outcomes
+        for way in setting.directions
+    }
+
+
+def _failures(
+    heard: HeardSet, hits: Mapping[tuple[str, Direction], TopHits], *, seed: int, drawn: bool
+) -> list[Table]:
+    tables = [
+        failures_table(heard, model, way, found, seed=seed, drawn=drawn)
+        for (model, way), found in hits.items()
+    ]
+    return [table for table in tables if table is not None]
+
+
+def _diagnostics(
+    heard: HeardSet, vectors: JointVectors, outcomes: Outcomes, *, seed: int
+) -> tuple[Arrays, Table, list[str]]:
+    """Return the arrays of the figures, the table of the modality gap, and what has no map."""
+    pairs = sample_pairs(heard, seed=seed)
+    points = map_points(heard, seed=seed)
+    arrays: Arrays = {}
+    similarities = {}
+    unmapped = []
+    most = max(drawn.ranks.n_items for ways in outcomes.values() for drawn in ways.values())
+    arrays["rank_edges"] = rank_edges(most)
+    for model, audio in vectors.audio.items():
+        text = vectors.text[model]
+        aligned = cosines(heard, audio, text, pairs.aligned)
+        random = cosines(heard, audio, text, pairs.random)
+        similarities[model] = aligned, random
+        arrays |= {f"aligned.{model}": aligned, f"random.{model}": random}
+        placed = draw_map(heard, audio, text, points, seed=seed)
+        if isinstance(placed, str):
+            unmapped.append(f"no map of {model}: {placed}")
+        else:
+            arrays |= points.arrays(heard) | {f"map.{model}": placed}
+        for way, drawn in outcomes[model].items():
+            name = f"rank_histogram.{way}.{model}"
+            arrays[name] = rank_histogram(retrieval.rank(drawn.ranks), arrays["rank_edges"])
+    sides = {model: (vectors.audio[model], vectors.text[model]) for model in vectors.audio}
+    return arrays, gap_table(heard, sides, similarities), unmapped
