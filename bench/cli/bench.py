@@ -76,7 +76,8 @@ def bench_all(
     Raises
     ------
     DataError, ModelError, SuiteError, RecordError, PolicyError, Stopped
-        As :func:`~earmark.bench.cli.etude_pipeline.make`, :func:`~earmark.bench.run.suite.read_suite`,
+        As :func:`~earmark.bench.cli.etude_pipeline.make`,
+        :func:`~earmark.bench.run.suite.read_suite`,
         :func:`~earmark.bench.cli.run.run_suites` and
         :meth:`~earmark.bench.cli.suite_gates.SuiteGates.judge`.
     """

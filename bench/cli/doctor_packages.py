@@ -211,7 +211,7 @@ def _is_new_enough(requirement: str, found: str) -> bool:
 
 
 def _own_version() -> Finding:
-    place = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - as the user has it
+    place = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     try:
         return Finding("packages", "Earmark", "ok", f"{version('earmark')}, {place}")
     except Exception as error:

@@ -63,10 +63,10 @@ def report(
 
     ``out`` is the record's own folder where it is None and there is one record. With ``figures``
     every figure is exported too, to ``out/figures/``, as SVG, PDF and PNG with its data as CSV.
-    ``speed`` are files of pytest-benchmark whose ratios are shown (:mod:`earmark.reports.page.speed`).
-    With ``audio_mib`` the tables of failures and pairs in the HTML get players
-    (:mod:`earmark.bench.cli.excerpts`), until their excerpts come to so many MiB; ``tell`` hears
-    what their licences ask for, and what cannot be played.
+    ``speed`` are files of pytest-benchmark whose ratios are shown
+    (:mod:`earmark.reports.page.speed`). With ``audio_mib`` the tables of failures and pairs in the
+    HTML get players (:mod:`earmark.bench.cli.excerpts`), until their excerpts come to so many MiB;
+    ``tell`` hears what their licences ask for, and what cannot be played.
 
     Raises
     ------

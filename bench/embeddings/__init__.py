@@ -1,0 +1,1 @@
+"""What models say of clips and texts, computed once and stored."""

@@ -66,8 +66,8 @@ def space_of(
     Parameters
     ----------
     code
-        Digest of the code that makes them (:mod:`earmark.bench.embeddings.model_code`); None: by the card
-        alone, as Earmark 0.1 did.
+        Digest of the code that makes them (:mod:`earmark.bench.embeddings.model_code`); None: by
+        the card alone, as Earmark 0.1 did.
     sample_rate
         In Hz, at which the model hears; counts where there is ``code``.
 

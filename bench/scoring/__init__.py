@@ -1,0 +1,1 @@
+"""From the items of a task to scores, intervals and comparisons."""

@@ -3,8 +3,8 @@
 The modules that read each describe it: :mod:`earmark.datasets.gtzan`, ``.magnatagatune``,
 ``.musav`` and ``.captions_manifest``; emoMusic's is ``annotations/{songs_info,
 static_annotations}.csv`` and ``clips_45seconds/<id>.mp3``, with a ``dataset.toml`` beside them for
-:mod:`earmark.datasets.ratings.folder`. Audio is not stored again: a layout links to the track's file,
-or copies it where the file system has no links.
+:mod:`earmark.datasets.ratings.folder`. Audio is not stored again: a layout links to the track's
+file, or copies it where the file system has no links.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Files: reading, writing, fetching and finding them."""

@@ -1,6 +1,6 @@
 """Downloads of released weights and annotations, each file checked against a known sha256.
 
-``manifest.toml`` beside this module lists what is offered. A file is written as ``<name>.part``,
+``datasets/manifest.toml`` lists what is offered. A file is written as ``<name>.part``,
 resumed where a connection broke, compared with the manifest in size and digest, and only then
 renamed into place: a file under its own name is whole. A lock on each item lets two processes fetch
 at once.
@@ -83,7 +83,7 @@ class Item:
 @cache
 def available() -> dict[str, Item]:
     """Return what can be fetched, by name."""
-    with Path(__file__).with_name("manifest.toml").open("rb") as file:
+    with (Path(__file__).parents[1] / "manifest.toml").open("rb") as file:
         manifest = tomllib.load(file)
     return {name: _item(name, **entry) for name, entry in manifest.items()}
 

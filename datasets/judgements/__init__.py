@@ -1,0 +1,1 @@
+"""Judgements between clips: pairs, triplets and rankings."""

@@ -2,9 +2,9 @@
 
 Layout
 ------
-``CCMED/`` and ``WCMED/``, each as :mod:`earmark.datasets.judgements.rankings` says. The root may also
-be one of the two itself. The set's own layout was not documented where this was written, and the
-card says so.
+``CCMED/`` and ``WCMED/``, each as :mod:`earmark.datasets.judgements.rankings` says. The root may
+also be one of the two itself. The set's own layout was not documented where this was written, and
+the card says so.
 
 References
 ----------

@@ -16,8 +16,8 @@ The official repository's own. The root is the repository, or its ``data/``::
     data/audio_chunks/**/XX/ID.mp3               optional; XX: first two characters of ID
 
 Agreement, outcome, consistency and the ground-truth subsets are derived from the raw judgements by
-:mod:`earmark.datasets.judgements.musav_rules`. The derived files that the release ships (``*.agreement``,
-``*.gt*``) are not read by :func:`load`; :func:`validate` compares them.
+:mod:`earmark.datasets.judgements.musav_rules`. The derived files that the release ships
+(``*.agreement``, ``*.gt*``) are not read by :func:`load`; :func:`validate` compares them.
 
 References
 ----------

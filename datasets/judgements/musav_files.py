@@ -1,7 +1,7 @@
 """The files of MusAV, row by row, with every fault named by file and line.
 
-:mod:`earmark.datasets.judgements.musav` describes the layout. Files are read as UTF-8; blank lines are
-skipped, and fields that are not needed are not looked at.
+:mod:`earmark.datasets.judgements.musav` describes the layout. Files are read as UTF-8; blank lines
+are skipped, and fields that are not needed are not looked at.
 """
 
 from __future__ import annotations

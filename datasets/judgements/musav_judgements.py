@@ -16,7 +16,8 @@ from earmark.datasets.judgements.pairwise import PairwiseJudgements, from_musav
 def load(
     root: Path | str, *, subset: str | None = None, audio: Path | str | None = None
 ) -> PairwiseJudgements:
-    """Open MusAV: :func:`earmark.datasets.judgements.musav.load`, then :func:`.pairwise.from_musav`.
+    """Open MusAV: :func:`earmark.datasets.judgements.musav.load`, then
+    :func:`.pairwise.from_musav`.
 
     Raises
     ------

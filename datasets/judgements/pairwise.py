@@ -168,8 +168,8 @@ def from_musav(
     Parameters
     ----------
     subset
-        One of :data:`earmark.datasets.judgements.musav.SUBSETS`: what the annotators agree on, one comparison
-        a pair. None: what each annotator said, without ``not_selected``.
+        One of :data:`earmark.datasets.judgements.musav.SUBSETS`: what the annotators agree on, one
+        comparison a pair. None: what each annotator said, without ``not_selected``.
     audio
         As of :meth:`earmark.datasets.judgements.musav.MusAV.clips`.
 

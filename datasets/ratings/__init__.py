@@ -1,0 +1,1 @@
+"""Clips with ratings of arousal and valence."""

@@ -28,7 +28,7 @@ which can be given to :func:`load_rated_folder` instead::
     label_column = "genre"
     quadrant_column = "quadrant"        # e1 to e4, checked against the numbers
     partition_column = "split"          # e.g. train and test; a blank cell is in none
-    namespace = "spotify"               # whose ids these are, see earmark.datasets.judgements.overlap
+    namespace = "spotify"               # whose ids these are, see judgements.overlap
 
 An option of :func:`load_rated_folder` has the same name and wins over the file. An id is found as
 ``<id>.<suffix>``, as a whole file name, or as a path below the folder of audio with or without its

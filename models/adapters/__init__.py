@@ -1,0 +1,1 @@
+"""Adapters: models of others and of our training, behind one interface."""

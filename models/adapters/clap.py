@@ -162,8 +162,8 @@ def clap(
     revision
         Commit, tag or branch on the hub.
     crop
-        A policy of :mod:`earmark.models.support.crops` with crops of at most the 10 s that the model hears.
-        Shorter clips are filled up by the model's own extractor.
+        A policy of :mod:`earmark.models.support.crops` with crops of at most the 10 s that the
+        model hears. Shorter clips are filled up by the model's own extractor.
     max_tokens
         What a text is truncated to; LAION trained with 77.
     device

@@ -264,7 +264,8 @@ def conse(
     Parameters
     ----------
     tagger, tags, weights
-        As :func:`earmark.models.adapters.tagger.musicnn_tagger`; ``weights`` is a folder to look in first.
+        As :func:`earmark.models.adapters.tagger.musicnn_tagger`; ``weights`` is a folder to look
+        in first.
     sentences, device
         Weights and device of :func:`earmark.models.adapters.sentence_bert.sentence_bert`.
     template

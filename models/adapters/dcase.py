@@ -103,8 +103,8 @@ def dcase(
         A file of word2vec vectors, text or binary, which take the place of a checkpoint's own:
         right only if those were the same vectors. Untrained weights need them, or ``captions``.
     captions
-        A ``.txt`` or ``.csv`` file of texts (:func:`earmark.models.support.adapter.read_texts`) to train
-        word vectors on, for untrained weights.
+        A ``.txt`` or ``.csv`` file of texts (:func:`earmark.models.support.adapter.read_texts`) to
+        train word vectors on, for untrained weights.
     seed
         What untrained weights are drawn with.
     crop

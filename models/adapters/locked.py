@@ -6,8 +6,9 @@ here both are locked.
 
 Both sides are centred on the means of training. Texts of another kind than those of the pairs, such
 as captions where genre names were learned from, lie around another mean; a *reference* may take its
-place, as in :mod:`earmark.models.adapters.conse`: a folder of audio, or a file of texts. No label is read,
-but if it is what is evaluated, the evaluation is transductive, and the card says what it was.
+place, as in :mod:`earmark.models.adapters.conse`: a folder of audio, or a file of texts. No label
+is read, but if it is what is evaluated, the evaluation is transductive, and the card says what it
+was.
 
 A weights file is one safetensors file: the two maps, and in its metadata the names of the towers
 with the digests of their weights, and what was learned from. It is never joined to other towers

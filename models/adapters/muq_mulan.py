@@ -128,9 +128,9 @@ def muq_mulan(
     revision
         Commit, tag or branch on the hub.
     crop
-        A policy of :mod:`earmark.models.support.crops` with crops of the 10 s that the model was trained
-        on. The package's own windows differ in the last one, which it fills up with the clip's
-        beginning. Shorter clips are repeated, as the package does.
+        A policy of :mod:`earmark.models.support.crops` with crops of the 10 s that the model was
+        trained on. The package's own windows differ in the last one, which it fills up with the
+        clip's beginning. Shorter clips are repeated, as the package does.
     device
         ``cpu``, ``cuda`` or ``auto``.
     training_datasets

@@ -121,8 +121,8 @@ def muscall(
         hub; by default that of an exported folder, else CLIP's file in ``clip_bpe`` of a data
         folder.
     crop
-        A policy of :mod:`earmark.models.support.crops`; ``centre`` is as long as the model was trained on,
-        20 s in the paper, whose protocol it is.
+        A policy of :mod:`earmark.models.support.crops`; ``centre`` is as long as the model was
+        trained on, 20 s in the paper, whose protocol it is.
     device
         ``cpu``, ``cuda`` or ``auto``.
     licence, training_datasets

@@ -78,8 +78,8 @@ def musicnn_tagger(
     Parameters
     ----------
     weights
-        ``msd-musicnn-1``, looked for as :func:`earmark.datasets.files.fetch.find_weights` says, or the
-        path of a ``.pb`` file.
+        ``msd-musicnn-1``, looked for as :func:`earmark.datasets.files.fetch.find_weights` says, or
+        the path of a ``.pb`` file.
     tags
         In the order of the graph's outputs; known of the released ``msd-musicnn-1`` alone.
     folders

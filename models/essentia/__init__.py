@@ -1,0 +1,1 @@
+"""Models of Essentia, and descriptors of the signal."""

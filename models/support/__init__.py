@@ -1,0 +1,1 @@
+"""What adapters share: texts, crops, pretrained and exported weights, tokenisers."""

@@ -1,4 +1,5 @@
-"""The matrix of trained heads by tested sets, by the conventions of :mod:`earmark.reports.figures.parts`.
+"""The matrix of trained heads by tested sets, by the conventions of
+:mod:`earmark.reports.figures.parts`.
 
 Shades say how far a score is from chance to perfect, one hue from light to dark, so that they are
 told apart by all readers and in print; the number stands in every cell.

@@ -1,4 +1,5 @@
-"""Figures of the predictions themselves, by the conventions of :mod:`earmark.reports.figures.parts`.
+"""Figures of the predictions themselves, by the conventions of
+:mod:`earmark.reports.figures.parts`.
 
 :func:`calibration` asks whether a model is right more often where it predicts a larger
 difference, :func:`ratings` how its arousal and valence follow people's.

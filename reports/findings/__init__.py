@@ -1,0 +1,1 @@
+"""Findings: what the scores say, in sentences."""

@@ -1,0 +1,1 @@
+"""Pages: what stands in a report, in which order."""

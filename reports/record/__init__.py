@@ -1,0 +1,1 @@
+"""The run record: schema, files, look-up of scores."""

@@ -2,10 +2,10 @@
 
 Conventions
 -----------
-A record is the folder ``<runs>/<id>/`` of :mod:`earmark.reports.record.schema`. It is built in a folder
-``.<id>.<random>.partial`` beside its place, every file is flushed to the disk, and the folder is
-renamed: nobody ever sees half a record. ``run.json`` holds the sha256 of every other file, and
-reading one of those verifies it, so files of two runs cannot be mixed up.
+A record is the folder ``<runs>/<id>/`` of :mod:`earmark.reports.record.schema`. It is built in a
+folder ``.<id>.<random>.partial`` beside its place, every file is flushed to the disk, and the
+folder is renamed: nobody ever sees half a record. ``run.json`` holds the sha256 of every other
+file, and reading one of those verifies it, so files of two runs cannot be mixed up.
 
 Reading ``run.json`` alone imports neither pandas nor pyarrow.
 """

@@ -36,7 +36,7 @@ _MOST_PLAIN = 250_000
 """Bytes of CSV above which a figure's data are compressed."""
 _UNQUOTED = " !$()*,/:;=?@[]|\\{}^"
 """What may stand in a link to data as it is: nothing that HTML or a data address would act on."""
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def render_html(

@@ -41,7 +41,7 @@ from earmark.reports.record.schema import RecordError, RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+TEMPLATE = Path(__file__).parents[1] / "templates" / "report.typ"
 FACE = "Libertinus Serif"
 MOST_ROWS = 300
 """Rows of a table on paper; a web page has all."""

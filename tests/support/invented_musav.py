@@ -1,8 +1,8 @@
 """Small MusAV data in the official layout, for tests: invented songs, annotators and judgements.
 
 The derived files are computed here a second time, by brute force and without Earmark, so that the
-derivation in ``earmark.datasets.judgements.musav_rules`` is compared with something. Tests get the writer
-through the fixture ``write_musav``.
+derivation in ``earmark.datasets.judgements.musav_rules`` is compared with something. Tests get the
+writer through the fixture ``write_musav``.
 """
 
 from __future__ import annotations

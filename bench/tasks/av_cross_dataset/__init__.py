@@ -1,0 +1,1 @@
+"""Arousal and valence across datasets: train on some, test on others."""

@@ -2,9 +2,9 @@
 
 Each embedder among the models gets a head of each kind on each training set. On its own set a head
 is scored out of fold (nested cross-validation), on any other after learning from the whole training
-set without what is tested on (:mod:`earmark.bench.tasks.av_cross_dataset.cells`). AV models of the suite,
-joint audio-text models through :class:`~earmark.models.adapters.text_axis.TextAxisAV`, and ensembles of
-any of these stand beside them and are compared with them on the same clips.
+set without what is tested on (:mod:`earmark.bench.tasks.av_cross_dataset.cells`). AV models of the
+suite, joint audio-text models through :class:`~earmark.models.adapters.text_axis.TextAxisAV`, and
+ensembles of any of these stand beside them and are compared with them on the same clips.
 
 Rated sets are scored as ``av_regression`` does, MusAV as ``musav`` does: its listeners, its
 loudness baseline and its tables with it. Each tested set is a result of its own; the first has the
@@ -111,8 +111,8 @@ def run(
     prompts
         ``arousal`` and ``valence``: high and low, for joint models.
     baselines, allow_missing
-        As :func:`earmark.bench.tasks.musav.task.evaluate`; the baseline ``loudness`` is heard on rated
-        sets with audio, too.
+        As :func:`earmark.bench.tasks.musav.task.evaluate`; the baseline ``loudness`` is heard on
+        rated sets with audio, too.
 
     Raises
     ------

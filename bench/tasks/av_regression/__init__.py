@@ -1,0 +1,1 @@
+"""Arousal and valence ratings, predicted."""

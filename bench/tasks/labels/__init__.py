@@ -1,0 +1,1 @@
+"""What the labelled tasks share: class scores and tag scores."""

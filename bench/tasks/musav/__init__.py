@@ -1,0 +1,1 @@
+"""Pairwise arousal and valence judgements, as in MusAV."""

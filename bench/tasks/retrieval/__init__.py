@@ -1,0 +1,1 @@
+"""Text-to-audio and audio-to-text retrieval."""

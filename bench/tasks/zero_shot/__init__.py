@@ -1,0 +1,1 @@
+"""Classification and tagging by prompts."""

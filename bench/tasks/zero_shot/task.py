@@ -1,7 +1,8 @@
 """Which class a clip is of, told from the classes' names alone.
 
 Each clip goes to the class whose prompt is nearest to it. Prompts, ensemble and centring are
-:mod:`earmark.bench.tasks.zero_shot.prompts`', presets :mod:`earmark.bench.tasks.zero_shot.protocol`', and ties
+:mod:`earmark.bench.tasks.zero_shot.prompts`', presets
+:mod:`earmark.bench.tasks.zero_shot.protocol`', and ties
 :mod:`earmark.bench.metrics.classification`'s.
 """
 

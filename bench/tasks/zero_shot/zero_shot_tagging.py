@@ -1,8 +1,9 @@
 """Which tags a clip has, told from the tags' names alone.
 
 Each tag ranks all clips by how near they are to its prompt. Prompts, ensemble and centring are
-:mod:`earmark.bench.tasks.zero_shot.prompts`', presets :mod:`earmark.bench.tasks.zero_shot.protocol`', and ties and
-tags without a clip :mod:`earmark.bench.metrics.tagging`'s.
+:mod:`earmark.bench.tasks.zero_shot.prompts`', presets
+:mod:`earmark.bench.tasks.zero_shot.protocol`', and ties and tags without a clip
+:mod:`earmark.bench.metrics.tagging`'s.
 """
 
 from __future__ import annotations

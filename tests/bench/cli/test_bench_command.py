@@ -20,7 +20,7 @@ from earmark.bench.gate.policy import read_policy
 from earmark.bench.run.suite import read_suite
 from earmark.reports.record import files as record_io
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SUITE = """
 [suite]
 name = "{name}"

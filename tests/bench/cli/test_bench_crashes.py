@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[1] / "support" / "crashing_bench.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "support" / "crashing_bench.py"
 N_TRACKS, N_CLIPS, N_EPOCHS = 60, 50, 2
 
 STEPS = [

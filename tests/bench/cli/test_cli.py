@@ -87,7 +87,9 @@ ANSWERS = (
 
 def test_help_mistakes_and_lists_import_nothing_heavy(tmp_path):
     policy = tmp_path / "gate.toml"
-    policy.write_text(Path(cli.__file__).with_name("baselines").joinpath("etude.toml").read_text())
+    policy.write_text(
+        Path(cli.__file__).parents[1].joinpath("baselines").joinpath("etude.toml").read_text()
+    )
     asked = [line.format(policy=policy) for line in (*HELP, *MISTAKES, *ANSWERS)]
     # In one process, so that the test is quick: what is imported stays, the first is to blame.
     code = (

@@ -16,7 +16,7 @@ from earmark.bench.cli import doctor as doctor_command
 from earmark.bench.cli import doctor_data, doctor_machine, doctor_packages
 from earmark.bench.cli.doctor_packages import EXTRAS, MINILM, REQUIRED, Package, fault_of, packages
 
-PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 Usage = namedtuple("Usage", "total used free")
 
 

@@ -17,7 +17,7 @@ from earmark.bench.cli.report import (
 from earmark.reports.record import files as record_io
 from earmark.reports.record.schema import RecordError
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reports"))
 
 import report_sample
 import report_sample_joint as joint

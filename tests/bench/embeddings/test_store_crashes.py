@@ -81,8 +81,8 @@ CRASHES = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-import earmark.bench.embeddings.space, earmark.bench.embeddings.shard_index, earmark.bench.embeddings.shards
-from earmark.bench.embeddings.store import Store, text_key
+import earmark.bench.embeddings.space, earmark.bench.embeddings.shard_index,
+earmark.bench.embeddings.shards from earmark.bench.embeddings.store import Store, text_key
 from earmark.models.base import ModelCard
 
 card = ModelCard("model", "1", "untrained", "MIT", "", (), "centre")

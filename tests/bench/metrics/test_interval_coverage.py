@@ -5,8 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-
-from earmark.bench.metrics.interval_coverage import (
+from interval_coverage import (
     count_coverage,
     count_power,
     count_rejections,
@@ -77,7 +76,7 @@ def test_the_stated_detectable_difference_is_found_about_four_times_in_five():
 
 
 def test_the_documents_tables_are_those_of_the_file():
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[3] / "docs"
     with (docs / "statistics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     text = (docs / "statistics.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "speed" / "gpu_check.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "bench" / "speed" / "gpu_check.py"
 
 
 @pytest.fixture(scope="module")

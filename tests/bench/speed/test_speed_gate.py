@@ -18,7 +18,7 @@ import pytest
 
 from earmark.reports.page.speed import KEY, read_benchmarks
 
-SPEED = Path(__file__).resolve().parents[2] / "bench" / "speed"
+SPEED = Path(__file__).resolve().parents[3] / "bench" / "speed"
 
 TARGETS = """
 ["fast"]

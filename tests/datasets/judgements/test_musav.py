@@ -302,7 +302,7 @@ def test_clips_find_their_audio_at_any_depth_and_with_any_audio_suffix(root, tmp
 
 
 def test_opening_musav_imports_numpy_and_the_standard_library_only(root):
-    code = f"import sys; from earmark.datasets import musav; musav.load({str(root)!r}); "
+    code = f"import sys; from earmark.datasets.judgements import musav; musav.load({str(root)!r}); "
     code += "print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())

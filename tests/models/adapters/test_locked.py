@@ -1,7 +1,8 @@
 """Frozen towers joined by projections, and several joint models as one.
 
-``pytest tests/models/adapters/test_locked.py -s -k real`` trains on MusAV's real embeddings and prints what
-the model does on real excerpts; it listens to 321 of them, which takes a minute or more.
+``pytest tests/models/adapters/test_locked.py -s -k real`` trains on MusAV's real embeddings and
+prints what the model does on real excerpts; it listens to 321 of them, which takes a minute or
+more.
 """
 
 from __future__ import annotations

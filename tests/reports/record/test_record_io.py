@@ -223,7 +223,7 @@ def test_an_unknown_task_is_named_with_those_there_are(place):
 
 def test_reading_a_record_alone_imports_no_pandas(place):
     code = (
-        "import sys; from earmark.reports import record_io; record_io.read(sys.argv[1]);"
+        "import sys; from earmark.reports.record import files; files.read(sys.argv[1]);"
         "print([m for m in ('pandas', 'pyarrow', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(

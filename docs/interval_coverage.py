@@ -1,6 +1,6 @@
 """How often the intervals hold the truth and the tests reject it, by simulation.
 
-``python -m earmark.bench.metrics.interval_coverage --out docs/statistics.csv`` draws samples from
+``python docs/interval_coverage.py --out docs/statistics.csv`` draws samples from
 populations whose scores are known, and counts: how often a stated 95 % interval covers the
 population's score, how often two models of equal skill are called different at 5 %, and how often a
 difference as large as the stated detectable one is found. It prints the tables of
