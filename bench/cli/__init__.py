@@ -445,7 +445,3 @@ def main() -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         fail(interrupted_message(), INTERRUPTED)
     sys.exit(done)
-
-
-if __name__ == "__main__":
-    main()

@@ -273,7 +273,7 @@ def test_a_folder_that_cannot_be_made_is_named(offered, tmp_path):
 FETCH_IN_ANOTHER_PROCESS = """
 import pickle, sys
 from pathlib import Path
-from earmark.datasets import fetch as fetching
+from earmark.datasets.files import fetch as fetching
 items = pickle.load(sys.stdin.buffer)
 fetching.available = lambda: items
 print("ready", flush=True)
