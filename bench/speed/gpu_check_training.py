@@ -18,7 +18,7 @@ class Ours:
     """A MusCALL in training as the trainer runs it."""
 
     fabric: Any
-    learner: Any
+    task: Any
     module: Any
     optimiser: Any
     augment: Callable[..., Tensor] | None = None
@@ -29,7 +29,7 @@ class Ours:
         """Learn from a batch."""
         from earmark.models.training import accumulation
         from earmark.models.training.batches import scale
-        from earmark.models.training.learners import Across, Audio
+        from earmark.models.training.task import Audio, CrossProcess
 
         size = self.micro_batch or len(batch)
         waveforms = batch.to(self.fabric.device).waveforms
@@ -42,18 +42,18 @@ class Ours:
                     waveforms[rows], batch.seeds[rows], lengths=batch.lengths[rows]
                 )
             audio = Audio(sound, batch.lengths[rows])
-            micro_batches.append(self.learner.inputs(audio, batch.captions[rows]))
-        facts = self.learner.facts(batch)
-        across = Across(lambda rows: rows, 0, torch.Generator().manual_seed(self.step_number))
+            micro_batches.append(self.task.inputs(audio, batch.captions[rows]))
+        pair_ids = self.task.pair_ids(batch)
+        across = CrossProcess(lambda rows: rows, 0, torch.Generator().manual_seed(self.step_number))
         loss = accumulation.backward(
             self.module,
             micro_batches,
-            lambda features: self.learner.loss(features, facts, across),
+            lambda features: self.task.loss(features, pair_ids, across),
             fabric=self.fabric,
         )
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.learner.clamp_temperature()
+        self.task.clamp_temperature()
         self.step_number += 1
         if not math.isfinite(float(loss)):
             raise RuntimeError(f"the loss of step {self.step_number} is {float(loss)}")
@@ -65,8 +65,8 @@ def make_ours(check: Check, *, compiled: bool, micro_batch: int | None = None) -
     from earmark.models.muscall.model import MusCALL
     from earmark.models.training.config import preset
     from earmark.models.training.distributed import launch
-    from earmark.models.training.learners import MusCALLLearner
     from earmark.models.training.optimisation import build_optimiser
+    from earmark.models.training.task import MusCALLTraining
 
     config, on_gpu = preset("paper"), check.device.type == "cuda"
     training = replace(
@@ -85,20 +85,20 @@ def make_ours(check: Check, *, compiled: bool, micro_batch: int | None = None) -
         end=text.end_token,
         n_tokens=min(check.size.text_tokens, text.max_tokens),
     )
-    learner = MusCALLLearner(model, words)
+    task = MusCALLTraining(model, words)
     if on_gpu:
-        learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = build_optimiser(learner.parameters(), config.optimiser, fused=on_gpu)
-    wrapped: Any = torch.compile(learner) if compiled else learner
+        task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = build_optimiser(task.parameters(), config.optimiser, fused=on_gpu)
+    wrapped: Any = torch.compile(task) if compiled else task
     module, optimiser = fabric.setup(wrapped, optimiser)
     module.train()
-    return Ours(fabric, learner, module, optimiser, micro_batch=micro_batch)
+    return Ours(fabric, task, module, optimiser, micro_batch=micro_batch)
 
 
 def train_in_memory(check: Check, until: float) -> dict[str, Any]:
     """Time our step on data that is on the device, and its MFU."""
     from earmark.models.training.config import Precision
-    from earmark.models.training.learners import Audio
+    from earmark.models.training.task import Audio
     from earmark.models.training.throughput import peak_flops, training_flops
 
     compiled = check.device.type == "cuda"
@@ -106,7 +106,7 @@ def train_in_memory(check: Check, until: float) -> dict[str, Any]:
     batch = batch_in_memory(check, check.size.batch)
     few = min(8, len(batch))
     sound = Audio(batch.waveforms[:few].float() / 32768, batch.lengths[:few])
-    flops = training_flops(ours.learner, ours.learner.inputs(sound, batch.captions[:few])) / few
+    flops = training_flops(ours.task, ours.task.inputs(sound, batch.captions[:few])) / few
     found = measure(check, lambda: ours.step(batch), until=until)
     precision: Precision = "bf16" if compiled else "fp32"
     peak = peak_flops(check.device, precision)

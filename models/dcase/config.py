@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from earmark.models.base import ModelError
+from earmark.models.muscall.config import PAPER, LossConfig
 
 Objective = Literal["triplet", "contrastive", "muscall"]
 
@@ -105,6 +106,15 @@ class DCASEConfig:
         )
         _require(self.margin > 0, f"margin is {self.margin}, expected above 0")
         _require(self.temperature > 0, f"temperature is {self.temperature}, expected above 0")
+
+    @property
+    def contrastive(self) -> LossConfig | None:
+        """The contrastive loss that the objective asks for; None for triplets.
+
+        ``muscall`` is the row DCASE + CL ("our loss" in section 5.1 of MusCALL's paper).
+        """
+        plain = LossConfig(combination="mean", weighting=None)
+        return {"triplet": None, "contrastive": plain, "muscall": PAPER.loss}[self.objective]
 
 
 def _require(condition: bool, message: str) -> None:

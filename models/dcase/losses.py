@@ -1,4 +1,6 @@
-"""The losses of the DCASE baseline: triplets with random impostors, InfoNCE, MusCALL's (+ CL).
+"""The loss of the DCASE baseline: triplets with random impostors.
+
+DCASE + CL learns from MusCALL's losses (:mod:`earmark.models.muscall.losses`).
 
 Conventions
 -----------
@@ -15,9 +17,6 @@ import torch
 from torch import Tensor
 
 from earmark.models.base import ModelError
-from earmark.models.muscall.config import PAPER
-from earmark.models.muscall.losses import contrastive_loss as muscall_loss
-from earmark.models.muscall.losses import info_nce
 
 
 def sample_impostors(
@@ -67,38 +66,6 @@ def triplet_ranking_loss(
     other_text = (audio * text[impostor_text]).sum(dim=1)
     hinges = torch.relu(other_audio - pair + margin) + torch.relu(other_text - pair + margin)
     return hinges.mean()
-
-
-OWN_LOSS = PAPER.loss
-"""MusCALL's, of the row DCASE + CL ("our loss" in section 5.1 of its paper)."""
-
-
-def contrastive_loss(
-    audio: Tensor,
-    text: Tensor,
-    *,
-    scale: Tensor,
-    clip_ids: Sequence[Hashable],
-    similarity: Tensor | None = None,
-) -> Tensor:
-    """Return InfoNCE, the mean of both directions, of ``scale`` times the cosine similarities.
-
-    With the captions' ``similarity``, shape ``(n, n)``, it is MusCALL's loss: the sum of both
-    directions, weighted. Other captions of a pair's own clip are left out of its denominator: they
-    are no mismatches.
-
-    Raises
-    ------
-    ModelError
-        If the batch holds one clip only.
-    """
-    logits = scale * audio @ text.T
-    others = _other_clips(clip_ids).to(logits.device)
-    pairs = torch.eye(len(others), dtype=torch.bool, device=logits.device)
-    logits = logits.masked_fill(~(others | pairs), -torch.inf)
-    if similarity is None:
-        return info_nce(logits, combination="mean")
-    return muscall_loss(logits, OWN_LOSS, similarity=similarity)
 
 
 def _other_clips(clip_ids: Sequence[Hashable]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,6 @@ from earmark.models.base import ModelError
 from earmark.models.dcase.audio import CRNN
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.frontend import LogMel
-from earmark.models.dcase.losses import contrastive_loss, sample_impostors, triplet_ranking_loss
 from earmark.models.dcase.text import Vocabulary, WordMean, Words
 
 MAXIMUM_SCALE = 100.0
@@ -136,57 +135,6 @@ class DCASE(nn.Module):
         """Return unit vectors from word ids ``(n_texts, n_words)`` and lengths ``(n_texts,)``."""
         means = self.text_enc(ids.to(self.device), lengths.to(self.device))
         return F.normalize(means, dim=-1)
-
-    def forward(
-        self, waveforms: Sequence[Tensor] | Tensor, texts: Sequence[str]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the unit vectors of clips and of texts."""
-        return self.encode_audio(waveforms), self.encode_text(texts)
-
-    def loss(
-        self,
-        audio: Tensor,
-        text: Tensor,
-        clip_ids: Sequence[Hashable],
-        *,
-        generator: torch.Generator,
-        similarity: Tensor | None = None,
-    ) -> Tensor:
-        """Return the config's loss of a batch of pairs, of shape ``(n, dimension)`` each.
-
-        ``generator`` draws the impostors of the triplet loss; the others draw nothing.
-        ``similarity``, of the captions, shape ``(n, n)``, is what MusCALL's loss weights pairs by.
-
-        Raises
-        ------
-        ModelError
-            If the batch holds one clip only, audio, text and ``clip_ids`` differ in number, or
-            MusCALL's loss has no ``similarity``.
-        """
-        if not len(audio) == len(text) == len(clip_ids):
-            raise ModelError(
-                f"{len(audio)} clips, {len(text)} texts and {len(clip_ids)} clip ids: expected "
-                "one of each for each pair"
-            )
-        if self.logit_scale is not None:
-            own = self.config.objective == "muscall"
-            if own and similarity is None:
-                raise ModelError("the objective 'muscall' needs the similarity of the captions")
-            return contrastive_loss(
-                audio,
-                text,
-                scale=self.logit_scale.exp(),
-                clip_ids=clip_ids,
-                similarity=similarity if own else None,
-            )
-        impostors = [index.to(audio.device) for index in sample_impostors(clip_ids, generator)]
-        return triplet_ranking_loss(
-            audio,
-            text,
-            impostor_audio=impostors[0],
-            impostor_text=impostors[1],
-            margin=self.config.margin,
-        )
 
     @torch.no_grad()
     def clamp_temperature(self) -> None:

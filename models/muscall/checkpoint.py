@@ -138,15 +138,6 @@ def save(model: MusCALL, path: str | Path) -> None:
     save_file(state, path, metadata={_METADATA_KEY: json.dumps(asdict(model.config))})
 
 
-def released_state_dict(model: MusCALL) -> dict[str, Tensor]:
-    """Return the weights under the released code's names, front end included.
-
-    Without the second copy of the audio encoder that the released code keeps beside an SSL head.
-    """
-    state = {released_name(name): value for name, value in model.state_dict().items()}
-    return state | _front_end(model)
-
-
 def _front_end(model: MusCALL) -> dict[str, Tensor]:
     audio = model.config.audio
     return {_WINDOW: torch.hann_window(audio.n_fft), _FILTER_BANK: mel_filter_bank(audio)}

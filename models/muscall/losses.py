@@ -2,9 +2,15 @@
 
 Conventions
 -----------
-``logits`` has shape ``(n, n)``: row *i* holds audio clip *i* against every text, divided by the
-temperature; the pairs are on the diagonal. ``similarity`` has shape ``(n, n)``: the cosine
-similarity of caption *i* and caption *j*, from a sentence encoder; no gradient flows into it.
+The batch of N pairs lies on several processes, n pairs on each. A process holds its own rows of
+every matrix (``own``) and has gathered everyone's (``everyone``), its own at ``first:first + n``.
+A loss is the mean over the process's own rows; the mean of these losses over processes is the loss
+of the whole batch, and so are their gradients if gathering passes them back [3]_. With one process
+``own`` and ``everyone`` are the same (:meth:`Rows.alone`). Memory is n times N and not N times N
+on every process.
+
+``similarity`` has shape ``(N, N)``: the cosine similarity of caption *i* and caption *j*, from a
+sentence encoder; no gradient flows into it.
 
 Paper and released code
 -----------------------
@@ -23,9 +29,12 @@ References
 .. [1] I. Manco et al., "Contrastive Audio-Language Learning for Music", ISMIR 2022.
 .. [2] T. Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations",
        ICML 2020, eq. 1.
+.. [3] G. Ilharco et al., "OpenCLIP", 2021: ``local_loss`` with ``gather_with_grad``.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -34,42 +43,89 @@ from torch import Tensor
 from earmark.models.muscall.config import Combination, LossConfig
 
 
-def info_nce_of_items(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each pair's audio-to-text and text-to-audio term of eq. 1, each of shape ``(n,)``."""
-    logits = _validate_square("logits", logits, at_least=1)
-    pairs = torch.arange(len(logits), device=logits.device)
-    audio_to_text = F.cross_entropy(logits, pairs, reduction="none")
-    text_to_audio = F.cross_entropy(logits.T, pairs, reduction="none")
-    return audio_to_text, text_to_audio
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One side of a batch: this process's rows, and those of all processes in order."""
+
+    own: Tensor
+    """Shape ``(n, dimension)``."""
+    everyone: Tensor
+    """Shape ``(n_all, dimension)``."""
+    first: int
+    """Where the own rows stand among everyone's."""
+
+    @classmethod
+    def alone(cls, rows: Tensor) -> Rows:
+        """Return the rows of a single process."""
+        return cls(rows, rows, 0)
+
+    @property
+    def places(self) -> Tensor:
+        """The index of each own row among everyone's, shape ``(n,)``."""
+        return torch.arange(self.first, self.first + len(self.own), device=self.own.device)
+
+
+def unit(rows: Rows) -> Rows:
+    """Return the rows at unit L2 norm, in single precision or better."""
+    own, everyone = (F.normalize(_widened(part), dim=1) for part in (rows.own, rows.everyone))
+    return Rows(own, everyone, rows.first)
+
+
+def same_group(groups: Rows) -> Tensor:
+    """Return the mask ``(n, n_all)`` of *other* pairs that belong to the own pair's group.
+
+    ``groups`` holds whole numbers of shape ``(n,)`` and ``(n_all,)``: equal for pairs that are no
+    mismatch of each other.
+    """
+    equal = groups.own[:, None] == groups.everyone[None, :]
+    equal[torch.arange(len(groups.own), device=equal.device), groups.places] = False
+    return equal
 
 
 def info_nce(
-    logits: Tensor, *, combination: Combination = "sum", weights: Tensor | None = None
+    audio: Rows,
+    text: Rows,
+    *,
+    scale: Tensor | float,
+    combination: Combination = "sum",
+    same: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """Return InfoNCE over both directions: eqs. 1 and 2, or eq. 4 with ``weights`` of mean 1.
+    """Return InfoNCE of the own pairs: eqs. 1 and 2, or eq. 4 with weights.
 
-    ``combination`` is ``"sum"`` in the paper and ``"mean"`` in the released code.
-
-    Raises
-    ------
-    ValueError
-        If ``logits`` is not a square matrix, ``weights`` is not of shape ``(n,)``, or
-        ``combination`` is another word.
+    Parameters
+    ----------
+    audio, text
+        Of unit norm.
+    scale
+        What similarities are multiplied with: one over the temperature.
+    combination
+        ``"sum"`` of the two directions in the paper, ``"mean"`` in the released code.
+    same
+        Mask ``(n, n_all)`` of other pairs that are no mismatch; they leave the denominators.
+    weights
+        Of the own pairs, shape ``(n,)``; of mean 1 over *all* pairs.
     """
-    audio_to_text, text_to_audio = info_nce_of_items(logits)
-    both = audio_to_text + text_to_audio
+    to_text = scale * (audio.own @ text.everyone.T)
+    to_audio = scale * (text.own @ audio.everyone.T)
+    if same is not None:
+        to_text = to_text.masked_fill(same, -torch.inf)
+        to_audio = to_audio.masked_fill(same, -torch.inf)
+    both = F.cross_entropy(to_text, audio.places, reduction="none") + F.cross_entropy(
+        to_audio, text.places, reduction="none"
+    )
     if weights is not None:
-        if weights.shape != both.shape:
-            raise ValueError(
-                f"weights have shape {tuple(weights.shape)}, expected one a pair: "
-                f"{tuple(both.shape)}"
-            )
         both = weights * both
-    if combination == "sum":
-        return both.mean()
-    if combination == "mean":
-        return both.mean() / 2
-    raise ValueError(f"combination is {combination!r}, expected 'sum' or 'mean'")
+    return both.mean() if combination == "sum" else both.mean() / 2
+
+
+def pair_weights(similarity: Tensor, config: LossConfig) -> Tensor | None:
+    """Return the weights of mean 1 that a config gives to pairs, shape ``(n,)``; None for none."""
+    if config.weighting is None:
+        return None
+    if config.weighting == "paper":
+        return paper_weights(similarity, kappa=config.kappa)
+    return released_weights(similarity, k=config.kappa)
 
 
 @torch.no_grad()
@@ -104,52 +160,24 @@ def released_weights(similarity: Tensor, *, k: float = 0.01) -> Tensor:
     return _mean_one_exp(to_others / total / k)
 
 
-def contrastive_loss(
-    logits: Tensor, config: LossConfig, *, similarity: Tensor | None = None
-) -> Tensor:
-    """Return the loss that a config asks for; ``similarity`` is needed if it weights.
+def nt_xent(views: Rows, other_views: Rows, *, temperature: float = 0.5) -> Tensor:
+    """Return SimCLR's NT-Xent of the own clips' views, both of unit norm [2]_.
 
-    Raises
-    ------
-    ValueError
-        If the config weights by content and ``similarity`` is missing or of another size.
+    Each of the 2N vectors looks for its other view among the 2N - 1 vectors that are not itself.
     """
-    if config.weighting is None:
-        return info_nce(logits, combination=config.combination)
-    if similarity is None:
-        raise ValueError(
-            f"loss weighting {config.weighting!r} needs the captions' similarity matrix; pass "
-            f"similarity, or a config with weighting None"
-        )
-    if config.weighting == "paper":
-        weights = paper_weights(similarity, kappa=config.kappa)
-    else:
-        weights = released_weights(similarity, k=config.kappa)
-    return info_nce(logits, combination=config.combination, weights=weights)
-
-
-def nt_xent(views: Tensor, other_views: Tensor, *, temperature: float = 0.5) -> Tensor:
-    """Return SimCLR's NT-Xent of two views of each clip, both of shape ``(n, dimension)`` [2]_.
-
-    Each of the 2n vectors looks for its other view among the 2n - 1 vectors that are not itself.
-    The vectors need not be of unit norm.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape.
-    """
-    if views.ndim != 2 or views.shape != other_views.shape:
-        raise ValueError(
-            f"both views must be of one shape (n, dimension), got {tuple(views.shape)} and "
-            f"{tuple(other_views.shape)}"
-        )
-    n = len(views)
-    embeddings = F.normalize(_widened(torch.cat([views, other_views])), dim=1)
-    logits = embeddings @ embeddings.T / temperature
-    itself = torch.eye(2 * n, dtype=torch.bool, device=logits.device)
-    partners = torch.arange(2 * n, device=logits.device).roll(n)
-    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partners)
+    n_all = len(views.everyone)
+    candidates = torch.cat([views.everyone, other_views.everyone])
+    terms = []
+    for anchors, itself, partner in (
+        (views, views.places, n_all + views.places),
+        (other_views, n_all + views.places, views.places),
+    ):
+        logits = anchors.own @ candidates.T / temperature
+        rows = torch.arange(len(logits), device=logits.device)
+        hidden = torch.zeros_like(logits, dtype=torch.bool)
+        hidden[rows, itself] = True
+        terms.append(F.cross_entropy(logits.masked_fill(hidden, -torch.inf), partner))
+    return torch.stack(terms).mean()
 
 
 def with_self_supervision(contrastive: Tensor, self_supervised: Tensor, *, weight: float) -> Tensor:

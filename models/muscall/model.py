@@ -75,19 +75,6 @@ class MusCALL(nn.Module):
         """Return the logits of every clip against every text, shape ``(n_clips, n_texts)``."""
         return self.logits(self.audio_features(waveforms), self.text_features(token_ids))
 
-    def projected_views(self, waveforms: Tensor) -> Tensor:
-        """Return what NT-Xent compares, shape ``(n, projection)``: SimCLR's head (section 3.3).
-
-        Raises
-        ------
-        ValueError
-            If the config has no self-supervision.
-        """
-        if self.projector is None:
-            raise ValueError("this MusCALL has no SSL head: its config's self_supervision is None")
-        projected: Tensor = self.projector(self.audio_encoder(self.log_mel(waveforms)))
-        return projected
-
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep similarities from being scaled by more than 100; called after each step."""
@@ -155,15 +142,6 @@ class MusCALL(nn.Module):
         model.audio_encoder = fold(self.audio_encoder)
         model.folded = True
         return model
-
-    def parameter_counts(self) -> dict[str, int]:
-        """Return the number of parameters of each part, and of all under ``total``."""
-        counts = {
-            name: sum(parameter.numel() for parameter in part.parameters())
-            for name, part in self.named_children()
-        }
-        counts["logit_scale"] = self.logit_scale.numel()
-        return counts | {"total": sum(counts.values())}
 
     def _require_evaluation_mode(self) -> None:
         if self.training:

@@ -1,4 +1,4 @@
-"""From a run's config to what learns: tokeniser or word vectors, model, learner; and back to files.
+"""From a run's config to what learns: tokeniser or word vectors, model, task; and back to files.
 
 What turns captions into numbers is made of the training captions once and then travels with every
 checkpoint, so that a checkpoint is read without the corpus.
@@ -29,7 +29,7 @@ from earmark.models.muscall.model import MusCALL
 from earmark.models.muscall.text import Block, TextEncoder
 from earmark.models.support.tokenizers import BPETokenizer
 from earmark.models.training.config import RunConfig
-from earmark.models.training.learners import DCASELearner, Learner, MusCALLLearner
+from earmark.models.training.task import DCASETraining, MusCALLTraining, TrainingTask
 
 _TABLE = "model.text_enc.word_enc.embedding.weight"
 _VOCABULARY = "vocabulary.json"
@@ -37,8 +37,8 @@ _FILES = (_VOCABULARY, "vocab.json", "merges.txt", "tokenizer_config.json")
 """Names that a checkpoint may give to files of words: a checkpoint may be of somebody else."""
 
 
-def build(config: RunConfig, captions: Sequence[str]) -> tuple[Learner, dict[str, str]]:
-    """Return an untrained learner and the files of its words.
+def build(config: RunConfig, captions: Sequence[str]) -> tuple[TrainingTask, dict[str, str]]:
+    """Return an untrained task and the files of its words.
 
     ``captions`` are those of the training corpus. Weights are drawn with the config's seed.
 
@@ -58,8 +58,10 @@ def build(config: RunConfig, captions: Sequence[str]) -> tuple[Learner, dict[str
     return _dcase(config, words), {_VOCABULARY: json.dumps(list(words.vocabulary.words))}
 
 
-def rebuild(config: RunConfig, words: Mapping[str, str], state: Mapping[str, Tensor]) -> Learner:
-    """Return the learner of a checkpoint, its weights loaded.
+def rebuild(
+    config: RunConfig, words: Mapping[str, str], state: Mapping[str, Tensor]
+) -> TrainingTask:
+    """Return the task of a checkpoint, its weights loaded.
 
     Raises
     ------
@@ -68,22 +70,24 @@ def rebuild(config: RunConfig, words: Mapping[str, str], state: Mapping[str, Ten
     """
     try:
         if config.model == "muscall":
-            learner: Learner = _muscall(config, _tokenizer_of(words, config))
+            task: TrainingTask = _muscall(config, _tokenizer_of(words, config))
         else:
             vocabulary = Vocabulary(json.loads(words[_VOCABULARY]))
-            learner = _dcase(config, WordVectors(vocabulary, state[_TABLE]))
-        learner.load_state_dict(dict(state))
+            task = _dcase(config, WordVectors(vocabulary, state[_TABLE]))
+        task.load_state_dict(dict(state))
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"a checkpoint whose parts do not fit each other: {error}") from error
-    return learner
+    return task
 
 
-def _muscall(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLLearner:
+def _muscall(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLTraining:
     with _seeded(config.seed):
         model = MusCALL(muscall_config(config, tokenizer))
         if config.text.initialisation == "clip":
             initialise_as_clip(model.text_encoder)
-    return MusCALLLearner(model, tokenizer, mask_duplicates=config.training.mask_duplicate_captions)
+    return MusCALLTraining(
+        model, tokenizer, mask_duplicates=config.training.mask_duplicate_captions
+    )
 
 
 def muscall_config(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLConfig:
@@ -98,11 +102,11 @@ def muscall_config(config: RunConfig, tokenizer: BPETokenizer) -> MusCALLConfig:
     return replace(own, audio=replace(own.audio, clip_seconds=config.data.crop_seconds), text=text)
 
 
-def _dcase(config: RunConfig, words: WordVectors) -> DCASELearner:
+def _dcase(config: RunConfig, words: WordVectors) -> DCASETraining:
     own: DCASEConfig = replace(config.dcase, dimension=words.dimension)
     with _seeded(config.seed):
         model = DCASE(words.vectors, words.vocabulary, own)
-    return DCASELearner(model, mask_duplicates=config.training.mask_duplicate_captions)
+    return DCASETraining(model, mask_duplicates=config.training.mask_duplicate_captions)
 
 
 @torch.no_grad()
@@ -127,16 +131,16 @@ def initialise_as_clip(encoder: TextEncoder) -> None:
         torch.nn.init.normal_(last.weight, std=added)
 
 
-def prepare_loss(learner: Learner, config: RunConfig) -> None:
-    """Give a learner the sentence encoder that its loss needs, if it needs one.
+def prepare_loss(task: TrainingTask, config: RunConfig) -> None:
+    """Give a task the sentence encoder that its loss needs, if it needs one.
 
     Raises
     ------
     ModelError
         If the encoder is not at hand.
     """
-    if learner.weighting is not None:
-        learner.sentences = sentence_bert(weights=config.text.sentence_encoder)
+    if task.needs_sentences:
+        task.sentences = sentence_bert(weights=config.text.sentence_encoder)
 
 
 @contextmanager

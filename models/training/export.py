@@ -57,10 +57,10 @@ def export(
     from earmark.models.dcase import checkpoint as dcase_checkpoint
     from earmark.models.muscall import checkpoint as muscall_checkpoint
     from earmark.models.training.building import rebuild, write_words
-    from earmark.models.training.learners import DCASELearner, MusCALLLearner
+    from earmark.models.training.task import DCASETraining, MusCALLTraining
 
     config = parse_plain(found.config, of=str(path))
-    learner = rebuild(config, found.words, found.model)
+    task = rebuild(config, found.words, found.model)
     log = _log(path, found, config)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder} is there and not empty; give another folder")
@@ -72,11 +72,11 @@ def export(
         training=_facts(found, config),
     )
     with folder_whole(folder) as made:
-        if isinstance(learner, MusCALLLearner):
-            muscall_checkpoint.save(learner.model.eval(), made / WEIGHTS)
+        if isinstance(task, MusCALLTraining):
+            muscall_checkpoint.save(task.model.eval(), made / WEIGHTS)
             write_words(found.words, made / TOKENIZER)
-        elif isinstance(learner, DCASELearner):
-            dcase_checkpoint.save(learner.model.eval(), made)
+        elif isinstance(task, DCASETraining):
+            dcase_checkpoint.save(task.model.eval(), made)
         write_card(card, made)
         if log is not None:
             write_log(thinned(log), made)

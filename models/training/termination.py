@@ -11,7 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+import torch
+from torch import Tensor
+
 from earmark.models.base import ModelError
+from earmark.models.muscall.losses import Rows, unit
 
 COLLAPSED_SPREAD = 1e-5
 """Below it all embeddings of a batch are one vector, but for rounding (that of bf16: some 1e-6).
@@ -41,7 +45,7 @@ class CollapseWatch:
     def after_step(self, spreads: Mapping[str, float]) -> str | None:
         """Return what has just collapsed as a sentence, or None.
 
-        ``spreads`` are those of ``audio`` and ``text`` (:func:`.losses.spread`).
+        ``spreads`` are those of ``audio`` and ``text`` (:func:`spread`).
         """
         for side in self._steps:
             same = spreads[side] < COLLAPSED_SPREAD
@@ -54,6 +58,17 @@ class CollapseWatch:
                     f"there"
                 )
         return None
+
+
+@torch.no_grad()
+def spread(embeddings: Tensor) -> Tensor:
+    """Return the variance of a batch's unit vectors around their mean, a scalar in [0, 1].
+
+    >>> spread(torch.tensor([[3.0, 0.0], [0.0, 1.0]])), spread(torch.ones(5, 2))
+    (tensor(0.5000), tensor(0.))
+    """
+    vectors = unit(Rows.alone(embeddings)).own
+    return (vectors - vectors.mean(dim=0)).square().sum(dim=1).mean()
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 ::
 
-    config → corpora → learner → Fabric → each batch: augment, encode, loss, step
+    config → corpora → task → Fabric → each batch: augment, encode, loss, step
                                         → each epoch: validate, keep the best, write a checkpoint
 
 The same loop trains on a CPU, on one GPU, on several, and on several machines. Next door are
-:mod:`.learners` (what a model makes of a batch), :mod:`.accumulation` (gradients of large batches),
+:mod:`.task` (what a model makes of a batch), :mod:`.accumulation` (gradients of large batches),
 :mod:`.distributed` (processes), :mod:`.checkpoints` (going on where a run stopped).
 """
 
@@ -48,15 +48,15 @@ from earmark.models.training.distributed import (
     micro_batch_of,
     norm_group,
 )
-from earmark.models.training.learners import Across, Audio
-from earmark.models.training.losses import spread
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
 from earmark.models.training.progress_log import ProgressLog, Values, line
+from earmark.models.training.task import Audio, CrossProcess
 from earmark.models.training.termination import (
     CollapsedError,
     CollapseWatch,
     NotFiniteError,
     Stopped,
+    spread,
     termination,
 )
 from earmark.models.training.throughput import Meter, peak_flops, training_flops
@@ -177,22 +177,22 @@ class Trainer:
         # What learns, and how.
         captions = _captions(self.corpora["train"])
         if found is None:
-            learner, self.words = build(config, captions)
+            task, self.words = build(config, captions)
         else:
-            learner, self.words = rebuild(config, found.words, found.model), found.words
-        prepare_loss(learner, config)
-        self.learner = learner
+            task, self.words = rebuild(config, found.words, found.model), found.words
+        prepare_loss(task, config)
+        self.task = task
         self._check_rate()
         self.micro_batch_size, self.norm_group = self._groups(found)
         if config.training.sync_batch_norm:
-            nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
+            nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
         if config.training.channels_last:
-            learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         on_gpu = fabric.device.type == "cuda"
         # The fused optimiser unscales fp16 gradients itself, too late for them to be clipped.
         fused = on_gpu and not (config.training.precision == "fp16" and config.optimiser.clip_norm)
-        optimiser = build_optimiser(learner.parameters(), config.optimiser, fused=fused)
-        compiled = cast(nn.Module, torch.compile(learner)) if config.training.compile else learner
+        optimiser = build_optimiser(task.parameters(), config.optimiser, fused=fused)
+        compiled = cast(nn.Module, torch.compile(task)) if config.training.compile else task
         self.module, self.optimiser = fabric.setup(compiled, optimiser)
         self.batches = Batches(
             self.corpora["train"],
@@ -207,7 +207,7 @@ class Trainer:
         self.valid = validation_batches(self.corpora["valid"], config, fabric)
         self.steps_in_all = config.training.epochs * self.batches.batches_per_epoch
         self.schedule = Schedule(optimiser, config.schedule, n_steps=self.steps_in_all)
-        rate = learner.sample_rate
+        rate = task.sample_rate
         self.augment = Augmentation(config.augmentation, sample_rate=rate, stream=0)
         self.second_view = (
             Augmentation(config.second_view, sample_rate=rate, stream=1)
@@ -257,13 +257,13 @@ class Trainer:
         micro_batches = self._micro_batches(batch)
         if self.epoch_meter.flops_a_sample is None:
             self._count_flops(micro_batches[0], len(batch) / len(micro_batches))
-        facts = self.learner.facts(batch)
+        pair_ids = self.task.pair_ids(batch)
         draws = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
-        across = Across(self.gather, self.fabric.global_rank, draws)
+        across = CrossProcess(self.gather, self.fabric.global_rank, draws)
         loss = accumulation.backward(
             self.module,
             micro_batches,
-            lambda features: self._loss(features, facts, across),
+            lambda features: self._loss(features, pair_ids, across),
             fabric=self.fabric,
             check=partial(self._check_loss, batch),
         )
@@ -272,7 +272,7 @@ class Trainer:
             self.fabric.clip_gradients(self.module, self.optimiser, max_norm=norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.learner.clamp_temperature()
+        self.task.clamp_temperature()
         self.schedule.after_step()
         self.step += 1
         self._watch_collapse()
@@ -296,16 +296,16 @@ class Trainer:
                 if self.second_view is None
                 else self.second_view(clean, seeds, lengths=lengths),
             )
-            found.append(self.learner.inputs(sound, batch.captions[rows]))
+            found.append(self.task.inputs(sound, batch.captions[rows]))
         return found
 
     def _loss(
-        self, features: Mapping[str, Tensor], facts: Mapping[str, Tensor], across: Across
+        self, features: Mapping[str, Tensor], pair_ids: Mapping[str, Tensor], across: CrossProcess
     ) -> Tensor:
         own = torch.stack([spread(features["audio"]), spread(features["text"])])
         audio, text = mean_of_processes(self.fabric, own).tolist()
         self.spreads = {"audio": audio, "text": text}
-        return self.learner.loss(features, facts, across)
+        return self.task.loss(features, pair_ids, across)
 
     def _watch_collapse(self) -> None:
         """End the run, or tell, where the embeddings of one side do not differ any more."""
@@ -362,7 +362,7 @@ class Trainer:
         shown |= self._state_of_learning(self.epoch_meter)
         improved = False
         if epoch % training.validate_every == 0 or epoch == training.epochs:
-            average_buffers(self.fabric, self.learner)
+            average_buffers(self.fabric, self.task)
             self.scores, improved = self._validate()
             shown |= self.scores
             self._write(log, epoch, self.scores)
@@ -373,7 +373,7 @@ class Trainer:
         """Return the validation's loss and scores, and whether they are the best so far."""
         embedded, loss = embed(
             self.module,
-            self.learner,
+            self.task,
             self.valid,
             fabric=self.fabric,
             batch_size=self.config.training.batch_size,
@@ -389,7 +389,7 @@ class Trainer:
 
     def _state_of_learning(self, meter: Meter) -> dict[str, float | None]:
         return {
-            "temperature": self.learner.temperature(),
+            "temperature": self.task.temperature(),
             "learning_rate": learning_rate(self.optimiser),
             **meter.read(processes=self.fabric.world_size),
         }
@@ -399,7 +399,7 @@ class Trainer:
         self.epoch_meter.restart()
 
     def _count_flops(self, inputs: dict[str, Tensor], size: float) -> None:
-        flops = training_flops(self.learner, inputs) / size
+        flops = training_flops(self.task, inputs) / size
         self.step_meter.flops_a_sample = self.epoch_meter.flops_a_sample = flops
 
     def _write(self, log: ProgressLog | None, epoch: int, values: Values) -> None:
@@ -427,7 +427,7 @@ class Trainer:
 
     def _save(self, *, improved: bool) -> Path:
         """Write a checkpoint in the first process, with the random numbers of all."""
-        average_buffers(self.fabric, self.learner)
+        average_buffers(self.fabric, self.task)
         states = everyone(self.fabric, checkpoints.random_state(self.fabric.device))
         folder = self.out / CHECKPOINTS
         if self.fabric.is_global_zero:
@@ -437,7 +437,7 @@ class Trainer:
                     fingerprints=self._fingerprints(),
                     words=self.words,
                     step=self.step,
-                    model=self.learner.state_dict(),
+                    model=self.task.state_dict(),
                     optimiser=self.optimiser.state_dict(),
                     schedule=self.schedule.state_dict(),
                     scaler=self.fabric.strategy.precision.state_dict(),
@@ -460,7 +460,7 @@ class Trainer:
         A run that is resumed by fewer processes keeps its groups, in smaller micro-batches.
         """
         training, world_size = self.config.training, self.fabric.world_size
-        if not any(isinstance(part, _BatchNorm) for part in self.learner.modules()):
+        if not any(isinstance(part, _BatchNorm) for part in self.task.modules()):
             return training.micro_batch_size, None
         group = norm_group(training, world_size=world_size)
         kept = None if found is None else found.norm_group
@@ -515,10 +515,10 @@ class Trainer:
 
     def _check_rate(self) -> None:
         for side, corpus in self.corpora.items():
-            if corpus.sample_rate != self.learner.sample_rate:
+            if corpus.sample_rate != self.task.sample_rate:
                 raise ModelError(
                     f"the corpus data.{side} is at {corpus.sample_rate} Hz and the model hears "
-                    f"{self.learner.sample_rate} Hz: prepare it at that rate, or change the "
+                    f"{self.task.sample_rate} Hz: prepare it at that rate, or change the "
                     f"model's sample_rate"
                 )
 

@@ -21,7 +21,7 @@ from earmark.models.training.batches import Batch, Batches, scale
 from earmark.models.training.config import RunConfig
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.distributed import everyone
-from earmark.models.training.learners import Across, Audio, Learner
+from earmark.models.training.task import Audio, CrossProcess, TrainingTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Score(Protocol):
 
 @dataclass(frozen=True)
 class _Found:
-    """One batch's vectors and facts, off the device."""
+    """One batch's vectors and pair_ids, off the device."""
 
     audio: Tensor
     text: Tensor
-    facts: Mapping[str, Tensor]
+    pair_ids: Mapping[str, Tensor]
     captions: tuple[str, ...]
 
 
@@ -76,48 +76,50 @@ def validation_batches(corpus: Corpus, config: RunConfig, fabric: Fabric) -> Bat
 
 @torch.no_grad()
 def embed(
-    module: nn.Module, learner: Learner, batches: Batches, *, fabric: Fabric, batch_size: int
+    module: nn.Module, task: TrainingTask, batches: Batches, *, fabric: Fabric, batch_size: int
 ) -> tuple[Embedded, float]:
     """Return the embeddings of a validation corpus and the loss over whole batches of it.
 
     Each process embeds its share, and all of them return everything.
     """
-    learner.eval()
-    own = [_embed_batch(module, learner, batch) for batch in batches if len(batch)]
-    learner.train()
+    task.eval()
+    own = [_embed_batch(module, task, batch) for batch in batches if len(batch)]
+    task.train()
     shares = everyone(fabric, own)
     # A global batch is the processes' slices in order.
     longest = max(map(len, shares))
     found = [share[number] for number in range(longest) for share in shares if number < len(share)]
     audio, text = (torch.cat([getattr(each, side) for each in found]) for side in ("audio", "text"))
-    facts = {name: torch.cat([each.facts[name] for each in found]) for name in found[0].facts}
+    pair_ids = {
+        name: torch.cat([each.pair_ids[name] for each in found]) for name in found[0].pair_ids
+    }
     captions = tuple(caption for each in found for caption in each.captions)
-    _, first, clip_of = np.unique(facts["clips"].numpy(), return_index=True, return_inverse=True)
+    _, first, clip_of = np.unique(pair_ids["clips"].numpy(), return_index=True, return_inverse=True)
     embedded = Embedded(audio.numpy()[first], text.numpy(), captions, clip_of.astype(np.int64))
-    return embedded, _loss(learner, audio, text, facts, size=batch_size)
+    return embedded, _loss(task, audio, text, pair_ids, size=batch_size)
 
 
-def _embed_batch(module: nn.Module, learner: Learner, batch: Batch) -> _Found:
-    sound = Audio(scale(batch.to(learner.device).waveforms), batch.lengths)
-    features = module(learner.inputs(sound, batch.captions))
+def _embed_batch(module: nn.Module, task: TrainingTask, batch: Batch) -> _Found:
+    sound = Audio(scale(batch.to(task.device).waveforms), batch.lengths)
+    features = module(task.inputs(sound, batch.captions))
     audio, text = (F.normalize(features[side].float(), dim=1).cpu() for side in ("audio", "text"))
-    facts = {name: values.cpu() for name, values in learner.facts(batch).items()}
-    return _Found(audio, text, facts, batch.captions)
+    pair_ids = {name: values.cpu() for name, values in task.pair_ids(batch).items()}
+    return _Found(audio, text, pair_ids, batch.captions)
 
 
 def _loss(
-    learner: Learner, audio: Tensor, text: Tensor, facts: Mapping[str, Tensor], *, size: int
+    task: TrainingTask, audio: Tensor, text: Tensor, pair_ids: Mapping[str, Tensor], *, size: int
 ) -> float:
     """Return the mean loss of whole batches; of all pairs where there is no whole batch.
 
     Impostors are drawn anew by the same seed each time, so that losses can be compared.
     """
-    across = Across(gather=lambda rows: rows, rank=0, draws=torch.Generator().manual_seed(0))
+    across = CrossProcess(gather=lambda rows: rows, rank=0, draws=torch.Generator().manual_seed(0))
     losses = []
     starts: Sequence[int] = range(0, len(text) - size + 1, size) or [0]
     for start in starts:
         rows = slice(start, start + size)
-        features = {"audio": audio[rows].to(learner.device), "text": text[rows].to(learner.device)}
-        own = {name: values[rows].to(learner.device) for name, values in facts.items()}
-        losses.append(float(learner.loss(features, own, across)))
+        features = {"audio": audio[rows].to(task.device), "text": text[rows].to(task.device)}
+        own = {name: values[rows].to(task.device) for name, values in pair_ids.items()}
+        losses.append(float(task.loss(features, own, across)))
     return float(np.mean(losses))

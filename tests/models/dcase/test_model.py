@@ -13,7 +13,8 @@ from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import Vocabulary
 from earmark.models.muscall.config import PAPER
-from earmark.models.muscall.losses import contrastive_loss
+from earmark.models.muscall.losses import Rows, info_nce, pair_weights
+from earmark.models.training.task import CrossProcess, DCASETraining
 
 
 def trainable(model: DCASE) -> int:
@@ -103,36 +104,39 @@ def test_names_options_that_cannot_be(options, message):
         DCASEConfig(**options)
 
 
-def test_a_loss_wants_one_clip_id_a_pair(make_model):
-    vectors = torch.ones(3, 300)
-    with pytest.raises(ModelError, match="3 clips, 3 texts and 2 clip ids"):
-        make_model().loss(vectors, vectors, ["a", "b"], generator=torch.Generator())
+def loss_of(model, audio, text, *, clips=None, seed=0, sentences=None):
+    """The loss as training computes it, on one process."""
+    pair_ids = {"clips": torch.arange(len(audio)) if clips is None else torch.tensor(clips)}
+    if sentences is not None:
+        pair_ids["sentences"] = sentences
+    alone = CrossProcess(lambda rows: rows, 0, torch.Generator().manual_seed(seed))
+    features = {"audio": audio, "text": text}
+    return DCASETraining(model).loss(features, pair_ids, alone)
 
 
 def test_the_triplet_loss_follows_its_generator(make_model):
     model = make_model()
-    audio, text = (F.normalize(torch.randn(6, 300), dim=1) for _ in range(2))
-    values = [
-        model.loss(audio, text, range(6), generator=torch.Generator().manual_seed(seed)).item()
-        for seed in (1, 1, 2)
-    ]
+    audio, text = torch.randn(2, 6, 300)
+    values = [loss_of(model, audio, text, seed=seed).item() for seed in (1, 1, 2)]
     assert values[0] == values[1] != values[2]
 
 
 def test_dcase_cl_is_muscalls_own_loss_on_these_encoders(make_model):
     model = make_model(objective="muscall")
     audio, text = (F.normalize(torch.randn(6, 300), dim=1) for _ in range(2))
-    similarity = torch.rand(6, 6)
-    similarity = similarity + similarity.T
-    logits = audio @ text.T / 0.07
-    expected = contrastive_loss(logits, PAPER.loss, similarity=similarity)
-    options = {"generator": torch.Generator()}
-    found = model.loss(audio, text, range(6), similarity=similarity, **options)
-    torch.testing.assert_close(found, expected)
-    with pytest.raises(ModelError, match="needs the similarity of the captions"):
-        model.loss(audio, text, range(6), **options)
-    plain = make_model(objective="contrastive").loss(audio, text, range(6), **options)
-    equal = model.loss(audio, text, range(6), similarity=torch.ones(6, 6), **options)
+    sentences = F.normalize(torch.rand(6, 5), dim=1)
+    expected = info_nce(
+        Rows.alone(audio),
+        Rows.alone(text),
+        scale=1 / 0.07,
+        combination="sum",
+        weights=pair_weights(sentences @ sentences.T, PAPER.loss),
+    )
+    torch.testing.assert_close(loss_of(model, audio, text, sentences=sentences), expected)
+    with pytest.raises(ModelError, match="needs a sentence encoder"):
+        loss_of(model, audio, text)
+    plain = loss_of(make_model(objective="contrastive"), audio, text)
+    equal = loss_of(model, audio, text, sentences=torch.ones(6, 1))
     torch.testing.assert_close(equal, 2 * plain)  # both directions summed, equal weights
 
 
@@ -140,7 +144,7 @@ def test_the_temperature_is_learned_and_never_below_a_hundredth(make_model):
     model = make_model(objective="contrastive")
     assert model.logit_scale.exp().item() == pytest.approx(1 / 0.07)
     vectors = F.normalize(torch.randn(4, 300), dim=1)
-    model.loss(vectors, vectors, range(4), generator=torch.Generator()).backward()
+    loss_of(model, vectors, vectors).backward()
     assert model.logit_scale.grad.abs() > 0
     model.logit_scale.data.fill_(9.0)
     model.clamp_temperature()
@@ -155,13 +159,12 @@ def test_learns_to_tell_low_from_high(make_model, sound, objective):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.5  # a short training: the statistics must keep up
     torch.manual_seed(0)
-    generator = torch.Generator().manual_seed(0)
     clips = [sound(seed, 0.2 + 0.02 * seed, 200.0 if seed % 2 else 3000.0) for seed in range(8)]
     texts = ["slow guitar" if seed % 2 else "fast piano" for seed in range(8)]
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-3)
-    for _ in range(15):
-        audio, text = model(clips, texts)
-        loss = model.loss(audio, text, [seed % 2 for seed in range(8)], generator=generator)
+    for step in range(15):
+        audio, text = model.encode_audio(clips), model.encode_text(texts)
+        loss = loss_of(model, audio, text, clips=[seed % 2 for seed in range(8)], seed=step)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

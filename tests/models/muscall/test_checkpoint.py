@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from earmark.models.base import ModelError
 from earmark.models.muscall import MusCALL, checkpoint
-from earmark.models.muscall.checkpoint import load, load_released, released_state_dict, save
+from earmark.models.muscall.checkpoint import load, load_released, released_name, save
+from earmark.models.muscall.frontend import mel_filter_bank
 
 
 def assert_same_weights(model, other):
@@ -21,6 +22,16 @@ def assert_same_weights(model, other):
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
+
+
+def released_state_dict(model):
+    """The weights as the released code writes them, window and filter bank included."""
+    state = {released_name(name): value for name, value in model.state_dict().items()}
+    audio = model.config.audio
+    return state | {
+        "audio_backbone.spec.spectrogram.window": torch.hann_window(audio.n_fft),
+        "audio_backbone.spec.mel_scale.fb": mel_filter_bank(audio),
+    }
 
 
 @pytest.fixture

@@ -6,20 +6,23 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_metric_learning.losses import NTXentLoss
 
 from earmark.models.muscall.config import LossConfig
 from earmark.models.muscall.losses import (
-    contrastive_loss,
-    info_nce,
-    info_nce_of_items,
+    Rows,
     nt_xent,
+    pair_weights,
     paper_weights,
     released_weights,
+    same_group,
+    unit,
     with_self_supervision,
 )
+from earmark.models.muscall.losses import info_nce as info_nce_of_rows
 
 sizes = st.integers(2, 9)
 seeds = st.integers(0, 10_000)
@@ -28,6 +31,21 @@ seeds = st.integers(0, 10_000)
 def random_logits(n: int, seed: int = 0, scale: float = 5.0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return scale * torch.randn(n, n, generator=generator, dtype=torch.float64)
+
+
+def info_nce(logits: torch.Tensor, **options) -> torch.Tensor:
+    """InfoNCE of a whole batch by its logits: rows are clips, columns texts."""
+    texts = torch.eye(len(logits), dtype=logits.dtype)
+    return info_nce_of_rows(Rows.alone(logits), Rows.alone(texts), scale=1.0, **options)
+
+
+def of_config(logits, config, similarity) -> torch.Tensor:
+    weights = pair_weights(similarity, config)
+    return info_nce(logits, combination=config.combination, weights=weights)
+
+
+def nt_xent_of(views, other_views, **options) -> torch.Tensor:
+    return nt_xent(unit(Rows.alone(views)), unit(Rows.alone(other_views)), **options)
 
 
 def random_similarity(n: int, seed: int = 0) -> torch.Tensor:
@@ -84,12 +102,9 @@ def test_two_pairs_told_apart_by_nothing_cost_the_logarithm_of_two_each_way():
 
 
 def test_the_two_directions_change_places_with_the_towers():
-    logits = random_logits(5)
-    audio_to_text, text_to_audio = info_nce_of_items(logits)
-    swapped = info_nce_of_items(logits.T)
-    torch.testing.assert_close(audio_to_text, swapped[1], rtol=0, atol=0)
-    torch.testing.assert_close(text_to_audio, swapped[0], rtol=0, atol=0)
-    assert not torch.allclose(audio_to_text, text_to_audio)
+    audio, text = (Rows.alone(random_logits(5, seed)) for seed in (0, 1))
+    loss = info_nce_of_rows(audio, text, scale=0.1)
+    assert info_nce_of_rows(text, audio, scale=0.1).item() == pytest.approx(loss.item(), rel=1e-15)
 
 
 @given(sizes, seeds)
@@ -97,10 +112,8 @@ def test_the_order_of_the_pairs_does_not_matter(n, seed):
     logits, similarity = random_logits(n, seed), random_similarity(n, seed)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     for config in (LossConfig(), LossConfig(weighting="released", kappa=0.01)):
-        loss = contrastive_loss(logits, config, similarity=similarity)
-        shuffled = contrastive_loss(
-            logits[order][:, order], config, similarity=similarity[order][:, order]
-        )
+        loss = of_config(logits, config, similarity)
+        shuffled = of_config(logits[order][:, order], config, similarity[order][:, order])
         assert shuffled.item() == pytest.approx(loss.item(), rel=1e-9)
 
 
@@ -111,7 +124,7 @@ def test_gradients_equal_finite_differences():
     assert torch.autograd.gradcheck(lambda x: info_nce(x, weights=weights), (logits,))
     assert torch.autograd.gradcheck(lambda x: info_nce(x, combination="mean"), (logits,))
     views = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: nt_xent(v[0], v[1]), (views,))
+    assert torch.autograd.gradcheck(lambda v: nt_xent_of(v[0], v[1]), (views,))
 
 
 def test_the_papers_weights_by_hand():
@@ -175,16 +188,19 @@ def test_half_precision_does_not_overflow_where_equation_3_as_written_does(dtype
     assert weights.isfinite().all()
     assert weights.mean().item() == pytest.approx(1, rel=1e-5)
     assert weights.argmax() == similarity.float().mean(dim=1).argmax()
-    logits = random_logits(256).to(dtype)
-    assert contrastive_loss(logits, LossConfig(), similarity=similarity).isfinite()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_losses_of_half_precision_stay_near_those_of_double(dtype):
-    logits, views = random_logits(64).to(dtype), torch.randn(2, 64, 16).to(dtype)
-    assert info_nce(logits).item() == pytest.approx(info_nce(logits.double()).item(), rel=1e-5)
-    expected = nt_xent(views[0].double(), views[1].double()).item()
-    assert nt_xent(views[0], views[1]).item() == pytest.approx(expected, rel=1e-5)
+    def losses(one, other):
+        rows = unit(Rows.alone(one)), unit(Rows.alone(other))
+        return info_nce_of_rows(*rows, scale=14.0).item(), nt_xent(*rows).item()
+
+    views = torch.randn(2, 64, 16).to(dtype)
+    assert losses(*views) == pytest.approx(losses(*views.double()), rel=1e-5)
+    rows = unit(Rows(torch.full((1, 4), 300.0, dtype=dtype), torch.ones(2, 4), 1))
+    assert rows.own.dtype == torch.float32
+    assert rows.own.norm() == pytest.approx(1)
 
 
 def test_a_pair_with_more_weight_counts_for_more():
@@ -206,7 +222,7 @@ def test_a_config_chooses_among_the_losses():
         ),
     }
     for config, loss in expected.items():
-        assert contrastive_loss(logits, config, similarity=similarity) == loss
+        assert of_config(logits, config, similarity) == loss
     assert len({loss.item() for loss in expected.values()}) == 3
 
 
@@ -215,7 +231,7 @@ def test_nt_xent_agrees_with_pytorch_metric_learning(temperature):
     views = torch.randn(2, 7, 5, dtype=torch.float64)
     labels = torch.arange(7).repeat(2)
     expected = NTXentLoss(temperature=temperature)(views.flatten(0, 1), labels)
-    assert nt_xent(views[0], views[1], temperature=temperature).item() == pytest.approx(
+    assert nt_xent_of(views[0], views[1], temperature=temperature).item() == pytest.approx(
         expected.item(), rel=1e-12
     )
 
@@ -224,15 +240,15 @@ def test_nt_xent_of_two_opposite_clips_by_hand():
     # Each vector: its partner at cosine 1, two others at -1; temperature 0.5 doubles them.
     views = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
     expected = -math.log(math.exp(2) / (math.exp(2) + 2 * math.exp(-2)))
-    assert nt_xent(views, views).item() == pytest.approx(expected, rel=1e-12)
+    assert nt_xent_of(views, views).item() == pytest.approx(expected, rel=1e-12)
 
 
 @given(sizes, seeds, st.floats(0.1, 100))
 def test_nt_xent_does_not_mind_order_of_views_nor_length_of_vectors(n, seed, length):
     generator = torch.Generator().manual_seed(seed)
     views = torch.randn(2, n, 4, generator=generator, dtype=torch.float64)
-    loss = nt_xent(views[0], views[1]).item()
-    assert nt_xent(views[1], length * views[0]).item() == pytest.approx(loss, rel=1e-9)
+    loss = nt_xent_of(views[0], views[1]).item()
+    assert nt_xent_of(views[1], length * views[0]).item() == pytest.approx(loss, rel=1e-9)
 
 
 def test_the_joint_loss_is_equation_5():
@@ -243,17 +259,128 @@ def test_the_joint_loss_is_equation_5():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: info_nce(torch.zeros(2, 3)), r"logits has shape \(2, 3\)"),
-        (lambda: info_nce(torch.zeros(0, 0)), r"logits has shape \(0, 0\)"),
-        (lambda: info_nce(torch.zeros(2, 2), weights=torch.ones(3)), r"weights have shape \(3,\)"),
-        (lambda: info_nce(torch.zeros(2, 2), combination="max"), "combination is 'max'"),
         (lambda: paper_weights(torch.zeros(3)), r"similarity has shape \(3,\)"),
         (lambda: released_weights(torch.ones(1, 1)), "square matrix of 2 items or more"),
         (lambda: released_weights(torch.eye(3)), "between the 3 captions sum to 0"),
-        (lambda: contrastive_loss(torch.zeros(2, 2), LossConfig()), "needs the captions'"),
-        (lambda: nt_xent(torch.zeros(2, 3), torch.zeros(3, 3)), "both views must be of one shape"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Of one clip
+
+AUDIO = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+TEXT = torch.tensor([[0.8, 0.6], [0.0, 1.0], [-1.0, 0.0]])
+
+
+def test_captions_of_one_clip_are_no_mismatches_of_each_other():
+    # Similarities, audio by text: [.8, 0, -1], [.6, 1, 0], [.96, .8, -.6]; scale 2.
+    # Pairs 0 and 1 are of one clip: each keeps itself and pair 2 in its denominator.
+    def entropy(own: float, *others: float) -> float:
+        return math.log(sum(math.exp(2 * s) for s in (own, *others))) - 2 * own
+
+    by_audio = entropy(0.8, -1) + entropy(1, 0) + entropy(-0.6, 0.96, 0.8)
+    by_text = entropy(0.8, 0.96) + entropy(1, 0.8) + entropy(-0.6, -1, 0)
+    audio, text = Rows.alone(AUDIO), Rows.alone(TEXT)
+    same = same_group(Rows.alone(torch.tensor([7, 7, 8])))
+    loss = info_nce_of_rows(audio, text, scale=2.0, combination="mean", same=same)
+    assert loss.item() == pytest.approx((by_audio + by_text) / 6, rel=1e-6)
+
+
+# Shares of a batch on several processes
+
+N, DIMENSION = 12, 8
+
+
+@pytest.fixture
+def sides():
+    generator = torch.Generator().manual_seed(1)
+    return [
+        F.normalize(torch.randn(N, DIMENSION, generator=generator, dtype=torch.float64), dim=1)
+        for _ in range(2)
+    ]
+
+
+def shares(matrix, processes):
+    """The rows as each of several processes has them."""
+    n = len(matrix) // processes
+    return [Rows(part, matrix, rank * n) for rank, part in enumerate(matrix.split(n))]
+
+
+def mean_over_processes(loss_of, processes, *matrices):
+    own = zip(*(shares(matrix, processes) for matrix in matrices), strict=True)
+    return torch.stack([loss_of(*rows) for rows in own]).mean()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("combination", ["sum", "mean"])
+def test_info_nce_of_shares_is_that_of_the_whole_batch(sides, processes, combination):
+    scale = torch.tensor(9.0, dtype=torch.float64)
+    whole = info_nce(scale * sides[0] @ sides[1].T, combination=combination)
+    local = mean_over_processes(
+        lambda audio, text: info_nce_of_rows(audio, text, scale=scale, combination=combination),
+        processes,
+        *sides,
+    )
+    assert local.item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_weighted_info_nce_of_shares_is_that_of_the_whole_batch(sides, processes):
+    scale, similarity = torch.tensor(9.0, dtype=torch.float64), sides[1] @ sides[1].T
+    weights = paper_weights(similarity, kappa=0.1)
+    whole = info_nce(scale * sides[0] @ sides[1].T, weights=weights)
+    local = mean_over_processes(
+        lambda audio, text: info_nce_of_rows(
+            audio, text, scale=scale, combination="sum", weights=weights[audio.places]
+        ),
+        processes,
+        *sides,
+    )
+    assert local.item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 6])
+def test_nt_xent_of_shares_is_that_of_the_whole_batch(sides, processes):
+    whole = nt_xent_of(*sides, temperature=0.5)
+    local = mean_over_processes(
+        lambda views, others: nt_xent(views, others, temperature=0.5), processes, *sides
+    )
+    assert local.item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_pairs_of_one_group_leave_the_denominators(sides, processes):
+    groups = torch.tensor([0, 1, 2, 0, 4, 5, 6, 4, 8, 0, 10, 11])
+    scale = torch.tensor(5.0, dtype=torch.float64)
+    logits = scale * sides[0] @ sides[1].T
+    same = (groups[:, None] == groups) & ~torch.eye(N, dtype=torch.bool)
+    masked, pairs = logits.masked_fill(same, -torch.inf), torch.arange(N)
+    whole = (F.cross_entropy(masked, pairs) + F.cross_entropy(masked.T, pairs)) / 2
+    local = mean_over_processes(
+        lambda audio, text, ids: info_nce_of_rows(
+            audio, text, scale=scale, combination="mean", same=same_group(ids)
+        ),
+        processes,
+        *sides,
+        groups,
+    )
+    assert local.item() == pytest.approx(whole.item(), abs=1e-12)
+    assert local < info_nce(logits, combination="mean")
+
+
+def test_gradients_of_shares_add_up_to_those_of_the_whole_batch(sides):
+    sides = [side.requires_grad_() for side in sides]
+    scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    logits = scale * sides[0] @ sides[1].T
+    whole = torch.autograd.grad(info_nce(logits, combination="mean"), [*sides, scale])
+    mean = mean_over_processes(
+        lambda audio, text: info_nce_of_rows(audio, text, scale=scale, combination="mean"),
+        3,
+        *sides,
+    )
+    local = torch.autograd.grad(mean, [*sides, scale])
+    for one, other in zip(whole, local, strict=True):
+        assert (one - other).abs().max() < 1e-12

@@ -7,9 +7,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from earmark.models.muscall.losses import nt_xent, with_self_supervision
+from earmark.models.muscall.losses import Rows, info_nce, nt_xent, unit, with_self_supervision
 from earmark.models.training.accumulation import backward
-from earmark.models.training.losses import Rows, local_info_nce
 
 N, SIZE = 12, 3
 
@@ -53,19 +52,19 @@ def split(inputs, size):
 
 
 def plain_loss(features):
-    audio, text = (Rows(features[side], features[side], 0) for side in ("audio", "text"))
-    return local_info_nce(audio, text, scale=features["logit_scale"].exp(), combination="sum")
+    audio, text = (Rows.alone(features[side]) for side in ("audio", "text"))
+    return info_nce(audio, text, scale=features["logit_scale"].exp(), combination="sum")
 
 
 def weighted_loss(features):
-    audio, text = (Rows(features[side], features[side], 0) for side in ("audio", "text"))
+    audio, text = (Rows.alone(features[side]) for side in ("audio", "text"))
     weights = torch.linspace(0.2, 1.8, len(features["audio"]))
     scale = features["logit_scale"].exp()
-    return local_info_nce(audio, text, scale=scale, combination="sum", weights=weights)
+    return info_nce(audio, text, scale=scale, combination="sum", weights=weights)
 
 
 def ssl_loss(features):
-    views = nt_xent(features["audio"], features["other"])
+    views = nt_xent(*(unit(Rows.alone(features[side])) for side in ("audio", "other")))
     return with_self_supervision(plain_loss(features), views, weight=0.3)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from earmark.models.base import ModelError
-from earmark.models.dcase.losses import OWN_LOSS
 from earmark.models.muscall.audio import AudioEncoder
 from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED, LossConfig
 from earmark.models.training.building import build
@@ -85,7 +84,7 @@ def test_dcase_is_the_baselines_recipe():
 def test_dcase_cl_has_the_loss_of_muscall():
     config = preset("dcase-cl")
     assert config.dcase.objective == "muscall"
-    assert preset("paper").muscall.loss == OWN_LOSS
+    assert preset("paper").muscall.loss == config.dcase.contrastive
     assert replace(config, dcase=preset("dcase").dcase) == preset("dcase")
 
 

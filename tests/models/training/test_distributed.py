@@ -131,7 +131,7 @@ def test_two_processes_learn_what_one_learns(corpora, tmp_path, of_two, variant)
     assert two.step == one.step == 3
     assert len(two.random) == 2
     assert losses(of_two / variant) == pytest.approx(losses(one_out), rel=1e-4)
-    untrained = Trainer(config, tmp_path / "start", score=CosineOfPairs()).learner.state_dict()
+    untrained = Trainer(config, tmp_path / "start", score=CosineOfPairs()).task.state_dict()
     way = learned(one) - learned(replace(one, model=untrained))
     assert way.norm() > 0.01
     assert (learned(one) - learned(two)).norm() < 1e-3 * way.norm()

@@ -16,7 +16,7 @@ from earmark.models.registry import MODELS
 from earmark.models.training import checkpoints
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.export import export
-from earmark.models.training.learners import Audio
+from earmark.models.training.task import Audio
 from earmark.models.training.train import CHECKPOINTS, Trainer
 
 TEXTS = ["a low tone, calm", "a shrill pulse", "noise"]
@@ -27,15 +27,15 @@ SSL = {"muscall": {"self_supervision": {"projection": 4}}, "second_view": {"p_pi
 def runs(corpora, tmp_path_factory):
     """A folder with one short run of each model, and what each had learned at its end."""
     torch.set_num_threads(1)
-    root, learners = tmp_path_factory.mktemp("runs"), {}
+    root, tasks = tmp_path_factory.mktemp("runs"), {}
     for name, base, changes in (("muscall", MUSCALL, SSL), ("dcase", DCASE, {})):
         config = run_config(
             corpora, base, **changes, training={"epochs": 1}, data={"datasets": ["tones"]}
         )
         made = Trainer(config, root / name, score=CosineOfPairs(), tell=lambda line: None)
         made.run()
-        learners[name] = made.learner.eval()
-    return root, learners
+        tasks[name] = made.task.eval()
+    return root, tasks
 
 
 def last_step(run):
@@ -50,11 +50,11 @@ def clips(corpora):
     ]
 
 
-def vectors_of_training(learner, sounds):
+def vectors_of_training(task, sounds):
     """What the trained module itself makes of clips and texts."""
     waveforms = torch.stack([torch.from_numpy(np.array(clip.samples)) for clip in sounds])
     with torch.no_grad():
-        features = learner(learner.inputs(Audio(waveforms, torch.tensor([RATE] * 3)), TEXTS))
+        features = task(task.inputs(Audio(waveforms, torch.tensor([RATE] * 3)), TEXTS))
     return (F.normalize(features[side], dim=1).numpy() for side in ("audio", "text"))
 
 

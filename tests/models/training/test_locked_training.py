@@ -16,7 +16,7 @@ from earmark.datasets.captions.stored_pairs import load_pairs, read_item_texts
 from earmark.models.adapters.locked import locked
 from earmark.models.adapters.locked_weights import load_learned, save_learned
 from earmark.models.base import ModelError
-from earmark.models.muscall.losses import info_nce
+from earmark.models.muscall.losses import Rows, info_nce
 from earmark.models.training.locked import (
     multi_positive_info_nce,
     shared,
@@ -124,7 +124,8 @@ def test_a_projection_that_is_not_learned_stays_as_it_started():
 @given(n=st.integers(2, 12), seed=st.integers(0, 999))
 def test_without_shared_texts_the_loss_is_info_nce(n, seed):
     logits = torch.randn(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    expected = info_nce(logits, combination="mean")
+    texts = torch.eye(n, dtype=torch.float64)
+    expected = info_nce(Rows.alone(logits), Rows.alone(texts), scale=1.0, combination="mean")
     found = multi_positive_info_nce(logits, torch.eye(n, dtype=torch.bool))
     assert found.item() == pytest.approx(expected.item(), abs=1e-12)
 

@@ -284,7 +284,7 @@ def gradient_of_first_batch(config, out):
     found = []
     step = made.optimiser.step
     made.optimiser.step = lambda: found.append(
-        torch.cat([p.grad.flatten() for p in made.learner.parameters() if p.requires_grad])
+        torch.cat([p.grad.flatten() for p in made.task.parameters() if p.requires_grad])
     )
     loss = made.train_step(next(iter(made.batches)))
     made.optimiser.step = step
@@ -331,9 +331,9 @@ def test_tensorboard_gets_the_metrics(corpora, tmp_path):
 def test_the_temperature_stays_at_or_above_a_hundredth(corpora, tmp_path):
     made = Trainer(run_config(corpora), tmp_path, score=CosineOfPairs(), tell=quiet)
     with torch.no_grad():
-        made.learner.model.logit_scale.fill_(9.0)
+        made.task.model.logit_scale.fill_(9.0)
     made.train_step(next(iter(made.batches)))
-    assert made.learner.temperature() == pytest.approx(0.01)
+    assert made.task.temperature() == pytest.approx(0.01)
 
 
 def test_a_compiled_model_learns_the_same(corpora, tmp_path, monkeypatch):
@@ -385,8 +385,8 @@ def test_weight_decay_in_the_gradient_collapses_where_decoupled_decay_learns(
 def test_a_tower_without_a_difference_is_named(corpora, tmp_path, monkeypatch, side):
     monkeypatch.setattr(termination, "COLLAPSED_STEPS", 4)
     made = Trainer(run_config(corpora), tmp_path / "a", score=CosineOfPairs(), tell=quiet)
-    projection = {"audio": made.learner.model.audio_projection}.get(side)
-    weights = projection or made.learner.model.text_projection
+    projection = {"audio": made.task.model.audio_projection}.get(side)
+    weights = projection or made.task.model.text_projection
     weights.weight.data.zero_()
     weights.weight.requires_grad_(False)  # vectors of zeros, all the same
     of = {"audio": "clips", "text": "captions"}[side]
@@ -402,10 +402,10 @@ def test_a_tower_without_a_difference_is_named(corpora, tmp_path, monkeypatch, s
         tell=said.append,
         stop_collapsed=False,
     )
-    goes_on.learner.load_state_dict(made.learner.state_dict())
-    for parameter in goes_on.learner.model.parameters():
+    goes_on.task.load_state_dict(made.task.state_dict())
+    for parameter in goes_on.task.model.parameters():
         parameter.requires_grad_(False)
-    goes_on.learner.model.logit_scale.requires_grad_(True)
+    goes_on.task.model.logit_scale.requires_grad_(True)
     assert goes_on.run().steps == 6
     assert sum(line.startswith("beware: collapsed") for line in said) == 1
 
