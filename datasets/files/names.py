@@ -86,6 +86,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {shown(by_key[near[0]])}?" if near else ""
 
 
+def suggest(name: str, known: Iterable[str], *, listed: str = "Known", most: int = 1) -> str:
+    """Return the nearest of the known names as a question, or all of them where none is near.
+
+    >>> suggest("ridgee", ["ridge", "mlp"]), suggest("svm", ["ridge", "mlp"])
+    ("Did you mean 'ridge'?", 'Known: ridge, mlp.')
+    """
+    known = [str(other) for other in known]
+    if near := difflib.get_close_matches(str(name), known, n=most):
+        return f"Did you mean {' or '.join(map(repr, near))}?"
+    return f"{listed}: {', '.join(known) or 'none'}."
+
+
 def why_absent(names: Sequence[str], folder: Path, *, found: Iterable[Path] = ()) -> str:
     """Return why files are not found under their names, from what else lies in a folder.
 

@@ -22,8 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
+from earmark.datasets.config_files import validated
 from earmark.models.base import ModelError
-from earmark.models.dcase.config import DCASEConfig, FrontEndConfig
+from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import Vocabulary
 from earmark.models.dcase.word_vectors import WordVectors
@@ -95,11 +96,10 @@ def _load_folder(folder: Path) -> DCASE:
     content = _read_json(folder / "config.json")
     if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
         raise ModelError(f"{folder / 'config.json'}: not a {_FORMAT} config; save the model again")
-    try:
-        front_end = FrontEndConfig(**content.pop("front_end"))
-        config = DCASEConfig(front_end=front_end, **content)
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: {error}") from error
+    of = str(folder / "config.json")
+    if "front_end" not in content:
+        raise ModelError(f"{of}: front_end is missing")
+    config = validated(DCASEConfig, content, of=of, error=ModelError)
     weights = folder / "model.safetensors"
     try:
         state = load_file(weights)

@@ -16,9 +16,13 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import field
+from typing import Annotated, Literal
 
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from earmark.datasets.config_files import Count, Positive
 from earmark.models.base import ModelError
 from earmark.models.muscall.config import PAPER, LossConfig
 
@@ -27,32 +31,30 @@ Objective = Literal["triplet", "contrastive", "muscall"]
 TIME_STRIDE = 4  # of the CNN: two poolings over pairs of frames
 MEL_STRIDE = 64
 
+_STRICT = ConfigDict(extra="forbid")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class FrontEndConfig:
     """The log-mel front end: Slaney's scale and norm, power 2, natural logarithm."""
 
     sample_rate: int = 44_100
     """In Hz."""
     n_fft: int = 2048
-    win_length: int = 1764
+    win_length: Count = 1764
     """40 ms."""
-    hop_length: int = 882
+    hop_length: Count = 882
     """20 ms."""
-    n_mels: int = 64
+    n_mels: Annotated[int, Field(ge=MEL_STRIDE)] = 64
+    """The CNN divides them by 64."""
     f_min: float = 12.0
     f_max: float = 8000.0
     """In Hz."""
 
     def __post_init__(self) -> None:
         _require(
-            self.n_mels >= MEL_STRIDE,
-            f"n_mels is {self.n_mels}, expected at least {MEL_STRIDE}: the CNN divides by that",
-        )
-        _require(
-            self.hop_length > 0 and 0 < self.win_length <= self.n_fft,
-            f"hop_length {self.hop_length}, win_length {self.win_length} and n_fft {self.n_fft}: "
-            "expected a positive hop and 0 < win_length <= n_fft",
+            self.win_length <= self.n_fft,
+            f"win_length {self.win_length} and n_fft {self.n_fft}: expected win_length <= n_fft",
         )
         _require(
             0 <= self.f_min < self.f_max <= self.sample_rate / 2,
@@ -74,38 +76,23 @@ class FrontEndConfig:
         return 1 + max(n_samples, self.minimum_samples) // self.hop_length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class DCASEConfig:
     """Everything that defines a model but its words; equal configs take each other's weights."""
 
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
-    dimension: int = 300
-    """Of the joint space, which is that of the word vectors."""
-    dropout: float = 0.3
+    dimension: Annotated[int, Field(ge=2, multiple_of=2)] = 300
+    """Of the joint space, which is that of the word vectors: half for each direction of the GRU."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """Behind the CNN."""
     objective: Objective = "triplet"
     """``muscall`` is DCASE + CL, MusCALL's own loss on the same encoders: InfoNCE with a learned
     temperature, the sum of both directions (eq. 2), each pair weighted by its caption (eq. 4).
     ``contrastive`` is plain InfoNCE, the mean of both directions."""
-    margin: float = 1.0
+    margin: Positive = 1.0
     """Of the triplet loss."""
-    temperature: float = 0.07
+    temperature: Positive = 0.07
     """Of the contrastive losses, where learning starts."""
-
-    def __post_init__(self) -> None:
-        _require(
-            self.dimension >= 2 and self.dimension % 2 == 0,
-            f"dimension is {self.dimension}, expected an even number: half for each direction "
-            "of the GRU",
-        )
-        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}, expected 0 to below 1")
-        _require(
-            self.objective in get_args(Objective),
-            f"objective is {self.objective!r}, expected "
-            f"{', '.join(map(repr, get_args(Objective)))}",
-        )
-        _require(self.margin > 0, f"margin is {self.margin}, expected above 0")
-        _require(self.temperature > 0, f"temperature is {self.temperature}, expected above 0")
 
     @property
     def contrastive(self) -> LossConfig | None:

@@ -18,7 +18,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
@@ -27,16 +27,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
+from earmark.datasets.config_files import validated
 from earmark.models.base import ModelError
-from earmark.models.muscall.config import (
-    RELEASED,
-    RELEASED_SSL,
-    AudioConfig,
-    LossConfig,
-    MusCALLConfig,
-    SelfSupervisionConfig,
-    TextConfig,
-)
+from earmark.models.muscall.config import RELEASED, RELEASED_SSL, MusCALLConfig
 from earmark.models.muscall.frontend import mel_filter_bank
 from earmark.models.muscall.model import MusCALL
 
@@ -238,18 +231,12 @@ def _config_in_metadata(path: Path) -> MusCALLConfig | None:
         return None
     try:
         values = json.loads(text)
-        ssl = values["self_supervision"]
-        audio = values["audio"] | {"layers": tuple(values["audio"]["layers"])}
-        return MusCALLConfig(
-            audio=AudioConfig(**audio),
-            text=TextConfig(**values["text"]),
-            loss=LossConfig(**values["loss"]),
-            self_supervision=None if ssl is None else SelfSupervisionConfig(**ssl),
-            dimension=values["dimension"],
-        )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        if lacking := [each.name for each in fields(MusCALLConfig) if each.name not in values]:
+            raise ValueError(f"it lacks {', '.join(lacking)}")
+        return validated(MusCALLConfig, values, of="config", error=ValueError)
+    except (TypeError, ValueError) as error:
         raise ModelError(
-            f"{path}: the config in its metadata is not understood ({error!r}); it was written by "
+            f"{path}: the config in its metadata is not understood ({error}); it was written by "
             f"another version of earmark"
         ) from error
 

@@ -23,15 +23,19 @@ nothing is learned from it (docs/training.md): ``weighting="paper"``, the defaul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from earmark.datasets.config_files import Count, Positive, Share
 from earmark.models.base import ModelError
 
 Pooling = Literal["attention", "average"]
 Combination = Literal["sum", "mean"]
 Weighting = Literal["paper", "released"]
 
+_STRICT = ConfigDict(extra="forbid")
 _STRIDE = 32  # of the whole ResNet: 2 in the stem, 2 in its pooling, 2 in three of four layers
 
 
@@ -45,7 +49,7 @@ def _require(condition: bool, message: str) -> None:
         raise ModelError(f"MusCALL: {message}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class AudioConfig:
     """The mel front end and the ResNet that reads it."""
 
@@ -53,7 +57,7 @@ class AudioConfig:
     """In Hz."""
     n_fft: int = 1024
     hop_length: int = 512
-    n_mels: int = 128
+    n_mels: Annotated[int, Field(ge=_STRIDE)] = 128
     f_min: float = 0.0
     f_max: float = 8000.0
     """In Hz."""
@@ -61,7 +65,7 @@ class AudioConfig:
     """The dynamic range kept below each clip's own maximum, in dB."""
     clip_seconds: float = 20.0
     """Of training; attention pooling interpolates its positions for any other grid."""
-    width: int = 16
+    width: Annotated[int, Field(multiple_of=2)] = 16
     """Channels behind the stem. The paper gives none: 16 is the released code's, CLIP's ResNet-50
     has 64."""
     layers: tuple[int, int, int, int] = (3, 4, 6, 3)
@@ -71,15 +75,9 @@ class AudioConfig:
     """Dimension of the pooled vector, before the projection into the joint space."""
 
     def __post_init__(self) -> None:
-        _require(self.n_mels >= _STRIDE, f"n_mels is {self.n_mels}, expected at least {_STRIDE}")
-        _require(self.width % 2 == 0, f"width is {self.width}, expected an even number")
         _require(
             32 * self.width % self.heads == 0,
             f"{self.heads} heads do not divide the {32 * self.width} channels of attention pooling",
-        )
-        _require(
-            self.pooling in ("attention", "average"),
-            f"pooling is {self.pooling!r}, expected 'attention' or 'average'",
         )
         _require(
             0 <= self.f_min < min(self.f_max, self.sample_rate / 2),
@@ -112,7 +110,7 @@ class AudioConfig:
         return _after_strides(self.n_mels), _after_strides(n_frames)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class TextConfig:
     """The Transformer that reads token ids of CLIP's tokenizer."""
 
@@ -121,15 +119,14 @@ class TextConfig:
     end_token: int = 49_407
     """Whose hidden state is the text's; everything behind it is padding and is never seen."""
     width: int = 512
-    layers: int = 4
+    layers: Count = 4
     heads: int = 8
-    dropout: float = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Of attention weights and inside the feed-forward layers; not in the paper."""
     unused_norm: bool = False
     """Hold the layer norm that the released weights contain and the released code ignores."""
 
     def __post_init__(self) -> None:
-        _require(self.layers >= 1, f"text layers is {self.layers}, expected at least 1")
         _require(
             self.width % self.heads == 0, f"{self.heads} heads do not divide width {self.width}"
         )
@@ -137,10 +134,9 @@ class TextConfig:
             0 <= self.end_token < self.vocabulary,
             f"end_token is {self.end_token}, expected an id below {self.vocabulary}",
         )
-        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}, expected 0 to below 1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class LossConfig:
     """The contrastive loss between audio and text (paper section 3.2)."""
 
@@ -149,31 +145,23 @@ class LossConfig:
     weighting: Weighting | None = "paper"
     """Content-aware loss weighting (section 3.2.1): eqs. 3 and 4 as printed, the released code's
     weights, or None for plain InfoNCE."""
-    kappa: float = 0.005
+    kappa: Positive = 0.005
     """Temperature of the weighting."""
-    temperature: float = 0.07
+    temperature: Positive = 0.07
     """Of the similarities, where learning starts."""
 
-    def __post_init__(self) -> None:
-        _require(self.kappa > 0, f"kappa is {self.kappa}, expected above 0")
-        _require(self.temperature > 0, f"temperature is {self.temperature}, expected above 0")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class SelfSupervisionConfig:
     """The SimCLR head on the audio tower (paper section 3.3, "MusCALL-SSL")."""
 
     projection: int = 256
-    temperature: float = 0.5
-    weight: float = 0.3
+    temperature: Positive = 0.5
+    weight: Share = 0.3
     """Lambda of eq. 5."""
 
-    def __post_init__(self) -> None:
-        _require(self.temperature > 0, f"SSL temperature is {self.temperature}, expected above 0")
-        _require(0 <= self.weight <= 1, f"SSL weight is {self.weight}, expected 0 to 1")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class MusCALLConfig:
     """Everything that defines a MusCALL model; equal configs take each other's weights."""
 

@@ -23,25 +23,26 @@ None, which TOML has not.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
-from earmark.datasets.files.text_files import UnreadableError, parse_toml
+from earmark.datasets.config_files import Count, Positive, Share, read_toml, validated
+from earmark.datasets.names import suggest
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.muscall.config import MusCALLConfig
 
 Kind = Literal["muscall", "dcase"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+_STRICT = ConfigDict(extra="forbid")
 
 # What follows from something else in the file, and from what.
 _DERIVED = {
@@ -61,40 +62,32 @@ _FREE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class AugmentationConfig:
     """Independent probabilities a transformation, and ranges; the defaults are for training.
 
     The paper states noise and pitch shift without figures; these are the released code's.
     """
 
-    p_polarity: float = 0.0
-    p_noise: float = 0.3
-    p_gain: float = 0.0
-    p_pitch_shift: float = 0.4
+    p_polarity: Share = 0.0
+    p_noise: Share = 0.3
+    p_gain: Share = 0.0
+    p_pitch_shift: Share = 0.4
     snr_db: tuple[float, float] = (3.0, 30.0)
     """Signal-to-noise ratio of coloured noise, in dB."""
     noise_decay: tuple[float, float] = (-2.0, 2.0)
     """Exponent of the noise's spectrum: 0 is white, 1 pink, -1 blue."""
     gain_db: tuple[float, float] = (-18.0, 6.0)
     semitones: tuple[float, float] = (-4.0, 4.0)
-    pitch_overlap: int = 32
+    pitch_overlap: Annotated[int, Field(ge=2)] = 32
     """Windows over each sample in the pitch shift. 32 is the library's; 8 take a fifth of the time
     and leave a tone 25 instead of 27 dB above what the shift adds to it."""
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, tuple | list):
-                low, high = value
-                object.__setattr__(self, one.name, (low, high))
-                if not low <= high:
-                    raise ModelError(f"augmentation: {one.name} is {low} to {high}")
-            elif one.name == "pitch_overlap":
-                if value < 2:
-                    raise ModelError(f"augmentation: pitch_overlap is {value}, expected 2 or more")
-            elif not 0 <= value <= 1:
-                raise ModelError(f"augmentation: {one.name} is {value}, expected 0 to 1")
+        for name in ("snr_db", "noise_decay", "gain_db", "semitones"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ModelError(f"augmentation: {name} is {low} to {high}")
 
 
 TRAINING = AugmentationConfig()
@@ -104,24 +97,24 @@ SSL = AugmentationConfig(p_polarity=0.8, p_noise=0.3, p_gain=0.2, p_pitch_shift=
 NONE = AugmentationConfig(p_noise=0.0, p_pitch_shift=0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class DataConfig:
     """Where the pairs come from, and how they are cut."""
 
     train: tuple[str, ...] = ()
     """Folders that ``earmark prepare`` wrote; several are joined."""
     valid: tuple[str, ...] = ()
-    crop_seconds: float = 20.0
+    crop_seconds: Positive = 20.0
     """Of training, at random; validation hears the centre."""
     captions: Literal["draw", "all"] = "draw"
     """Of a clip with several: one drawn each epoch, or each an item of its own."""
-    workers: int = 2
+    workers: Count = 2
     """Threads that read ahead."""
     datasets: tuple[str, ...] = ()
     """Ids of the datasets in ``train``, for the card: by them contamination is found."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class WordsConfig:
     """How captions become numbers; all of it travels with the checkpoint."""
 
@@ -141,7 +134,7 @@ class WordsConfig:
     """What loss weighting compares captions with: a Sentence-BERT."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class OptimiserConfig:
     """The optimiser; weight decay acts on every parameter, as in the released code."""
 
@@ -150,7 +143,7 @@ class OptimiserConfig:
     ``adam`` adds the decay to the gradient (L2), as the paper reads literally: Adam divides it by
     the gradient's size, and over the paper's schedule the weights shrink until nothing is learned
     (docs/training.md). Without weight decay both are the same."""
-    learning_rate: float = 5e-5
+    learning_rate: Positive = 5e-5
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -158,17 +151,17 @@ class OptimiserConfig:
     """Of all gradients together; None: not clipped."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class ScheduleConfig:
     """How the learning rate moves: by steps (cosine), or by validation (plateau)."""
 
     name: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup_steps: int = 0
     """Of the cosine: a linear rise from 0."""
-    half_period: float = 1.0
+    half_period: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Of the cosine, as a share of the run: 1 falls to 0 once; with 0.1 it falls and rises five
     times and ends where it began, as in the released code."""
-    factor: float = 0.1
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Of the plateau."""
     patience: int = 5
     """Of the plateau, in validations."""
@@ -176,24 +169,24 @@ class ScheduleConfig:
     """Of the plateau: the fall of the loss that counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class TrainingConfig:
     """The loop, and the hardware it runs on."""
 
-    epochs: int = 150
-    batch_size: int = 256
-    """Of all processes together."""
-    micro_batch_size: int | None = None
+    epochs: Count = 150
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Of all processes together; a pair alone has no negative."""
+    micro_batch_size: Annotated[int, Field(ge=0)] | None = None
     """Pairs that a process encodes at once; None: its whole share of the batch."""
     mask_duplicate_captions: bool = False
     """Pairs of one batch with the same caption are not negatives of each other."""
     best_by: str = "R@10"
     """The validation's score whose best checkpoint is kept, or ``loss`` (lower is better)."""
-    validate_every: int = 1
+    validate_every: Count = 1
     """In epochs; the last one is always validated."""
-    checkpoint_every: int = 0
+    checkpoint_every: Annotated[int, Field(ge=0)] = 0
     """In steps, beside one each epoch; 0: none."""
-    log_every: int = 10
+    log_every: Count = 10
     """In steps."""
     tensorboard: bool = True
     precision: Precision = "fp32"
@@ -206,7 +199,7 @@ class TrainingConfig:
     """Statistics over all processes (GPU only)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class RunConfig:
     """All of a run."""
 
@@ -223,33 +216,6 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
-    def __post_init__(self) -> None:
-        training, optimiser, schedule = self.training, self.optimiser, self.schedule
-        for name, value in (
-            ("training.epochs", training.epochs),
-            ("training.validate_every", training.validate_every),
-            ("training.log_every", training.log_every),
-            ("training.micro_batch_size", training.micro_batch_size or 1),
-            ("data.workers", self.data.workers),
-        ):
-            _require(value >= 1, f"{name} is {value}, expected 1 or more")
-        _require(
-            training.batch_size >= 2,
-            f"training.batch_size is {training.batch_size}, expected 2 or more: a pair alone has "
-            f"no negative",
-        )
-        _require(training.checkpoint_every >= 0, "training.checkpoint_every is below 0")
-        _require(
-            self.data.crop_seconds > 0,
-            f"data.crop_seconds is {self.data.crop_seconds}, expected above 0",
-        )
-        _require(optimiser.learning_rate > 0, "optimiser.learning_rate is not above 0")
-        _require(
-            0 < schedule.half_period <= 1,
-            f"schedule.half_period is {schedule.half_period}, expected above 0 and at most 1",
-        )
-        _require(0 < schedule.factor < 1, f"schedule.factor is {schedule.factor}, expected 0 to 1")
-
 
 def load_config(path: Path | str) -> RunConfig:
     """Read a run's TOML file; folders of corpora and word vectors start at its own folder.
@@ -261,36 +227,41 @@ def load_config(path: Path | str) -> RunConfig:
         from another, or has a value that is not allowed.
     """
     path = Path(path)
-    try:
-        content = parse_toml(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"config {path}: {error.strerror or error}") from error
-    except UnreadableError as error:
-        raise ModelError(f"config {path} is not TOML: {error}") from error
+    content = read_toml(path, of="config", error=ModelError)
     config = parse_config(content, of=f"config {path}")
     if not config.data.train or not config.data.valid:
         raise ModelError(
             f"config {path}: data.train and data.valid must name folders that `earmark prepare` "
             f'wrote, e.g. train = ["prepared/train"]'
         )
-    places = {
-        side: tuple(str(path.parent / Path(folder).expanduser()) for folder in folders)
-        for side, folders in (("train", config.data.train), ("valid", config.data.valid))
-    }
-    words = config.text.word_vectors
-    text = {} if words == "train" else {"word_vectors": str(path.parent / Path(words).expanduser())}
-    return _merged(config, {"data": places, "text": text}, of=f"config {path}")
+    train, valid = (
+        [str(path.parent / Path(folder).expanduser()) for folder in folders]
+        for folders in (config.data.train, config.data.valid)
+    )
+    content["data"] |= {"train": train, "valid": valid}
+    if config.text.word_vectors != "train":
+        words = path.parent / Path(config.text.word_vectors).expanduser()
+        content.setdefault("text", {})["word_vectors"] = str(words)
+    return parse_config(content, of=f"config {path}")
 
 
 def parse_config(content: Mapping[str, Any], *, of: str = "config") -> RunConfig:
     """Return the config of a TOML file's content, over its preset or over the classes' defaults.
 
-    Raises
-    ------
-    ModelError
-        As :func:`load_config`; ``of`` begins the message.
+    ``of`` begins the message of a :class:`ModelError`.
     """
-    return _merged(None, _with_preset(dict(content), of=of), of=of)
+    merged = _with_preset(dict(content), of=of)
+    model = merged.get("model", "muscall")
+    if others := [kind for kind in get_args(Kind) if kind != model and kind in merged]:
+        raise ModelError(
+            f"{of}: [{others[0]}] is of another model than model = {model!r}; leave it out, or "
+            f"take a preset of that model"
+        )
+    given = _flat(merged)
+    if derived := [place for place in _DERIVED if place in given]:
+        source = _DERIVED[derived[0]]
+        raise ModelError(f"{of}: {derived[0]} is not set here; it follows from {source}")
+    return parse_plain(merged, of=of)
 
 
 def preset_names() -> list[str]:
@@ -303,13 +274,7 @@ def preset_names() -> list[str]:
 
 
 def preset(name: str) -> RunConfig:
-    """Return a preset, without data.
-
-    Raises
-    ------
-    ModelError
-        If there is none of this name.
-    """
+    """Return a preset, without data; a name that is none is a :class:`ModelError`."""
     return parse_config({"preset": name})
 
 
@@ -337,14 +302,8 @@ def plain(config: RunConfig) -> dict[str, Any]:
 
 
 def parse_plain(content: Mapping[str, Any], *, of: str) -> RunConfig:
-    """Return the config of :func:`plain`'s values.
-
-    Raises
-    ------
-    ModelError
-        If a key or a value is not one of this version of earmark.
-    """
-    return _validated(dict(content), of=of)
+    """Return the config of :func:`plain`'s values; what is not of this version is refused."""
+    return validated(RunConfig, content, of=of, error=ModelError)
 
 
 def differences(config: RunConfig, other: RunConfig) -> list[str]:
@@ -365,12 +324,10 @@ def _with_preset(content: dict[str, Any], *, of: str) -> dict[str, Any]:
     """Return the content laid over its preset's, and that over the preset's own preset."""
     name = content.pop("preset", None)
     if name is None:
-        return content
+        return _laid_over({}, content)
     known = preset_names()
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-        raise ModelError(f"{of}: no preset {name!r}. {hint}")
+        raise ModelError(f"{of}: no preset {name!r}. {suggest(name, known)}")
     base = tomllib.loads((_presets() / f"{name}.toml").read_text(encoding="utf-8"))
     return _laid_over(_with_preset(base, of=f"preset {name}"), content)
 
@@ -386,58 +343,6 @@ def _laid_over(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _merged(config: RunConfig | None, content: Mapping[str, Any], *, of: str) -> RunConfig:
-    base = {} if config is None else plain(config)
-    if config is None:
-        _check_keys(RunConfig, content, path="", of=of)
-        model = content.get("model", base.get("model", "muscall"))
-        others = [kind for kind in get_args(Kind) if kind != model and kind in content]
-        if others:
-            raise ModelError(
-                f"{of}: [{others[0]}] is of another model than model = {model!r}; leave it out, or "
-                f"take a preset of that model"
-            )
-    return _validated(_laid_over(base, content), of=of)
-
-
-def _validated(content: dict[str, Any], *, of: str) -> RunConfig:
-    _check_keys(RunConfig, content, path="", of=of, derived=True)
-    try:
-        return TypeAdapter(RunConfig).validate_python(content)
-    except ValidationError as error:
-        parts = []
-        for item in error.errors()[:10]:
-            place = ".".join(str(step) for step in item["loc"])
-            message = item["msg"].removeprefix("Value error, ")
-            parts.append(f"{place}: {message}" if place else message)
-        raise ModelError(f"{of}: {'; '.join(parts)}") from error
-
-
-def _check_keys(
-    of_type: type, content: Mapping[str, Any], *, path: str, of: str, derived: bool = False
-) -> None:
-    """Refuse keys that the class, or the class of one of its fields, has not."""
-    hints = typing.get_type_hints(of_type)
-    known = [each.name for each in fields(of_type)]
-    for key, value in content.items():
-        place = f"{path}{key}"
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-            where = f"[{path[:-1]}] has" if path else "there is"
-            raise ModelError(f"{of}: {where} no key {key!r}. {hint}")
-        if place in _DERIVED and not derived:
-            raise ModelError(f"{of}: {place} is not set here; it follows from {_DERIVED[place]}")
-        inner = _dataclass_in(hints[key])
-        if inner is not None and isinstance(value, Mapping):
-            _check_keys(inner, value, path=f"{place}.", of=of, derived=derived)
-
-
-def _dataclass_in(hint: Any) -> type | None:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return next((each for each in options if isinstance(each, type) and is_dataclass(each)), None)
-
-
 def _flat(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in content.items():
@@ -446,8 +351,3 @@ def _flat(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         else:
             found[f"{path}{key}"] = value
     return found
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ModelError(message)

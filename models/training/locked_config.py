@@ -27,23 +27,25 @@ An unknown key is refused. Relative paths start at the file's own folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
 
-from earmark.datasets.base import DataError
-from earmark.datasets.files.places import PLACES, placed
-from earmark.datasets.files.text_files import UnreadableError, parse_toml
-from earmark.datasets.registry import check_options
+from earmark.datasets.config_files import Count, Share, read_toml, validated
+from earmark.datasets.places import PLACES, placed
+from earmark.datasets.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 
 PRESET = "locked"
 
+_STRICT = ConfigDict(extra="forbid")
+Finite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class PairsConfig:
     """The stored vectors and their texts (:mod:`earmark.datasets.captions.stored_pairs`)."""
 
@@ -56,63 +58,58 @@ class PairsConfig:
     licence: str = "not stated"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class ProjectionConfig:
     """What is learned, and how; the defaults are the preset."""
 
-    dimension: int | None = None
+    dimension: Count | None = None
     """Of the joint space; None: that of the text tower."""
     start: Literal["ridge", "random"] = "ridge"
     """Where the projections start: ``ridge`` regression from audio to text vectors, with the
     directions of the text tower kept; or drawn by lot."""
-    ridge: float = 100.0
+    ridge: Finite = 100.0
     """Penalty of that regression, on audio vectors of unit variance."""
     template: str = "{} music"
     """Put around each text, for names such as genres; ``{}`` leaves texts as they are."""
     several: Literal["each", "joined"] = "each"
     """An item's texts are pairs of their own, or one text with commas."""
-    epochs: int = 20
-    batch_size: int = 512
-    learning_rate: float = 3e-4
+    epochs: Count = 20
+    batch_size: Annotated[int, Field(ge=2)] = 512
+    learning_rate: Finite = 3e-4
     """At the start of one cosine to 0; Adam with betas 0.9 and 0.98."""
-    text_rate: float = 0.1
+    text_rate: Share = 0.1
     """Learning rate of the text projection as a share of ``learning_rate``: texts to be read later
     may be of other kinds than the few of the pairs. 0 keeps the projection as it starts."""
-    dropout: float = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """Share of the audio vector's values that are left out, drawn anew for each pair and step."""
-    temperature: float = 0.15
+    temperature: Finite = 0.15
     """At the start; it is learned."""
 
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "dimension"):
-            value = getattr(self, name)
-            least = 2 if name == "batch_size" else 1
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}, expected {least} or more")
-        for name in ("ridge", "learning_rate", "temperature"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}, expected above 0")
-        if not 0 <= self.text_rate <= 1:
-            raise ValueError(f"text_rate is {self.text_rate}, expected 0 to 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}, expected 0 or more and below 1")
-        if self.template.count("{}") != 1:
-            raise ValueError(f"template {self.template!r} must hold '{{}}' once")
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str) -> str:
+        if template.count("{}") != 1:
+            raise ValueError(f"template {template!r} must hold '{{}}' once")
+        return template
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class LockedConfig:
     """All of a training of projections."""
 
     data: PairsConfig
-    audio: Mapping[str, Any]
+    audio: dict[str, Any]
     """``loader`` and its options, as in a suite."""
-    text: Mapping[str, Any]
+    text: dict[str, Any]
     seed: int = 0
     training: ProjectionConfig = field(default_factory=ProjectionConfig)
 
-
-_TABLES: dict[str, type] = {"data": PairsConfig, "training": ProjectionConfig}
+    @field_validator("audio", "text")
+    @classmethod
+    def _names_a_loader(cls, table: dict[str, Any]) -> dict[str, Any]:
+        if "loader" not in table:
+            raise ValueError("needs the key 'loader', the name of a model")
+        return table
 
 
 def is_locked(path: Path | str) -> bool:
@@ -135,55 +132,14 @@ def load_locked_config(path: Path | str) -> LockedConfig:
         If a place such as ``{data}/...`` is nowhere.
     """
     path = Path(path)
-    try:
-        content = parse_toml(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"config {path}: {error.strerror or error}") from error
-    except UnreadableError as error:
-        raise ModelError(f"config {path} is not TOML: {error}") from error
+    content = read_toml(path, of="config", error=ModelError)
     if content.pop("preset", None) != PRESET:
         raise ModelError(f'config {path}: expected preset = "{PRESET}"')
-    config = parse_locked_config(content, of=f"config {path}")
+    config = validated(LockedConfig, content, of=f"config {path}", error=ModelError)
     places = {
         name: _place(getattr(config.data, name), path.parent) for name in ("embeddings", "texts")
     }
-    return parse_locked_config(
-        {**content, "data": {**content["data"], **places}}, of=f"config {path}"
-    )
-
-
-def parse_locked_config(content: Mapping[str, Any], *, of: str = "config") -> LockedConfig:
-    """Return the config of a TOML file's content.
-
-    Raises
-    ------
-    ModelError
-        As :func:`load_locked_config`; ``of`` begins the message.
-    """
-    try:
-        check_options(LockedConfig, content, of=of)
-        for name, table in _TABLES.items():
-            check_options(table, _table(content, name), of=f"{of}: [{name}]")
-    except DataError as error:
-        raise ModelError(str(error)) from error
-    for name in ("audio", "text"):
-        if "loader" not in _table(content, name):
-            raise ModelError(f"{of}: [{name}] needs the key 'loader', the name of a model")
-    try:
-        return TypeAdapter(LockedConfig).validate_python(dict(content))
-    except ValidationError as error:
-        parts = []
-        for item in error.errors()[:10]:
-            place = ".".join(str(step) for step in item["loc"])
-            parts.append(f"{place}: {item['msg'].removeprefix('Value error, ')}")
-        raise ModelError(f"{of}: {'; '.join(parts)}") from error
-
-
-def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = content.get(name, {})
-    if not isinstance(table, Mapping):
-        raise DataError(f"{name} is {table!r}, expected a table [{name}]")
-    return table
+    return replace(config, data=replace(config.data, **places))
 
 
 def _place(given: str, folder: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from earmark.datasets.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import FrontEndConfig
 from earmark.models.dcase.frontend import LogMel
@@ -101,12 +102,12 @@ def test_names_the_clip_that_cannot_be_heard(clips, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_mels": 40}, "n_mels is 40, expected at least 64"),
+        ({"n_mels": 40}, "n_mels is 40, expected 64 or more"),
         ({"win_length": 4096}, "win_length 4096 and n_fft 2048"),
-        ({"hop_length": 0}, "hop_length 0"),
+        ({"hop_length": 0}, "hop_length is 0, expected 1 or more"),
         ({"sample_rate": 8000}, r"f_max 8000.0 Hz.*4000.0 Hz, the Nyquist frequency"),
     ],
 )
 def test_names_sizes_that_cannot_be(options, message):
     with pytest.raises(ModelError, match=message):
-        FrontEndConfig(**options)
+        validated(FrontEndConfig, options, of="DCASE", error=ModelError)

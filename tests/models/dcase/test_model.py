@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from earmark.datasets.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
@@ -89,7 +90,7 @@ def test_names_vectors_that_do_not_fit(words, shape, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dimension": 301}, "dimension is 301, expected an even number"),
+        ({"dimension": 301}, "dimension is 301, expected a multiple of 2"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         (
             {"objective": "hinge"},
@@ -101,7 +102,7 @@ def test_names_vectors_that_do_not_fit(words, shape, message):
 )
 def test_names_options_that_cannot_be(options, message):
     with pytest.raises(ModelError, match=message):
-        DCASEConfig(**options)
+        validated(DCASEConfig, options, of="DCASE", error=ModelError)
 
 
 def loss_of(model, audio, text, *, clips=None, seed=0, sentences=None):

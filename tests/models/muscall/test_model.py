@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from earmark.datasets.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.muscall import PAPER, RELEASED, MusCALL, inference, model
 from earmark.models.muscall.config import (
@@ -256,24 +257,26 @@ def test_pooling_for_inference_equals_full_attention_in_double_precision(tiny):
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("kind", "content", "message"),
     [
-        (lambda: AudioConfig(width=15), "width is 15, expected an even number"),
-        (lambda: AudioConfig(n_mels=16), "n_mels is 16"),
-        (lambda: AudioConfig(heads=7), "7 heads do not divide the 512 channels"),
-        (lambda: AudioConfig(pooling="max"), "pooling is 'max'"),
-        (lambda: AudioConfig(f_min=9000), "f_min is 9000 Hz"),
-        (lambda: AudioConfig(clip_seconds=0.5), r"at least 0\.96 s"),
-        (lambda: TextConfig(layers=0), "text layers is 0"),
-        (lambda: TextConfig(heads=7), "7 heads do not divide width 512"),
-        (lambda: TextConfig(end_token=49_408), "an id below 49408"),
-        (lambda: TextConfig(dropout=1.0), "dropout is 1.0"),
-        (lambda: LossConfig(kappa=0), "kappa is 0"),
-        (lambda: LossConfig(temperature=-1), "temperature is -1"),
-        (lambda: SelfSupervisionConfig(weight=1.5), "SSL weight is 1.5"),
-        (lambda: SelfSupervisionConfig(temperature=0), "SSL temperature is 0"),
+        (AudioConfig, {"width": 15}, "width is 15, expected a multiple of 2"),
+        (AudioConfig, {"n_mels": 16}, "n_mels is 16"),
+        (AudioConfig, {"heads": 7}, "7 heads do not divide the 512 channels"),
+        (AudioConfig, {"pooling": "max"}, "pooling is 'max'"),
+        (AudioConfig, {"f_min": 9000}, "f_min is 9000 Hz"),
+        (AudioConfig, {"clip_seconds": 0.5}, r"at least 0\.96 s"),
+        (TextConfig, {"layers": 0}, "layers is 0"),
+        (TextConfig, {"heads": 7}, "7 heads do not divide width 512"),
+        (TextConfig, {"end_token": 49_408}, "an id below 49408"),
+        (TextConfig, {"dropout": 1.0}, "dropout is 1.0"),
+        (LossConfig, {"kappa": 0}, "kappa is 0"),
+        (LossConfig, {"temperature": -1}, "temperature is -1"),
+        (SelfSupervisionConfig, {"weight": 1.5}, "weight is 1.5"),
+        (SelfSupervisionConfig, {"temperature": 0}, "temperature is 0"),
     ],
 )
-def test_a_config_that_makes_no_model_is_refused(make, message):
+def test_a_config_that_makes_no_model_is_refused(kind, content, message):
     with pytest.raises(ModelError, match=message):
-        make()
+        validated(kind, content, of="MusCALL", error=ModelError)
+    with pytest.raises(ValueError):
+        kind(**content)

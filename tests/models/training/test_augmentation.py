@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.datasets.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.training.augmentation import Augmentation
 from earmark.models.training.config import NONE, SSL, TRAINING, AugmentationConfig
@@ -332,7 +333,7 @@ def test_no_gradient_is_kept():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"p_noise": 1.2}, "p_noise is 1.2, expected 0 to 1"),
+        ({"p_noise": 1.2}, "p_noise is 1.2, expected at most 1"),
         ({"p_gain": -0.1}, "p_gain is -0.1"),
         ({"snr_db": (30.0, 3.0)}, "snr_db is 30.0 to 3.0"),
         ({"pitch_overlap": 1}, "pitch_overlap is 1, expected 2 or more"),
@@ -340,7 +341,7 @@ def test_no_gradient_is_kept():
 )
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ModelError, match=message):
-        AugmentationConfig(**options)
+        validated(AugmentationConfig, options, of="augmentation", error=ModelError)
 
 
 def test_ranges_may_come_as_lists():

@@ -251,7 +251,7 @@ def test_several_texts_are_pairs_of_their_own_or_one_text(config_file, tmp_path)
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 2", "epoch = 2", r"no option 'epoch'. Did you mean 'epochs'\?"),
+        ("epochs = 2", "epoch = 2", r"unknown key 'training.epoch'. Did you mean 'epochs'\?"),
         ("text_key", "text_keys", r"Did you mean 'text_key'\?"),
         ("seed = 2", "sede = 2", r"Did you mean 'seed'\?"),
         ("epochs = 2", "epochs = 0", "epochs is 0, expected 1 or more"),
@@ -262,9 +262,9 @@ def test_several_texts_are_pairs_of_their_own_or_one_text(config_file, tmp_path)
         (
             'loader = "random"\ndimension = 12',
             "dimension = 12",
-            r"\[audio\] needs the key 'loader'",
+            "audio: needs the key 'loader'",
         ),
-        ('embeddings = "means.npz"', "", "needs the option 'embeddings'"),
+        ('embeddings = "means.npz"', "", "data.embeddings is missing"),
         ('preset = "locked"', "preset = locked", "is not TOML"),
         ('preset = "locked"', 'preset = "tiny"', "expected preset"),
     ],
