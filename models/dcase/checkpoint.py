@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
-from earmark.datasets.config_files import validated
+from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE

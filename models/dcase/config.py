@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from earmark.datasets.config_files import Count, Positive
+from earmark.datasets.files.config_files import Count, Positive
 from earmark.models.base import ModelError
 from earmark.models.muscall.config import PAPER, LossConfig
 

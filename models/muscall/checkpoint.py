@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
-from earmark.datasets.config_files import validated
+from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.muscall.config import RELEASED, RELEASED_SSL, MusCALLConfig
 from earmark.models.muscall.frontend import mel_filter_bank

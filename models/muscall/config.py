@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from earmark.datasets.config_files import Count, Positive, Share
+from earmark.datasets.files.config_files import Count, Positive, Share
 from earmark.models.base import ModelError
 
 Pooling = Literal["attention", "average"]

@@ -33,8 +33,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from earmark.datasets.config_files import Count, Positive, Share, read_toml, validated
-from earmark.datasets.names import suggest
+from earmark.datasets.files.config_files import Count, Positive, Share, read_toml, validated
+from earmark.datasets.files.names import suggest
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.muscall.config import MusCALLConfig

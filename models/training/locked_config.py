@@ -34,9 +34,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from earmark.datasets.config_files import Count, Share, read_toml, validated
-from earmark.datasets.places import PLACES, placed
-from earmark.datasets.text_files import UnreadableError, parse_toml
+from earmark.datasets.files.config_files import Count, Share, read_toml, validated
+from earmark.datasets.files.places import PLACES, placed
+from earmark.datasets.files.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 
 PRESET = "locked"

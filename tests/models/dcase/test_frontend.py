@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.datasets.config_files import validated
+from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import FrontEndConfig
 from earmark.models.dcase.frontend import LogMel

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from earmark.datasets.config_files import validated
+from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from earmark.datasets.config_files import validated
+from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.muscall import PAPER, RELEASED, MusCALL, inference, model
 from earmark.models.muscall.config import (

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.datasets.config_files import validated
+from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.training.augmentation import Augmentation
 from earmark.models.training.config import NONE, SSL, TRAINING, AugmentationConfig

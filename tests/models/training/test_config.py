@@ -177,7 +177,7 @@ def test_none_is_written_as_a_word():
         ({"data": {"train": "a folder"}}, "data.train is .*tuple"),
         (
             {"optimiser": {"learning_rate": "fast"}},
-            "optimiser.learning_rate is 'fast', expected .*number",
+            "learning_rate is 'fast', expected .*number",
         ),
         ({"optimiser": 5}, "optimiser is 5, expected a table"),
     ],

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from earmark.datasets.names import suggest
-from earmark.datasets.text_files import UnreadableError, parse_toml
+from earmark.datasets.files.names import suggest
+from earmark.datasets.files.text_files import UnreadableError, parse_toml
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
