@@ -136,10 +136,10 @@ def load_locked_config(path: Path | str) -> LockedConfig:
     if content.pop("preset", None) != PRESET:
         raise ModelError(f'config {path}: expected preset = "{PRESET}"')
     config = validated(LockedConfig, content, of=f"config {path}", error=ModelError)
-    places = {
-        name: _place(getattr(config.data, name), path.parent) for name in ("embeddings", "texts")
-    }
-    return replace(config, data=replace(config.data, **places))
+    embeddings, texts = (
+        _place(given, path.parent) for given in (config.data.embeddings, config.data.texts)
+    )
+    return replace(config, data=replace(config.data, embeddings=embeddings, texts=texts))
 
 
 def _place(given: str, folder: Path) -> str:

@@ -32,7 +32,7 @@ from earmark.models.muscall.losses import (
     with_self_supervision,
 )
 from earmark.models.muscall.model import MusCALL
-from earmark.models.tokenizers import BPETokenizer
+from earmark.models.support.tokenizers import BPETokenizer
 from earmark.models.training.batches import Batch
 
 Gather = Callable[[Tensor], Tensor]
