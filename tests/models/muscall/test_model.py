@@ -263,7 +263,7 @@ def test_pooling_for_inference_equals_full_attention_in_double_precision(tiny):
         (AudioConfig, {"n_mels": 16}, "n_mels is 16"),
         (AudioConfig, {"heads": 7}, "7 heads do not divide the 512 channels"),
         (AudioConfig, {"pooling": "max"}, "pooling is 'max'"),
-        (AudioConfig, {"f_min": 9000}, "f_min is 9000 Hz"),
+        (AudioConfig, {"f_min": 9000}, "f_min is 9000.0 Hz"),
         (AudioConfig, {"clip_seconds": 0.5}, r"at least 0\.96 s"),
         (TextConfig, {"layers": 0}, "layers is 0"),
         (TextConfig, {"heads": 7}, "7 heads do not divide width 512"),
