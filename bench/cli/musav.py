@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from earmark.bench.cli.console import new_console, new_table, print_table
+from earmark.bench.tasks.av_predictions import Predictions, read_predictions
 from earmark.bench.tasks.musav import tables as judges
 from earmark.bench.tasks.musav.task import evaluate
-from earmark.bench.tasks.predictions import Predictions, read_predictions
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, load

@@ -16,10 +16,8 @@ import typer
 
 from earmark.bench.cli.console import new_console, new_table, print_table
 from earmark.bench.embeddings.model_code import kept_code
-from earmark.bench.embeddings.shard_index import Index
-from earmark.bench.embeddings.shards import StoreError
-from earmark.bench.embeddings.space import IDENTITY
-from earmark.bench.embeddings.store import Store
+from earmark.bench.embeddings.shards import Index, StoreError
+from earmark.bench.embeddings.store import IDENTITY, Store
 
 STALE = "stale"
 """What ``--remove`` calls all spaces whose code is no longer there, or not known."""

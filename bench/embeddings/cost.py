@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from earmark.bench.embeddings.shards import StoreError
-from earmark.bench.embeddings.space import Space
+from earmark.bench.embeddings.store import Space
 from earmark.datasets.files.atomic import write_whole
 from earmark.reports.record.schema import Cost
 

@@ -33,7 +33,7 @@ from typing import Any
 
 from earmark.bench.embeddings.cost import walk
 from earmark.bench.embeddings.shards import StoreError
-from earmark.bench.embeddings.space import Space
+from earmark.bench.embeddings.store import Space
 from earmark.datasets.files.atomic import write_whole
 from earmark.datasets.files.user_modules import FILE_MODULE
 from earmark.datasets.registry import made_in

@@ -11,8 +11,7 @@ import numpy as np
 
 from earmark.bench.embeddings.cost import kept
 from earmark.bench.embeddings.embeddings import Embedded, Embeddings, Patches
-from earmark.bench.embeddings.space import IDENTITY
-from earmark.bench.embeddings.store import Kind, Store, text_key
+from earmark.bench.embeddings.store import IDENTITY, Kind, Store, text_key
 from earmark.bench.run.runner import Run, able, open_all, read_checked
 from earmark.bench.tasks.registry import embed_for
 from earmark.bench.tasks.task import NotOpened

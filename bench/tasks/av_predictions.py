@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,18 @@ from typing import Any
 import numpy as np
 
 from earmark.bench.embeddings.embeddings import Embeddings
-from earmark.datasets.base import Clip, first_ten
+from earmark.datasets.base import Clip, DataError, first_ten
 from earmark.datasets.captions.stored_pairs import read_means
+from earmark.datasets.files.names import shown
+from earmark.datasets.files.text_files import (
+    UnreadableError,
+    as_number,
+    csv_rows,
+    decode,
+    header_hint,
+    json_lines,
+    parse_json,
+)
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead, naming
 from earmark.reports.record.schema import ItemProblem, NotRun
 
@@ -88,3 +100,171 @@ def _check_finite(name: str, values: ByItem) -> None:
     bad = [item for item, pair in values.items() if not np.isfinite(pair).all()]
     if bad:
         raise ModelError(f"{name}: arousal or valence is not finite for {first_ten(bad)}")
+
+
+COLUMNS = ("songid", "arousal_mean", "valence_mean")
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What one model says: ``values[song] == (arousal, valence)``, in the model's own units."""
+
+    model: str
+    path: Path
+    digest: str
+    """sha256 of the file's bytes."""
+    values: Mapping[str, tuple[float, float]]
+
+
+@dataclass(slots=True)
+class _Faults:
+    """Everything wrong with a file, so that one error can tell all of it."""
+
+    path: Path
+    found: list[str] = field(default_factory=list)
+
+    def add(self, place: str, what: str) -> None:
+        self.found.append(f"{place}: {what}")
+
+    def raise_if_any(self) -> None:
+        if not self.found:
+            return
+        shown = "\n  ".join(self.found[:10])
+        more = len(self.found) - 10
+        tail = f"\n  and {more} more" if more > 0 else ""
+        raise DataError(
+            f"{self.path}: {len(self.found)} faulty rows, expected one row a song and model with "
+            f"{', '.join(COLUMNS)} (finite numbers):\n  {shown}{tail}"
+        )
+
+
+def read_predictions(path: Path | str) -> list[Predictions]:
+    """Read one file of predictions, one entry a model in it.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, of an unknown kind, empty, or any row is unreadable, lacks a column,
+        is not finite or is there twice: the first ten are listed, and how many there are.
+    """
+    path = Path(path)
+    readers = {".jsonl": _json, ".json": _json, ".csv": _csv, ".parquet": _parquet}
+    if path.suffix.lower() not in readers:
+        raise DataError(
+            f"{path}: predictions are read from {', '.join(readers)}, got {path.suffix!r}"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"predictions {path}: {error.strerror or error}") from error
+    faults = _Faults(path)
+    by_model: dict[str, dict[str, tuple[float, float]]] = {}
+    try:
+        for place, row in readers[path.suffix.lower()](content, faults):
+            _take(row, place, default_model=path.stem, into=by_model, faults=faults)
+    except UnreadableError as error:
+        raise DataError(f"predictions {error.of(path)}") from error
+    faults.raise_if_any()
+    if not by_model:
+        raise DataError(f"{path}: no predictions in it")
+    digest = hashlib.sha256(content).hexdigest()
+    return [Predictions(model, path, digest, values) for model, values in by_model.items()]
+
+
+def _take(
+    row: Mapping[str, Any],
+    place: str,
+    *,
+    default_model: str,
+    into: dict[str, dict[str, tuple[float, float]]],
+    faults: _Faults,
+) -> None:
+    missing = [column for column in COLUMNS if _is_blank(row.get(column))]
+    if missing:
+        faults.add(place, f"no {', '.join(missing)}")
+        return
+    name, model = row["songid"], row.get("model")
+    for what, value in (("songid", name), ("model", model)):
+        if isinstance(value, bool) or not isinstance(value, str | int | None):
+            faults.add(place, f"{what} is {_short(value)}, expected text or a whole number")
+            return
+    song = str(name).strip()
+    given = row["arousal_mean"], row["valence_mean"]
+    arousal, valence = map(as_number, given)
+    if math.isnan(arousal) or math.isnan(valence):
+        faults.add(
+            place,
+            f"song {shown(song)}: arousal {_short(given[0])}, valence {_short(given[1])}, expected "
+            f"finite numbers",
+        )
+        return
+    name_of_model = default_model if _is_blank(model) else str(model).strip()
+    values = into.setdefault(name_of_model, {})
+    if song in values:
+        faults.add(place, f"song {shown(song)}: there twice for this model")
+        return
+    values[song] = (arousal, valence)
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+def _json(content: bytes, faults: _Faults) -> Rows:
+    """Yield the objects of JSON lines, or of one array."""
+    text = decode(content)
+    of_array = text.lstrip().startswith("[")
+    rows = enumerate(parse_json(text), start=1) if of_array else json_lines(text)
+    for number, row in rows:
+        place = f"{'item' if of_array else 'line'} {number}"
+        if isinstance(row, UnreadableError):
+            faults.add(place, row.reason)
+        elif isinstance(row, dict):
+            yield place, row
+        else:
+            faults.add(place, f"expected an object, got {_short(row)}")
+
+
+def _csv(content: bytes, faults: _Faults) -> Rows:
+    rows = csv_rows(decode(content))
+    header = [name.strip() for name in rows[0][1]] if rows else []
+    _check_columns(header)
+    for line, fields in rows[1:]:
+        if len(fields) == len(header):
+            yield f"line {line}", dict(zip(header, fields, strict=True))
+        else:
+            faults.add(f"line {line}", f"expected {len(header)} fields, found {len(fields)}")
+
+
+def _parquet(content: bytes, faults: _Faults) -> Rows:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
+        _check_columns(file.schema_arrow.names)
+        rows = file.read().to_pylist()
+    except pyarrow.ArrowException as error:
+        raise UnreadableError(f"is not Parquet: {error}") from error
+    for number, row in enumerate(rows):
+        yield f"row {number}", row
+
+
+def _check_columns(found: Sequence[str]) -> None:
+    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    if twice:
+        raise UnreadableError(f"names a column twice: {', '.join(map(shown, twice))}", 1)
+    missing = [column for column in COLUMNS if column not in found]
+    if missing:
+        raise UnreadableError(
+            f"no column {', '.join(missing)}; expected {', '.join(COLUMNS)} and optionally model, "
+            f"found {', '.join(map(shown, found)) or 'none'}{header_hint(found, missing)}"
+        )

@@ -101,7 +101,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "the index": ("bench", "earmark.models.training.prepare", "_finish", "after"),
     "a training": ("bench", "earmark.bench.cli.etude_pipeline", "_export", "before"),
     "an export": ("bench", "earmark.models.training.export", "export", "after"),
-    "listening": ("bench", "earmark.bench.embeddings.space", "write_shard", "after"),
+    "listening": ("bench", "earmark.bench.embeddings.store", "write_shard", "after"),
     "scoring": ("bench", "earmark.bench.run.runner", "_record", "before"),
     "the record": ("bench", "earmark.reports.record.files", "_sync_folders", "before"),
     "the gate": ("bench", "earmark.bench.cli.suite_gates", "judge_files", "after"),

@@ -16,7 +16,7 @@ from earmark.bench.metrics import regression
 from earmark.bench.metrics.intervals import IDENTITY, leave_one_out, studentised_interval
 from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.metrics.statistics import unit_sums
-from earmark.bench.tasks.av_cross_dataset.av_cross_work import ByClip, Work, common
+from earmark.bench.tasks.av_cross_dataset.cells import ByClip, Work, common
 from earmark.bench.tasks.av_cross_dataset.inputs import Heard, hear
 from earmark.bench.tasks.av_regression.task import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips

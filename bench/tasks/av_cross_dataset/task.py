@@ -19,22 +19,19 @@ from typing import Any
 import numpy as np
 
 from earmark.bench.embeddings.embeddings import Embeddings
-from earmark.bench.tasks.av_cross_dataset.av_cross_cards import cards_of
-from earmark.bench.tasks.av_cross_dataset.av_cross_work import (
+from earmark.bench.tasks.av_cross_dataset.cells import (
     LOUDNESS,
     LOUDNESS_MODEL,
-    Ensemble,
-    Rater,
-    Work,
-    common,
-)
-from earmark.bench.tasks.av_cross_dataset.cells import (
     PAIRWISE_HEADS,
     RATED_HEADS,
     Cell,
     Corner,
+    Ensemble,
     FittedOn,
     Plan,
+    Rater,
+    Work,
+    common,
     heads_for,
     make_cell,
 )
@@ -47,7 +44,7 @@ from earmark.bench.tasks.av_cross_dataset.inputs import (
     clips_of,
     hear,
 )
-from earmark.bench.tasks.av_cross_dataset.results import results
+from earmark.bench.tasks.av_cross_dataset.results import cards_of, results
 from earmark.bench.tasks.av_predictions import predict_from_audio
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.sources import predict_musav

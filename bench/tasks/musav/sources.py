@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.bench.tasks.av_predictions import AVPredictions, predict_from_audio, predict_from_means
-from earmark.bench.tasks.predictions import Predictions, read_predictions
+from earmark.bench.tasks.av_predictions import (
+    AVPredictions,
+    Predictions,
+    predict_from_audio,
+    predict_from_means,
+    read_predictions,
+)
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve

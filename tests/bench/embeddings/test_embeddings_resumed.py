@@ -13,8 +13,7 @@ import soundfile
 from loudness_model import Loudness
 
 from earmark.bench.embeddings.embeddings import Embeddings
-from earmark.bench.embeddings.space import Space
-from earmark.bench.embeddings.store import Store, StoreError
+from earmark.bench.embeddings.store import Space, Store, StoreError
 from earmark.datasets.base import Clip, DataError
 
 N_CLIPS = 40

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.bench.tasks.predictions import read_predictions
+from earmark.bench.tasks.av_predictions import read_predictions
 from earmark.datasets.base import DataError
 
 ROWS = [

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.bench.tasks.av_predictions import read_predictions
 from earmark.bench.tasks.musav.scores import HALF_CREDIT
 from earmark.bench.tasks.musav.task import evaluate
-from earmark.bench.tasks.predictions import read_predictions
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import DIMENSIONS, load
 from earmark.reports import words as formats
