@@ -344,7 +344,7 @@ def test_a_reader_sees_what_another_writes_meanwhile(tmp_path):
     np.testing.assert_array_equal(reader.get([key(2)])[key(2)], row(2))
 
 
-@pytest.mark.parametrize("module", ["store", "embeddings"])
+@pytest.mark.parametrize("module", ["embeddings.store", "embeddings.embeddings"])
 def test_importing_loads_no_torch(module):
     code = f"import sys, earmark.bench.{module}; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

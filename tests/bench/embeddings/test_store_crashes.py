@@ -81,8 +81,7 @@ CRASHES = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-import earmark.bench.embeddings.store, earmark.bench.embeddings.shards,
-earmark.bench.embeddings.shards from earmark.bench.embeddings.store import Store, text_key
+from earmark.bench.embeddings.store import Store, text_key
 from earmark.models.base import ModelCard
 
 card = ModelCard("model", "1", "untrained", "MIT", "", (), "centre")
