@@ -7,15 +7,45 @@ such. Whatever sets a page escapes what its format needs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from earmark.reports.figures.parts import Columns
     from earmark.reports.figures.style import Width
+
+Arrays = Mapping[str, NDArray[Any]]
+"""The arrays of one task, by the names that it gave them."""
+Audible = Literal["clip", "caption", "caption id", "pair"]
+"""What a cell names that can be played: a clip, a pair of clips, a caption's words or id."""
+TALLEST = 7.6
+"""Inches of a figure that still fits on a page with its caption."""
+
+
+def even_parts(names: Sequence[str], *, at_most: int) -> list[list[str]]:
+    """Return the names in as few runs as may be, of about one length.
+
+    >>> even_parts(["a", "b", "c", "d", "e"], at_most=4)
+    [['a', 'b', 'c'], ['d', 'e']]
+    """
+    n_parts = math.ceil(len(names) / at_most)
+    return [[str(name) for name in part] for part in np.array_split(names, n_parts or 1)]
+
+
+def part_of(number: int, parts: Sequence[object]) -> str:
+    """Return what the title of one figure of several ends with; nothing where there is one.
+
+    >>> part_of(2, ["a", "b"]), part_of(1, ["a"])
+    (' (2 of 2)', '')
+    """
+    return f" ({number} of {len(parts)})" if len(parts) > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +133,8 @@ class Column:
     group: str = ""
     code: bool = False
     """Set in a monospaced face and broken anywhere: digests, ids of items."""
+    audible: Audible | None = None
+    """What its cells name that a web page can play."""
 
 
 @dataclass(frozen=True, slots=True)

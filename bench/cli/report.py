@@ -82,6 +82,7 @@ def report(
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
+    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports.page import page, page_side_by_side
     from earmark.reports.page.side_by_side import side_by_side
     from earmark.reports.page.speed import read_benchmarks, with_speed
@@ -92,10 +93,10 @@ def report(
     timed = [read_benchmarks(path) for path in speed]
     if len(loaded) == 1:
         shown = loaded[0].record
-        built = page.build(shown, loaded[0].items, loaded[0].arrays)
+        built = page.build(shown, loaded[0].items, loaded[0].arrays, views=VIEWS)
     else:
         side = side_by_side(loaded, compare_models)
-        shown, built = side.record, page_side_by_side.build(side)
+        shown, built = side.record, page_side_by_side.build(side, views=VIEWS)
     played = built = with_speed(built, timed)
     if audio_mib is not None:
         from earmark.bench.cli.excerpts import excerpts_of

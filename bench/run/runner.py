@@ -412,6 +412,7 @@ def render_reports(
         written; the record is not touched.
     """
     from earmark.bench.cli.report import load
+    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports.gate.verdict import section
     from earmark.reports.page.page import build
     from earmark.reports.page.speed import read_benchmarks, with_speed
@@ -421,7 +422,8 @@ def render_reports(
     timed = [read_benchmarks(path) for path in speed]
     found = load(run)
     part = None if gate is None else section(gate)
-    page = with_speed(build(found.record, found.items, found.arrays, gate=part), timed)
+    built = build(found.record, found.items, found.arrays, views=VIEWS, gate=part)
+    page = with_speed(built, timed)
     out = Path(out)
     html, pdf = out / "report.html", out / "report.pdf"
     try:

@@ -14,6 +14,7 @@ from large_records import compared, runs_of  # type: ignore[import-not-found]
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from earmark.bench.cli.report import compare_models
+from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.page import page, page_side_by_side
 from earmark.reports.page.merging import Run
 from earmark.reports.page.side_by_side import side_by_side
@@ -24,11 +25,11 @@ MOST_BYTES = 5_000_000
 
 def _alone(runs: list[Run]) -> str:
     (run,) = runs
-    return page_html(page.build(run.record, run.items, run.arrays))
+    return page_html(page.build(run.record, run.items, run.arrays, views=VIEWS))
 
 
 def _beside(runs: list[Run]) -> str:
-    return page_html(page_side_by_side.build(side_by_side(runs, compare_models)))
+    return page_html(page_side_by_side.build(side_by_side(runs, compare_models), views=VIEWS))
 
 
 @pytest.mark.parametrize(

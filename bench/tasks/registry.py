@@ -8,20 +8,27 @@ from typing import Any
 
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.tasks.av_cross_dataset import task as av_cross_dataset
+from earmark.bench.tasks.av_cross_dataset.view import VIEW as AV_CROSS_DATASET
 from earmark.bench.tasks.av_predictions import AVPredictions, predict_from_audio
 from earmark.bench.tasks.av_regression import task as av_regression
+from earmark.bench.tasks.av_regression.view import VIEW as AV_REGRESSION
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.sources import predict_musav
+from earmark.bench.tasks.musav.view import VIEW as MUSAV
 from earmark.bench.tasks.probe import task as probe
+from earmark.bench.tasks.probe.view import VIEW as PROBE
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.failures import check_sentences
+from earmark.bench.tasks.retrieval.view import VIEW as RETRIEVAL
 from earmark.bench.tasks.task import Context, Ran, TaskOutput
 from earmark.bench.tasks.vectors import collect
 from earmark.bench.tasks.zero_shot import task as zero_shot_classification
 from earmark.bench.tasks.zero_shot import zero_shot_tagging
+from earmark.bench.tasks.zero_shot.view import CLASSIFICATION, TAGGING
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import MusAV
+from earmark.reports.view import View
 
 
 def run_musav(
@@ -184,3 +191,14 @@ TASKS: Mapping[str, Callable[..., Ran]] = {
     "musav": run_musav,
     **{name: module.run for name, module in AUDIO_TEXT.items()},
 }
+
+VIEWS: Mapping[str, View] = {
+    "av_cross_dataset": AV_CROSS_DATASET,
+    "av_regression": AV_REGRESSION,
+    "musav": MUSAV,
+    "probe": PROBE,
+    "retrieval": RETRIEVAL,
+    "zero_shot_classification": CLASSIFICATION,
+    "zero_shot_tagging": TAGGING,
+}
+"""How a reader sees the results of each task."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.figures.parts import check_any, check_lengths, fitting, rule_sets, unique
 from earmark.reports.figures.style import (
     INCHES,
@@ -54,7 +54,7 @@ def leaderboard(
     columns = [np.asarray(c, float) for c in (value, low, high, chance)]
     check_lengths(model, dimension, *columns)
     check_any(columns[0], metric)
-    how = formats.metric(metric)
+    how = words.metric(metric)
     values, lows, highs, chances = (how.factor * column for column in columns)
     models, sides = unique(model), unique(dimension)
     with style():
@@ -72,7 +72,7 @@ def leaderboard(
             _draw_rows(axes, *(column[here] for column in (y, values, lows, highs, chances)))
             if len(sides) > 1:
                 # Room for the word above the line of chance.
-                axes.set_title(formats.sentence(side), pad=13 if side == sides[0] else 4)
+                axes.set_title(words.sentence(side), pad=13 if side == sides[0] else 4)
             if stacked:
                 axes.tick_params(labelbottom=True)
             axes.set_xlabel(how.head)
@@ -142,7 +142,7 @@ def score_against_speed(
     check_lengths(model, *columns)
     speeds = columns[0]
     check_any(np.where(speeds > 0, columns[1], np.nan), metric)
-    how = formats.metric(metric)
+    how = words.metric(metric)
     values, lows, highs = (how.factor * column for column in columns[1:])
     with style():
         figure = new_figure(width, max(2.1, 0.5 + ROW * len(model)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.findings.headlines import (
     MOST_NAMES,
@@ -18,7 +18,7 @@ from earmark.reports.findings.headlines import (
     share,
     standing,
 )
-from earmark.reports.findings.task import NOUNS, is_contaminated
+from earmark.reports.findings.task import is_contaminated
 from earmark.reports.record.lookup import SENTINEL, Standing, dataset_of, is_alarm
 from earmark.reports.record.schema import RunRecord
 
@@ -53,7 +53,7 @@ def doubts(record: RunRecord, boards: Sequence[Board]) -> Text:
     heard = [board.sentinel for board in boards if board.sentinel is not None]
     if heard and all(standing(score) in ("level", "worse") for score in heard):
         said.append(f"{SENTINEL}, which hears nothing, is nowhere above chance")
-    return joined([(Span(formats.listed(said)),)])
+    return joined([(Span(words.listed(said)),)])
 
 
 def _broken(boards: Sequence[Board]) -> list[Text]:
@@ -112,8 +112,7 @@ def _fewer(boards: Sequence[Board]) -> list[Text]:
         for score in board.scores:
             share = score.n / most if most else 1.0
             if share < 1 - MANY_GAPS and share < least.get(score.model, (1.0, ""))[0]:
-                noun = NOUNS.get(board.task.kind, "item")
-                least[score.model] = share, f"{score.n:,} of the {formats.plural(most, noun)}"
+                least[score.model] = share, f"{score.n:,} of the {words.plural(most, board.noun)}"
     if not least:
         return []
     verb = "was" if len(least) == 1 else "were"
@@ -133,7 +132,7 @@ def _tied(boards: Sequence[Board]) -> list[Text]:
                 shares.setdefault(score.model, []).append(share)
     if not shares:
         return []
-    most = formats.percent(max(share for found in shares.values() for share in found))
+    most = words.percent(max(share for found in shares.values() for share in found))
     upto = "" if sum(map(len, shares.values())) == 1 else "up to "
     verb = "gives" if len(shares) == 1 else "give"
     said = f" {verb} both songs of {upto}{most} of the pairs one value, which counts half right"
@@ -168,7 +167,7 @@ def _somewhere(
         where_all = "" if len(boards) == 1 else " anywhere" if none else " everywhere"
         return (Span(f"{who}{where_all}"),)
     if len(where) > MOST_NAMES:
-        many = f"{len(where)} of {formats.plural(of, 'model')} are"
+        many = f"{len(where)} of {words.plural(of, 'model')} are"
         who = "every model is" if len(where) == of else many
         return (Span(f"{who}{'' if len(boards) == 1 else ' somewhere'} {said}"),)
     if len(where) > 1 and len(boards) > MOST_CLAUSES:
@@ -187,7 +186,7 @@ def _warned(record: RunRecord) -> list[Text]:
     found: list[Text] = []
     if warned := [task for task in record.tasks if task.warnings]:
         number = sum(len(task.warnings) for task in warned)
-        said = f"{formats.plural(number, 'warning')} {'stands' if number == 1 else 'stand'} on the "
+        said = f"{words.plural(number, 'warning')} {'stands' if number == 1 else 'stand'} on the "
         if len(record.tasks) == 1:
             said += "task’s page"
         elif len(warned) == 1:
@@ -228,7 +227,7 @@ def _small(boards: Sequence[Board]) -> list[Text]:
     if not small:
         return []
     least = min(small, key=lambda board: board.best.n)
-    number = formats.plural(least.best.n, NOUNS.get(least.task.kind, "item"))
+    number = words.plural(least.best.n, least.noun)
     if len(boards) == 1:
         return [(Span(f"it rests on only {number}"),)]
     if len(small) == 1:
@@ -242,5 +241,5 @@ def _gaps(record: RunRecord) -> list[Text]:
     gaps += [f"{part.what} in {task.id}" for task in record.tasks for part in task.not_run]
     if not gaps:
         return []
-    named = f" ({formats.listed(gaps)})" if len(gaps) <= MOST_NAMES else ""
-    return [(Span(f"{formats.plural(len(gaps), 'part')} of the suite could not run{named}"),)]
+    named = f" ({words.listed(gaps)})" if len(gaps) <= MOST_NAMES else ""
+    return [(Span(f"{words.plural(len(gaps), 'part')} of the suite could not run{named}"),)]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record.lookup import (
     SENTINEL,
@@ -25,6 +25,7 @@ from earmark.reports.record.lookup import (
     select,
 )
 from earmark.reports.record.schema import RunRecord, Score, TaskResult
+from earmark.reports.view import Views, view_of
 
 MOST_NAMES = 3
 """Models, tasks and datasets that a sentence names; of more it gives the number."""
@@ -40,6 +41,8 @@ class Board:
     sentinel: Score | None
     rivals: Rivals
     """How the tests hold the other models against the best."""
+    noun: str
+    """What the task calls one of its items."""
     place: str
     """As a sentence has it: ``arousal``, ``“Caption retrieval: GTZAN”``; empty for the only one."""
 
@@ -59,7 +62,7 @@ class Board:
         return self.rivals.compared and not self.rivals.level and not self.rivals.ahead
 
 
-def boards_of(record: RunRecord) -> list[Board]:
+def boards_of(record: RunRecord, views: Views) -> list[Board]:
     """Return the boards on which some model has a value, in the order of the tasks."""
     found: list[Board] = []
     names = names_of_tasks(record)
@@ -80,6 +83,7 @@ def boards_of(record: RunRecord) -> list[Board]:
                     side=side,
                     scores=rivals,
                     sentinel=next((s for s in scores if s.model == SENTINEL), None),
+                    noun=view_of(views, task).noun,
                     rivals=rivals_of(task, rivals[0], rivals[1:]),
                     place=" of ".join(
                         part for part in (side, names[task.id] if several else "") if part
@@ -146,7 +150,7 @@ def anywhere(boards: Sequence[Board]) -> str:
 def places(some: Sequence[Board], boards: Sequence[Board]) -> str:
     """Return one board, or the dimensions of one task, by name, and how many others are."""
     if (len(some) == 1 or len(boards) == 2) and all(board.place for board in some):
-        return formats.listed([board.place for board in some])
+        return words.listed([board.place for board in some])
     return share(len(some), boards)
 
 
@@ -154,12 +158,12 @@ def few(models: Sequence[str]) -> Text:
     """Return models by name, or of many how many they are."""
     if len(models) <= MOST_NAMES:
         return named_models(models)
-    return (Span(formats.plural(len(models), "model")),)
+    return (Span(words.plural(len(models), "model")),)
 
 
 def listed(names: Sequence[str], noun: str) -> str:
     """Return names as a sentence has them, or of many how many they are."""
-    return formats.listed(names) if len(names) <= MOST_NAMES else formats.plural(len(names), noun)
+    return words.listed(names) if len(names) <= MOST_NAMES else words.plural(len(names), noun)
 
 
 def joined(clauses: Sequence[Text]) -> Text:
@@ -172,5 +176,5 @@ def joined(clauses: Sequence[Text]) -> Text:
         # Only the project's own words get a capital: the name of a model stays as it is.
         first = spans[0]
         if first.style != "name":
-            spans[0] = Span(formats.sentence(first.text), first.style)
+            spans[0] = Span(words.sentence(first.text), first.style)
     return (*spans, Span("."))

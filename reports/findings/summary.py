@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Span, Text
 from earmark.reports.findings import findings_doubts
 from earmark.reports.findings.headlines import (
@@ -25,17 +25,18 @@ from earmark.reports.findings.headlines import (
     share,
     standing,
 )
-from earmark.reports.findings.task import NOUNS, is_contaminated
+from earmark.reports.findings.task import is_contaminated
 from earmark.reports.record.lookup import SENTINEL, SIGNIFICANT, Standing, pairs_with
 from earmark.reports.record.schema import Comparison, RunRecord, Score
+from earmark.reports.view import Views
 
 MOST_LEADS = 2
 """Boards whose lead is told; the leaderboard has all."""
 
 
-def verdict(record: RunRecord) -> Text:
+def verdict(record: RunRecord, views: Views) -> Text:
     """Return who is best, in one line."""
-    boards = boards_of(record)
+    boards = boards_of(record, views)
     if not boards:
         return (Span("Nothing was scored." if record.tasks else "No task of this suite ran."),)
     models = dict.fromkeys(score.model for board in boards for score in board.scores)
@@ -54,9 +55,9 @@ def verdict(record: RunRecord) -> Text:
     return _counted(record, boards)
 
 
-def sentences(record: RunRecord) -> list[Text]:
+def sentences(record: RunRecord, views: Views) -> list[Text]:
     """Return at most three: the leads, what is not to be believed, what cannot be said."""
-    boards = boards_of(record)
+    boards = boards_of(record, views)
     found = [
         _leads(boards),
         findings_doubts.doubts(record, boards),
@@ -211,18 +212,17 @@ def _leads(boards: Sequence[Board]) -> Text:
 def _lead(board: Board) -> Text:
     best = board.best
     where = Span(f"on {board.place}, " if board.place else "")
-    noun = NOUNS.get(board.task.kind, "item")
     head: Text = (
         where,
         Span(best.model, "name"),
-        Span(f" has {formats.metric_in_text(best.metric)} "),
-        Span(formats.value_in_text(best), "strong"),
-        Span(f" over {formats.scored(best, noun)}"),
+        Span(f" has {words.metric_in_text(best.metric)} "),
+        Span(words.value_in_text(best), "strong"),
+        Span(f" over {words.scored(best, board.noun)}"),
     )
     if len(board.scores) == 1:
         if best.chance is None:
             return head
-        return (*head, Span(f", where chance is {formats.with_unit(best.chance, best.metric)}"))
+        return (*head, Span(f", where chance is {words.with_unit(best.chance, best.metric)}"))
     second = board.scores[1]
     pair = next((p for p in pairs_with(board.task, best) if p.other == second.model), None)
     if pair is None:
@@ -233,7 +233,7 @@ def _lead(board: Board) -> Text:
             Span(f" with {_with_unit(second)}"),
         )
     apart = "told apart" if pair.p_holm < SIGNIFICANT else "not told apart"
-    shared = "" if pair.n >= best.n else f" on {formats.plural(pair.n, noun)} that all share"
+    shared = "" if pair.n >= best.n else f" on {words.plural(pair.n, board.noun)} that all share"
     return (
         *head,
         Span(f", {_difference(pair)} "),
@@ -245,12 +245,12 @@ def _lead(board: Board) -> Text:
 def _difference(pair: Comparison) -> str:
     """Return by how much a model's value is above or below another's, as it was tested."""
     sign = -1 if pair.difference < 0 else 1
-    how = formats.metric(pair.metric)
+    how = words.metric(pair.metric)
     unit = f"\N{NO-BREAK SPACE}{how.difference_unit}" if how.difference_unit else ""
-    size = f"{formats.number(how.factor * abs(pair.difference), how.digits)}{unit}"
+    size = f"{words.number(how.factor * abs(pair.difference), how.digits)}{unit}"
     if pair.interval is not None:
         ends = sorted(sign * how.factor * end for end in (pair.interval.low, pair.interval.high))
-        low, high = (formats.number(end, how.digits) for end in ends)
+        low, high = (words.number(end, how.digits) for end in ends)
         size += f" [{low}, {high}]"
     word = "above" if pair.difference > 0 else "below" if pair.difference < 0 else "from"
     return f"{size} {word}"
@@ -262,4 +262,4 @@ def _seen(record: RunRecord, board: Board) -> str:
 
 
 def _with_unit(score: Score) -> str:
-    return formats.with_unit(score.value or 0.0, score.metric)
+    return words.with_unit(score.value or 0.0, score.metric)

@@ -1,4 +1,4 @@
-"""What came out, in sentences that a record can answer for.
+"""What came out of one task, in sentences that a record can answer for.
 
 A difference is named only where a test in the record finds one: models in one group are not
 ranked, and a score whose interval holds chance is not called better than it.
@@ -6,13 +6,12 @@ ranked, and a score whose interval holds chance is not called better than it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Span, Text, named_models
-from earmark.reports.findings import findings_av, findings_joint
 from earmark.reports.record.lookup import (
-    AGAINST_ANNOTATOR,
     SENTINEL,
     Dimension,
     against,
@@ -20,68 +19,133 @@ from earmark.reports.record.lookup import (
     best_first,
     dataset_of,
     dimensions,
-    exceeds,
     headline,
+    is_alarm,
     references,
     rivals_of,
     select,
-    table,
 )
-from earmark.reports.record.schema import DatasetEntry, ModelEntry, RunRecord, Score, TaskResult
-
-NOUNS = {
-    "musav": "pair",
-    "av_regression": "clip",
-    "av_cross_dataset": "clip",
-    "retrieval": "query",
-    "zero_shot_classification": "clip",
-    "zero_shot_tagging": "clip",
-    "probe": "clip",
-}
-"""What a kind of task calls its items."""
+from earmark.reports.record.schema import (
+    DatasetEntry,
+    ModelEntry,
+    Plain,
+    RunRecord,
+    Score,
+    TaskResult,
+)
+from earmark.reports.view import View
 
 
-def findings(task: TaskResult) -> list[Text]:
+def findings(task: TaskResult, view: View) -> list[Text]:
     """Return what the task found on its headline set: a text a dimension, one on people, chance."""
     chosen = headline(task)
     if chosen is None:
         return [(Span("No score was computed."),)]
     metric, subset = chosen
     found: list[Text] = []
-    for name in (subset, *findings_joint.other_directions(task, subset)):
+    for name in dict.fromkeys([subset, *view.directions(task)]):
         for side in dimensions(task):
             scores = best_first(select(task.scores, metric=metric, subset=name, dimension=side))
             if scores:
-                found.append(_best(task, scores, metric, name, side))
-    people = _on_same_judgements(task) or _against_references(task, metric, subset)
+                found.append(_best(task, scores, side, view.noun))
+    sentinel = _sentinel(task, metric, subset)
     return [
-        *findings_joint.broken_sentinel(task, metric, subset),
+        *([_broken(sentinel)] if sentinel and is_alarm(sentinel) else []),
         *found,
-        *people,
-        *findings_joint.beside(task, metric, subset),
-        *findings_av.under_gain(task),
+        *(view.people(task) or _against_references(task, metric, subset)),
+        *view.findings(task, metric, subset),
         *_at_chance(task, metric, subset),
-        *findings_joint.sound_sentinel(task, metric, subset),
+        *([_sound(sentinel)] if sentinel and not is_alarm(sentinel) else []),
     ]
 
 
-def _best(
-    task: TaskResult, scores: Sequence[Score], metric: str, subset: str, side: Dimension
-) -> Text:
+def _sentinel(task: TaskResult, metric: str, subset: str) -> Score | None:
+    """Return the headline score of the model that knows nothing, where it can be held to chance."""
+    scores = select(task.scores, metric=metric, subset=subset)
+    known = [score for score in scores if score.value is not None and score.chance is not None]
+    return next((score for score in known if score.model == SENTINEL), None)
+
+
+def _broken(score: Score) -> Text:
+    """Return the alarm: random vectors score far above chance, so the scores mean nothing."""
+    chance = words.with_unit(score.chance or 0.0, score.metric)
+    return (
+        Span("Do not trust this task. ", "strong"),
+        Span(SENTINEL, "name"),
+        Span(", a model that hears and reads nothing, scores "),
+        Span("far above chance", "strong"),
+        Span(
+            f" ({words.value_in_text(score)}, chance {chance}). Either labels leak into "
+            "the items, or the level of chance is wrong; luck does this one time in 740. Run "
+            "it again with another seed before any number below is used."
+        ),
+    )
+
+
+def _sound(score: Score) -> Text:
+    """Return that random vectors score no better than chance, as they must, but for luck."""
+    said = {
+        "level": " is at chance, as it must be",
+        "better": (
+            " scores a little above chance, which luck does one time in 40; another seed tells"
+        ),
+        "worse": " scores below chance, which luck does one time in 40",
+        "unknown": " has no interval, so whether it is at chance is not known",
+    }[against(score, score.chance or 0.0)]
+    return (
+        Span("Sanity check: "),
+        Span(SENTINEL, "name"),
+        Span(f", which hears and reads nothing,{said} ({words.value_in_text(score)})."),
+    )
+
+
+def about_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
+    """Return the level of chance, and how many models are above it beyond doubt."""
+    scores = [
+        score
+        for score in select(task.scores, metric=metric, subset=subset)
+        if score.value is not None and score.chance is not None and score.model != SENTINEL
+    ]
+    if not scores:
+        return []
+    levels = sorted({words.with_unit(score.chance or 0.0, metric) for score in scores})
+    above = [score for score in scores if against(score, score.chance or 0.0) == "better"]
+    level = Span(f"Chance is {words.listed(levels)}. ")
+    if len(scores) == 1:
+        verb = "is" if above else "is not"
+        return [
+            (level, *named_models([scores[0].model]), Span(f" {verb} above it, interval and all."))
+        ]
+    many = words.plural(len(scores), "model")
+    who = "Every model is" if len(above) == len(scores) else f"{len(above)} of {many} are"
+    return [(level, Span(f"{who} above it, interval and all."))]
+
+
+def row_of_best(
+    task: TaskResult, rows: Sequence[Mapping[str, Plain]], metric: str, subset: str
+) -> Mapping[str, Any] | None:
+    """Return the row of the model that is best on the headline; None if the table has none."""
+    by_model = {str(row["model"]): row for row in rows}
+    for score in best_first(select(task.scores, metric=metric, subset=subset)):
+        if score.model in by_model and score.value is not None:
+            return by_model[score.model]
+    return None
+
+
+def _best(task: TaskResult, scores: Sequence[Score], side: Dimension, noun: str) -> Text:
     first = scores[0]
     place = f"On {side}" if side else "Overall"
-    noun = NOUNS.get(task.kind, "item")
-    set_ = formats.in_subset(subset)
+    set_ = words.in_subset(first.subset)
     if first.value is None:
-        whole = Span(f"{place} ({set_}, {formats.plural(first.n_items, noun)}), ")
+        whole = Span(f"{place} ({set_}, {words.plural(first.n_items, noun)}), ")
         return (whole, Span(f"no model has a score: {first.reason}."))
-    where = Span(f"{place} ({set_}, {formats.scored(first, noun)}), ")
+    where = Span(f"{place} ({set_}, {words.scored(first, noun)}), ")
     rivals = rivals_of(task, first, scores[1:])
     known = [score.model for score in scores if score.value is not None]
-    title = formats.metric_in_text(metric)
+    title = words.metric_in_text(first.metric)
     most = "highest" if first.higher_is_better else "lowest"
     head = (where, Span(first.model, "name"), Span(f" has the {most} {title}, "))
-    number = Span(formats.value_in_text(first), "strong")
+    number = Span(words.value_in_text(first), "strong")
     if len(known) == 1:
         return (
             where,
@@ -103,47 +167,25 @@ def _best(
     return (*head, number, Span(", and cannot be told apart from "), *names, Span("."))
 
 
-def _on_same_judgements(task: TaskResult) -> list[Text]:
-    """Return how models stand to one annotator where both were held to the same judgements."""
-    rows = table(task, AGAINST_ANNOTATOR, "dimension", "model", "n", "low", "high")
-    found: list[Text] = []
-    for side in dict.fromkeys(str(row["dimension"]) for row in rows):
-        ahead: list[str] = []
-        level: list[str] = []
-        behind: list[str] = []
-        here = [row for row in rows if row["dimension"] == side]
-        for row in here:
-            low, high = row["low"], row["high"]
-            if low is None or high is None:
-                continue
-            place = (
-                ahead if exceeds(float(low), 0) else behind if exceeds(0, float(high)) else level
-            )
-            place.append(str(row["model"]))
-        cases = f"Held to the same {here[0]['n']:,} judgements of {side} as one annotator, "
-        found.append((Span(cases), *_standings(ahead, level, behind, "that annotator"), Span(".")))
-    return found
-
-
 def _against_references(task: TaskResult, metric: str, subset: str) -> list[Text]:
     found: list[Text] = []
     for side in dimensions(task):
         scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
         for line in references(task, metric=metric, subset=subset, dimension=side):
             sides = [(score.model, against(score, line.value)) for score in scores]
-            standings = _standings(
+            said = standings(
                 [model for model, standing in sides if standing == "better"],
                 [model for model, standing in sides if standing == "level"],
                 [model for model, standing in sides if standing == "worse"],
                 "it",
             )
-            value = formats.with_unit(line.value, metric)
+            value = words.with_unit(line.value, metric)
             about = f"Held against “{line.name}” ({value}{f' on {side}' if side else ''}), "
-            found.append((Span(about), *standings, Span(".")))
+            found.append((Span(about), *said, Span(".")))
     return found
 
 
-def _standings(ahead: list[str], level: list[str], behind: list[str], line: str) -> Text:
+def standings(ahead: list[str], level: list[str], behind: list[str], line: str) -> Text:
     """Return which models are above, level with and below a line."""
     parts: list[Text] = []
     if ahead:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.gate import verdict as verdicts
 from earmark.reports.gate.verdict import Plain
 
@@ -74,10 +74,10 @@ def _page(verdict: Plain, most: int, head: str) -> str:
     if bad:
         parts.append(_table(bad, most))
     if good:
-        title = formats.plural(len(good), "score") + " passed"
+        title = words.plural(len(good), "score") + " passed"
         parts.append(_folded(title, _table(good, max(0, most - len(bad)))))
     if verdict["warnings"]:
-        title = formats.plural(len(verdict["warnings"]), "warning")
+        title = words.plural(len(verdict["warnings"]), "warning")
         shown = [escape(words) for words in verdict["warnings"][:most]]
         parts.append(_folded(title, _list(shown, len(verdict["warnings"]))))
     facts = [f"**{side}**: {escape(words)}" for side, words in verdicts.identities(verdict)]
@@ -108,7 +108,7 @@ def _left_out(number: int, head: str) -> list[str]:
 
 
 def _table(rows: Sequence[Plain], most: int) -> str:
-    heads = [formats.sentence(head) or "Verdict" for head in verdicts.HEADS]
+    heads = [words.sentence(head) or "Verdict" for head in verdicts.HEADS]
     lines = [
         "| " + " | ".join(heads) + " |",
         "|" + "|".join([" :-- "] * 4 + [" --: "] * (len(heads) - 4)) + "|",

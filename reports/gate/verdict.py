@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Bullets,
@@ -80,14 +80,14 @@ def headline(verdict: Plain) -> str:
     improved = sum(bool(row["improved"]) for row in rows)
     better = f", {improved} improved" if improved else ""
     of = f" ({', '.join(counts)}{better})" if counts else ""
-    return f"{formats.plural(len(rows), 'score')} gated{of}. {MEANINGS[verdict['outcome']]}"
+    return f"{words.plural(len(rows), 'score')} gated{of}. {MEANINGS[verdict['outcome']]}"
 
 
 def name(row: Plain) -> str:
     """Return the subset and dimension of a row's metric, with the metric first."""
-    where = [formats.subset(row["subset"])] if row["subset"] != "all" else []
+    where = [words.subset(row["subset"])] if row["subset"] != "all" else []
     where += [row["dimension"]] if row["dimension"] else []
-    title = formats.metric(row["metric"]).head
+    title = words.metric(row["metric"]).head
     return f"{title}, {', '.join(where)}" if where else title
 
 
@@ -118,18 +118,18 @@ def cells(row: Plain) -> list[str]:
 
 def units(row: Plain) -> str:
     """Return the number of items, and of units where several stand together."""
-    n_items = formats.count(row["n_items"])
+    n_items = words.count(row["n_items"])
     if row["n_units"] in (0, row["n_items"]):
         return n_items
-    return f"{n_items} ({formats.plural(row['n_units'], row['unit'] or 'unit')})"
+    return f"{n_items} ({words.plural(row['n_units'], row['unit'] or 'unit')})"
 
 
 def value(row: Plain, number: float | None) -> str:
     """Return a value as its metric is written, or a dash."""
     if number is None:
-        return formats.NOTHING
-    how = formats.metric(row["metric"])
-    return formats.number(how.factor * number, how.digits)
+        return words.NOTHING
+    how = words.metric(row["metric"])
+    return words.number(how.factor * number, how.digits)
 
 
 def signed(row: Plain, number: float | None) -> str:
@@ -214,7 +214,7 @@ def _table(caption: str, rows: Sequence[Plain], note: str, *, folded: bool) -> T
     numeric = {"baseline", "candidate", "difference", "interval", "margin", "detectable", "n"}
     order = [2, 1, 3, 0, *range(4, len(HEADS))]
     columns = [
-        Column(formats.sentence(HEADS[place] or "verdict"), numeric=HEADS[place] in numeric)
+        Column(words.sentence(HEADS[place] or "verdict"), numeric=HEADS[place] in numeric)
         for place in order
     ]
     return TableBlock(

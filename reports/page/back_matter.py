@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Cell,
@@ -44,7 +44,7 @@ def _dataset(dataset: DatasetEntry) -> list[Block]:
     rows = [
         ("id", text(dataset.id)),
         ("version", text(dataset.version)),
-        ("items", text(formats.count(dataset.n_items))),
+        ("items", text(words.count(dataset.n_items))),
         *([("ratings", text(f"{scale[0]:g} to {scale[1]:g}".replace("-", "−")))] if scale else []),
         ("licence", text(dataset.licence or "not stated")),
         ("source", (_link(dataset.source or "not stated"),)),
@@ -68,14 +68,14 @@ def models(record: RunRecord) -> Section:
             Cell(", ".join(model.training_datasets) or "none stated"),
             Cell(", ".join(_seen(model, record)) or "none of these"),
             Cell(
-                formats.duration(model.seconds) if model.seconds is not None else "from the store",
+                words.duration(model.seconds) if model.seconds is not None else "from the store",
                 sort=model.seconds,
             ),
         ]
         for model in record.models
     ]
     strangers = sorted(set(scored) - {model.id for model in record.models})
-    notes = [f"Scored without a card: {formats.listed(strangers)}."] if strangers else []
+    notes = [f"Scored without a card: {words.listed(strangers)}."] if strangers else []
     table = TableBlock(
         caption="Models of this run",
         columns=[
@@ -107,7 +107,7 @@ def _model(model: ModelEntry) -> list[Block]:
         ("weights (sha256)", (Span(model.weights_digest, "code"),)),
         ("crop policy", text(model.crop_policy)),
         ("scale of arousal and valence", text(shown)),
-        *((name, text(formats.cell(value))) for name, value in model.preprocessing.items()),
+        *((name, text(words.cell(value))) for name, value in model.preprocessing.items()),
         *_notes(model.notes),
     ]
     return [Facts(rows)]
@@ -133,7 +133,7 @@ def bibtex(record: RunRecord) -> Section:
     if entries:
         blocks.append(Code("BibTeX of every dataset and model", "\n\n".join(entries)))
     if without:
-        said = f"Without a citation: {formats.listed(without)}."
+        said = f"Without a citation: {words.listed(without)}."
         blocks.append(Paragraph(text(said), "muted"))
     return Section("Citations", "citations", blocks)
 
@@ -150,7 +150,7 @@ def reproduced(record: RunRecord) -> list[Block]:
     state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}
     rows: list[tuple[str, Text]] = [
         ("seed", text(str(record.seed))),
-        ("replicates of tests", text(formats.count(record.replicates))),
+        ("replicates of tests", text(words.count(record.replicates))),
         ("Earmark", text(record.earmark_version)),
         ("git commit", (Span(commit, "code"), Span(f" ({state[where.git_dirty]})"))),
         ("Python", text(where.python)),
@@ -158,7 +158,7 @@ def reproduced(record: RunRecord) -> list[Block]:
         (
             "machine",
             text(
-                f"{where.processor}, {formats.plural(where.cores, 'core')}, "
+                f"{where.processor}, {words.plural(where.cores, 'core')}, "
                 f"{where.memory_gib:.1f} GiB memory, GPU: {where.gpu or 'none'}"
             ),
         ),
@@ -216,7 +216,7 @@ def _settings(record: RunRecord) -> TableBlock:
 def _prompts(record: RunRecord) -> TableBlock | None:
     """Return the prompts of every task that has some."""
     rows = [
-        [Cell(task.id), Cell(name), Cell(formats.cell(value))]
+        [Cell(task.id), Cell(name), Cell(words.cell(value))]
         for task in record.tasks
         for name, value in task.protocol.items()
         if "prompt" in name.casefold() or name.casefold() in {"labels", "template"}
@@ -231,8 +231,8 @@ def _prompts(record: RunRecord) -> TableBlock | None:
 
 
 def _times(record: RunRecord) -> str:
-    parts = ", ".join(f"{n} {formats.duration(s)}" for n, s in record.timings.items())
-    whole = formats.duration(record.seconds)
+    parts = ", ".join(f"{n} {words.duration(s)}" for n, s in record.timings.items())
+    whole = words.duration(record.seconds)
     return f"{whole} ({parts})" if parts else whole
 
 
@@ -241,7 +241,7 @@ def _item_lists(record: RunRecord) -> TableBlock | None:
     lists: dict[tuple[str, int, str], dict[str, None]] = {}
     for task in record.tasks:
         for score in task.scores:
-            name = formats.subset(score.subset)
+            name = words.subset(score.subset)
             shown = f"{name} ({score.dimension})" if score.dimension else name
             lists.setdefault((task.id, score.n_items, score.item_digest), {})[shown] = None
     if not lists:
@@ -255,7 +255,7 @@ def _item_lists(record: RunRecord) -> TableBlock | None:
             Column("sha256 of the sorted ids", code=True),
         ],
         rows=[
-            [Cell(task), Cell(", ".join(sets)), Cell(formats.count(n), sort=n), Cell(digest)]
+            [Cell(task), Cell(", ".join(sets)), Cell(words.count(n), sort=n), Cell(digest)]
             for (task, n, digest), sets in lists.items()
         ],
         folded=len(lists) > LONG,

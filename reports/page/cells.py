@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Cell, Column
 from earmark.reports.record.lookup import Standing, against
 from earmark.reports.record.schema import Interval, Score
@@ -21,7 +21,7 @@ _STANDING: dict[Standing, str] = {
     "better": "above",
     "worse": "below",
     "level": "not told apart",
-    "unknown": formats.NOTHING,
+    "unknown": words.NOTHING,
 }
 
 
@@ -42,12 +42,12 @@ class Notes:
     def cell(self, score: Score | None) -> Cell:
         """Return the value above its interval, or a dash with the mark of the reason."""
         if score is None:
-            return Cell(formats.NOTHING)
+            return Cell(words.NOTHING)
         if score.value is None:
-            return Cell(formats.NOTHING, mark=self.mark(score))
+            return Cell(words.NOTHING, mark=self.mark(score))
         return Cell(
-            formats.score_value(score),
-            sub=formats.interval(score.interval, score.metric),
+            words.score_value(score),
+            sub=words.interval(score.interval, score.metric),
             sort=score.value,
             mark=self.mark(score) if score.reason else "",
         )
@@ -55,9 +55,9 @@ class Notes:
     def value(self, score: Score) -> Cell:
         """Return the value alone, set strong, or a dash with the mark of the reason."""
         if score.value is None:
-            return Cell(formats.NOTHING, mark=self.mark(score))
+            return Cell(words.NOTHING, mark=self.mark(score))
         mark = self.mark(score) if score.reason else ""
-        return Cell(formats.score_value(score), sort=score.value, mark=mark, tone="strong")
+        return Cell(words.score_value(score), sort=score.value, mark=mark, tone="strong")
 
 
 def value_columns(head: str, scores: Sequence[Score], notes: Notes) -> list[Part]:
@@ -72,7 +72,7 @@ def value_columns(head: str, scores: Sequence[Score], notes: Notes) -> list[Part
     if any(score.correct is not None for score in scores):
         parts.append((Column("Correct / scored", numeric=True), _correct))
     else:
-        parts.append((Column("n", numeric=True), lambda s: Cell(formats.count(s.n), sort=s.n)))
+        parts.append((Column("n", numeric=True), lambda s: Cell(words.count(s.n), sort=s.n)))
     parts.append((Column("Coverage", numeric=True), _coverage))
     if any(score.ties is not None for score in scores):
         parts.append(
@@ -97,32 +97,32 @@ def level(bounds: Interval | None) -> str:
 def interval_cell(bounds: Interval | None, metric: str) -> Cell:
     """Return both ends of an interval, sorted by its lower end."""
     return Cell(
-        formats.interval(bounds, metric) or formats.NOTHING, sort=bounds.low if bounds else None
+        words.interval(bounds, metric) or words.NOTHING, sort=bounds.low if bounds else None
     )
 
 
 def _correct(score: Score) -> Cell:
-    correct = formats.NOTHING if score.correct is None else formats.count(score.correct)
-    return Cell(f"{correct} / {formats.count(score.n)}", sort=score.correct)
+    correct = words.NOTHING if score.correct is None else words.count(score.correct)
+    return Cell(f"{correct} / {words.count(score.n)}", sort=score.correct)
 
 
 def _ties(score: Score) -> str:
     if not score.ties:
-        return formats.cell(score.ties)
-    return f"{formats.cell(score.ties)} ({formats.percent(score.ties / score.n_items)})"
+        return words.cell(score.ties)
+    return f"{words.cell(score.ties)} ({words.percent(score.ties / score.n_items)})"
 
 
 def _coverage(score: Score) -> Cell:
     if score.n_items == 0:
-        return Cell(formats.NOTHING)
+        return Cell(words.NOTHING)
     share = score.n / score.n_items
-    return Cell(formats.percent(share), sort=share)
+    return Cell(words.percent(share), sort=share)
 
 
 def standing(score: Score, line: float | None) -> Cell:
     """Return on which side of a line a score lies, in words."""
     if line is None or score.value is None:
-        return Cell(formats.NOTHING)
+        return Cell(words.NOTHING)
     standing = against(score, line)
     return Cell(_STANDING[standing], tone="muted" if standing == "level" else "plain")
 
@@ -136,14 +136,14 @@ def common_chance(scores: Sequence[Score]) -> float | None:
 def plain_value(value: float | None, metric: str) -> Cell:
     """Return a bare value as its metric is written."""
     if value is None:
-        return Cell(formats.NOTHING)
-    how = formats.metric(metric)
-    return Cell(formats.number(how.factor * value, how.digits), sort=value)
+        return Cell(words.NOTHING)
+    how = words.metric(metric)
+    return Cell(words.number(how.factor * value, how.digits), sort=value)
 
 
 def _foot_row(name: str, value: float, n: int | None, metric: str, width: int) -> list[Cell]:
     row = [Cell(name), plain_value(value, metric), Cell("")]
-    row.append(Cell(f"n = {formats.count(n)}" if n is not None else ""))
+    row.append(Cell(f"n = {words.count(n)}" if n is not None else ""))
     return (row + [Cell("")] * width)[:width]
 
 
@@ -160,7 +160,7 @@ def about_coverage(scores: Iterable[Score]) -> str:
     if len(parts) > MOST_NAMES:
         fewest = min(least.values(), key=lambda s: s.n / s.n_items)
         parts = [f"{len(parts):,} models, {fewest.model} on {fewest.n:,} of {fewest.n_items:,}"]
-    return f"Scored on a part of the items: {formats.listed(parts)}." if parts else ""
+    return f"Scored on a part of the items: {words.listed(parts)}." if parts else ""
 
 
 def about_intervals(scores: Iterable[Score]) -> str:

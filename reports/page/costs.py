@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Block, Cell, Column, Paragraph, Plot, TableBlock, text
 from earmark.reports.figures import leaderboard as figures_leaderboard
 from earmark.reports.findings.headlines import Board
@@ -58,13 +58,13 @@ def table(
 
 def _cells(cost: Cost | None) -> list[Cell]:
     if cost is None:
-        return [Cell(formats.NOTHING)] * 7
+        return [Cell(words.NOTHING)] * 7
     parameters, memory = cost.parameters, cost.peak_memory_mib
     return [
         Cell(three_digits(cost.clips_per_second), sort=cost.clips_per_second),
-        Cell(formats.count(cost.clips), sort=cost.clips),
-        Cell(formats.NOTHING if parameters is None else millions(parameters), sort=parameters),
-        Cell(formats.NOTHING if memory is None else formats.count(round(memory)), sort=memory),
+        Cell(words.count(cost.clips), sort=cost.clips),
+        Cell(words.NOTHING if parameters is None else millions(parameters), sort=parameters),
+        Cell(words.NOTHING if memory is None else words.count(round(memory)), sort=memory),
         Cell(cost.device),
         Cell(cost.dtype),
         Cell(f"on {_day(cost.measured)}" if cost.measured else "in this run"),
@@ -86,14 +86,14 @@ def _notes(known: Sequence[Cost], *, missing: bool) -> list[str]:
     ]
     if missing:
         notes.append(
-            f"{formats.NOTHING}: nothing was timed (predictions from a file, a baseline, a model "
+            f"{words.NOTHING}: nothing was timed (predictions from a file, a baseline, a model "
             f"that hears nothing, or a store filled before costs were kept)."
         )
     return notes
 
 
 def _day(moment: str) -> str:
-    return formats.moment(moment).partition(",")[0]
+    return words.moment(moment).partition(",")[0]
 
 
 def three_digits(value: float) -> str:
@@ -104,7 +104,7 @@ def three_digits(value: float) -> str:
     """
     if value <= 0:
         return "0"
-    return formats.number(value, max(0, 2 - math.floor(math.log10(value))))
+    return words.number(value, max(0, 2 - math.floor(math.log10(value))))
 
 
 def millions(parameters: int) -> str:
@@ -144,12 +144,12 @@ def _plot(board: Board, costs: Mapping[str, Cost], models: Sequence[str], device
         "high": [score.interval.high if score.interval else nan for score in scores],
     }
     metric = board.best.metric
-    title = formats.metric(metric).title
+    title = words.metric(metric).title
     side = f", {board.side}" if board.side else ""
     left = len(board.scores) - len(scores)
     space = "\N{NO-BREAK SPACE}"
     level = next((100 * s.interval.level for s in scores if s.interval), 95)
-    more = f" Not shown: {formats.plural(left, 'model')} without a time on it." if left else ""
+    more = f" Not shown: {words.plural(left, 'model')} without a time on it." if left else ""
     fastest = max(scores, key=lambda score: costs[score.model].clips_per_second)
     return Plot(
         title=f"{board.task.title}: {title}{side} against speed",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Cell,
@@ -17,10 +17,10 @@ from earmark.reports.content import (
     Plots,
     Section,
     TableBlock,
+    part_of,
     text,
 )
 from earmark.reports.figures import leaderboard as figures_leaderboard
-from earmark.reports.figures.layout import part_of
 from earmark.reports.findings.headlines import boards_of
 from earmark.reports.findings.task import is_contaminated
 from earmark.reports.page import costs
@@ -41,6 +41,7 @@ from earmark.reports.record.lookup import (
     select,
 )
 from earmark.reports.record.schema import RunRecord, Score, TaskResult
+from earmark.reports.view import Views
 
 MOST_ROWS, FEWER_ROWS = 40, 20
 """Models of one figure, and of one of many; the table has all."""
@@ -53,7 +54,9 @@ MANY_BOARDS = 4
 SEEN = "trained on this dataset: read as fit, not as generalisation"
 
 
-def leaderboard(record: RunRecord, origin: Mapping[str, Sequence[int]] | None = None) -> Section:
+def leaderboard(
+    record: RunRecord, views: Views, origin: Mapping[str, Sequence[int]] | None = None
+) -> Section:
     """Return the section; ``origin`` has the runs of each model, where there are several."""
     boards = [(task, chosen) for task in record.tasks if (chosen := headline(task))]
     if not boards:
@@ -80,7 +83,7 @@ def leaderboard(record: RunRecord, origin: Mapping[str, Sequence[int]] | None = 
     if plots:
         blocks.append(Plots(plots))
     blocks.append(costs.table(record, order, origin))
-    if (speeds := costs.plot(record, boards_of(record))) is not None:
+    if (speeds := costs.plot(record, boards_of(record, views))) is not None:
         blocks.append(Plots([speeds]))
     return Section("Leaderboard", "leaderboard", blocks)
 
@@ -144,7 +147,7 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
             ),
         ],
         rows=[
-            [Cell(model), *(column.get(model, Cell(formats.NOTHING)) for column in cells)]
+            [Cell(model), *(column.get(model, Cell(words.NOTHING)) for column in cells)]
             for model in order
             if any(model in column for column in cells)
         ],
@@ -155,8 +158,8 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
 
 def _label(head: Head) -> str:
     _, metric, subset, side = head
-    where = formats.subset(subset)
-    return f"{formats.metric(metric).head}, {f'{side}, ' if side else ''}{where}"
+    where = words.subset(subset)
+    return f"{words.metric(metric).head}, {f'{side}, ' if side else ''}{where}"
 
 
 def _cell(cell: Cell, letter: str, *, seen: bool) -> Cell:
@@ -192,7 +195,7 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
     }
     space = "\N{NO-BREAK SPACE}"
     level = next((100 * s.interval.level for s in scores if s.interval), 95)
-    title = formats.metric(metric).title
+    title = words.metric(metric).title
     left = (
         f" The best {len(drawn)} of {len(models)} models; the table has all."
         if len(models) > len(drawn)
@@ -200,11 +203,11 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
     )
     best = scores[0]
     return Plot(
-        title=f"{task.title}: {title}, {formats.subset(subset)}",
+        title=f"{task.title}: {title}, {words.subset(subset)}",
         caption=f"Best first, with {level:g}{space}% intervals. Dashed: chance. Intervals that "
         f"overlap are no test: the letters of the table are.{left}",
         description=f"A row a model, {len(drawn)} in all: a point with its interval beside the "
-        f"level of chance. First: {best.model}, {formats.with_unit(best.value or 0.0, metric)}. "
+        f"level of chance. First: {best.model}, {words.with_unit(best.value or 0.0, metric)}. "
         f"The table above has all values.",
         draw=partial(figures_leaderboard.leaderboard, **columns, metric=metric),
         data=columns,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earmark.reports import words as formats
-from earmark.reports.figures.layout import Arrays
-from earmark.reports.record.lookup import BETWEEN_RUNS, FAILURES
+from earmark.reports import words
+from earmark.reports.content import Arrays
+from earmark.reports.record.lookup import BETWEEN_RUNS, model_of
 from earmark.reports.record.schema import (
     Comparison,
     Group,
@@ -105,9 +105,8 @@ def renamed_part(number: int, run: Run, task: TaskResult, names: Mapping[str, st
 
 def _table_renamed(table: Table, names: Mapping[str, str]) -> Table:
     title = table.title
-    for model, name in names.items():
-        if title in {f"{FAILURES}{model}", f"{FAILURES}{model}, audio to text"}:
-            title = title.replace(f"{FAILURES}{model}", f"{FAILURES}{name}")
+    if (owner := model_of(title, names)) is not None:
+        title = title.replace(f" of {owner}", f" of {names[owner]}")
     rows = table.rows
     if "model" in table.columns:
         place = table.columns.index("model")
@@ -140,7 +139,7 @@ def merged_part(parts: Sequence[Part], compare: Compare) -> Part:
         unlike = [k for k in arrays.keys() & part.arrays.keys() if not _same(arrays[k], part, k)]
         if unlike:
             warnings.append(
-                f"No figures of arrays for {formats.listed(new)} of run {part.run}: its "
+                f"No figures of arrays for {words.listed(new)} of run {part.run}: its "
                 f"{', '.join(sorted(unlike))} are not those of run {first.run}."
             )
         else:
@@ -213,7 +212,7 @@ def _tables(parts: Sequence[Part]) -> list[Table]:
                 seen = {tuple(row) for row in there.rows}
                 rows = there.rows + [row for row in table.rows if tuple(row) not in seen]
                 found[table.title] = there.model_copy(update={"rows": rows})
-            elif table != there and not table.title.startswith(FAILURES):
+            elif table != there and model_of(table.title, part.task.models) is None:
                 title = f"{table.title} (run {part.run})"
                 found[title] = table.model_copy(update={"title": title})
     return list(found.values())

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
+    Arrays,
     Block,
     Bullets,
     Cell,
@@ -25,27 +26,25 @@ from earmark.reports.content import (
     named_models,
     text,
 )
-from earmark.reports.figures import musav_pairs
-from earmark.reports.figures.layout import Arrays
-from earmark.reports.figures.plots import plots_of
 from earmark.reports.findings import summary as findings_whole
-from earmark.reports.findings.task import NOUNS, contaminated, findings
+from earmark.reports.findings.task import contaminated, findings
 from earmark.reports.page import tables, tables_beside
 from earmark.reports.page import training as page_training
 from earmark.reports.page.back_matter import bibtex, datasets, models, reproducibility
 from earmark.reports.page.leaderboard import leaderboard
 from earmark.reports.record.lookup import (
-    FAILURES,
     best_first,
     dataset_of,
     dimensions,
     headline,
+    model_of,
     most_drawn,
     select,
     telling,
     unpaired,
 )
 from earmark.reports.record.schema import NotRun, RecordError, RunRecord, TaskResult
+from earmark.reports.view import View, Views, view_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,10 +60,13 @@ def build(
     items: Mapping[str, pd.DataFrame],
     arrays: Mapping[str, Arrays],
     *,
+    views: Views,
     gate: Section | None = None,
 ) -> Page:
     """Return the report of a record from the per-item outcomes and the arrays of its tasks.
 
+    ``views`` are those of the kinds of task in the record: a kind that has none is shown by its
+    scores, tables and protocol alone.
     ``gate`` is what a gate found (:func:`earmark.reports.gate.verdict.section`), shown first.
 
     Raises
@@ -77,13 +79,13 @@ def build(
         raise RecordError(f"a report of {record.id} needs the items of {', '.join(missing)}")
     return Page(
         title=record.suite.title,
-        subtitle=f"{formats.moment(record.created)} · run {record.id} · "
+        subtitle=f"{words.moment(record.created)} · run {record.id} · "
         f"suite {record.suite.name} · Earmark {record.earmark_version}",
-        verdict=verdict(record, gate),
+        verdict=verdict(record, views, gate),
         sections=[
             *([gate] if gate else []),
-            with_opening(leaderboard(record), scope(record, items)),
-            *tasks(record, items, arrays),
+            with_opening(leaderboard(record, views), scope(record, items, views)),
+            *tasks(record, items, arrays, views),
             *page_training.sections(record),
             datasets(record),
             models(record),
@@ -123,34 +125,40 @@ def told_apart(record: RunRecord) -> RunRecord:
 
 
 def tasks(
-    record: RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Arrays],
+    views: Views,
 ) -> list[Section]:
     """Return a section a task."""
-    return [_task(task, items[task.id], arrays.get(task.id, {}), record) for task in record.tasks]
+    return [
+        _task(task, items[task.id], arrays.get(task.id, {}), record, view_of(views, task))
+        for task in record.tasks
+    ]
 
 
-def verdict(record: RunRecord, gate: Section | None = None) -> list[Block]:
+def verdict(record: RunRecord, views: Views, gate: Section | None = None) -> list[Block]:
     """Return a line on what came out, a gate's where there is one, and at most three sentences."""
-    line = findings_whole.verdict(record)
+    line = findings_whole.verdict(record, views)
     judged = gate.blocks[0] if gate and gate.blocks else None
     blocks: list[Block] = []
     if isinstance(judged, Paragraph):
         blocks.append(judged)
     blocks.append(Paragraph(line, "plain" if blocks else "lead"))
-    if said := findings_whole.sentences(record):
+    if said := findings_whole.sentences(record, views):
         blocks.append(Bullets(said))
     return blocks
 
 
-def scope(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> list[Block]:
+def scope(record: RunRecord, items: Mapping[str, pd.DataFrame], views: Views) -> list[Block]:
     """Return what was scored, and of the suite what could not run."""
-    blocks: list[Block] = [Paragraph(_what_was_run(record, items))]
+    blocks: list[Block] = [Paragraph(_what_was_run(record, items, views))]
     if record.not_run:
         blocks.append(Bullets(_not_run(record.not_run), "warning"))
     return blocks
 
 
-def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
+def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame], views: Views) -> Text:
     scored = dict.fromkeys(model for task in record.tasks for model in task.models)
     parts = []
     for task in record.tasks:
@@ -158,7 +166,7 @@ def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
         if "item" in rows.columns:
             # Rows without an outcome are of items that a model did not predict.
             heard = rows[rows["outcome"].notna()] if "outcome" in rows.columns else rows
-            number = formats.plural(heard["item"].nunique(), NOUNS.get(task.kind, "item"))
+            number = words.plural(heard["item"].nunique(), view_of(views, task).noun)
             title = f"{number} of {title}"
         parts.append(title)
     if not parts:
@@ -167,12 +175,12 @@ def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame]) -> Text:
     complete = (
         " Everything that the suite asks for ran."
         if not failed
-        else f" {formats.plural(failed, 'part')} of the suite could not run."
+        else f" {words.plural(failed, 'part')} of the suite could not run."
     )
     return text(
-        Span(formats.plural(len(scored), "model"), "strong"),
+        Span(words.plural(len(scored), "model"), "strong"),
         " scored on ",
-        Span(formats.listed(parts), "strong"),
+        Span(words.listed(parts), "strong"),
         ".",
         complete,
     )
@@ -189,9 +197,9 @@ def _not_run(parts: Sequence[NotRun]) -> list[Text]:
     ]
 
 
-def _found(task: TaskResult, record: RunRecord) -> list[Block]:
+def _found(task: TaskResult, record: RunRecord, view: View) -> list[Block]:
     """Return what the task found, and what a reader of it must beware of."""
-    blocks: list[Block] = [Bullets(findings(task))]
+    blocks: list[Block] = [Bullets(findings(task, view))]
     seen = contaminated(record.model_copy(update={"tasks": [task]}))
     warnings = [text(Span("Contamination. ", "strong"), *sentence) for sentence in seen]
     warnings += [text(Span("Warning. ", "strong"), warning) for warning in task.warnings]
@@ -199,15 +207,17 @@ def _found(task: TaskResult, record: RunRecord) -> list[Block]:
     return [*blocks, Bullets(warnings, "warning")] if warnings else blocks
 
 
-def _task(task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord) -> Section:
+def _task(
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord, view: View
+) -> Section:
     chosen = headline(task)
-    blocks = _found(task, record)
+    blocks = _found(task, record, view)
     parts: list[tuple[str, str, list[Block]]] = [
         ("Scores", "scores", _scores(task, *chosen) if chosen else []),
-        ("Figures", "figures", _figures(task, items, arrays, record)),
+        ("Figures", "figures", _figures(task, items, arrays, record, view)),
         ("Comparisons", "comparisons", _comparisons(task)),
-        ("Breakdowns", "tables", [*_breakdowns(task, chosen), *musav_pairs.tables(task, items)]),
-        ("Protocol", "protocol", _protocol(task)),
+        ("Breakdowns", "tables", [*_breakdowns(task, chosen, view), *view.tables(task, items)]),
+        ("Protocol", "protocol", _protocol(task, view)),
         ("Items that could not be used", "problems", _problems(task)),
     ]
     return Section(
@@ -239,29 +249,29 @@ def _scores(task: TaskResult, metric: str, subset: str) -> list[Block]:
     return blocks
 
 
-def _breakdowns(task: TaskResult, chosen: tuple[str, str] | None) -> list[Block]:
-    """Return the task's own tables; of failures those of the best model stay open."""
+def _breakdowns(task: TaskResult, chosen: tuple[str, str] | None, view: View) -> list[Block]:
+    """Return the task's own tables; of those of one model each, the best model's stay open."""
     scores = select(task.scores, metric=chosen[0], subset=chosen[1]) if chosen else []
-    best = f"{FAILURES}{best_first(scores)[0].model}" if scores else ""
+    best = best_first(scores)[0].model if scores else None
     return [
         tables_beside.own(
             table,
-            folded=table.title.startswith(FAILURES)
-            and table.title not in {best, f"{best}, audio to text"},
+            audible=view.audible(table.title),
+            folded=model_of(table.title, task.models) not in {None, best},
         )
         for table in task.tables
     ]
 
 
 def _figures(
-    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord, view: View
 ) -> list[Block]:
     """Return the figures in their order; those of one size stand together."""
     drawn = most_drawn(task, of=sum(len(one.models) for one in record.tasks))
     blocks: list[Block] = []
     if not drawn.models and task.models:
         said = (
-            f"With {formats.plural(len(task.models), 'model')} here and as many on other tasks, "
+            f"With {words.plural(len(task.models), 'model')} here and as many on other tasks, "
             f"only the leaderboard’s figures are drawn: render fewer runs for those of this task."
         )
         return [Paragraph(text(said), "muted")]
@@ -271,7 +281,7 @@ def _figures(
             f"other {left} are in the tables."
         )
         blocks.append(Paragraph(text(said), "muted"))
-    for part in plots_of(drawn, items, arrays, record):
+    for part in view.figures(drawn, items, arrays, record):
         last = blocks[-1] if blocks else None
         if isinstance(part, Gap):
             blocks.append(Paragraph(text(part.reason), "muted"))
@@ -294,14 +304,14 @@ def _comparisons(task: TaskResult) -> list[Block]:
     blocks: list[Block] = []
     if len(pairs) < len(task.comparisons):
         said = (
-            f"Of {formats.count(len(task.comparisons))} comparisons, those with the best model "
+            f"Of {words.count(len(task.comparisons))} comparisons, those with the best model "
             f"and those of neighbours; all of them made the groups, and all but those between "
             f"runs are in the record’s run.json."
         )
         blocks.append(Paragraph(text(said), "muted"))
     if first:
         blocks.append(
-            tables_beside.comparisons(first, caption=f"{kind}, {formats.in_subset(subset)}")
+            tables_beside.comparisons(first, caption=f"{kind}, {words.in_subset(subset)}")
         )
     if rest:
         caption = f"{kind}, the other sets" if first else kind
@@ -312,12 +322,12 @@ def _comparisons(task: TaskResult) -> list[Block]:
     return blocks
 
 
-def _protocol(task: TaskResult) -> list[Block]:
+def _protocol(task: TaskResult, view: View) -> list[Block]:
     """Return what was done; what holds for several models alike is said once."""
     said: dict[tuple[str, str, bool], list[str]] = {}
     for name, value in task.protocol.items():
         what, of, model = name.partition(" of ")
-        shown = str(value) if name == "seed" else formats.cell(value)
+        shown = str(value) if name == "seed" else words.cell(view.sentence(what, value))
         if of and model in task.models:
             said.setdefault((what, shown, True), []).append(model)
         else:
@@ -340,10 +350,10 @@ def _problems(task: TaskResult) -> list[Block]:
         return []
     shown = task.problems[:MOST_PROBLEMS]
     more = len(task.problems) - len(shown)
-    left = f"And {formats.count(more)} more, all in the record’s run.json."
+    left = f"And {words.count(more)} more, all in the record’s run.json."
     return [
         TableBlock(
-            caption=formats.plural(len(task.problems), "item"),
+            caption=words.plural(len(task.problems), "item"),
             columns=[Column("Item", code=True), Column("Reason")],
             rows=[[Cell(problem.item), Cell(problem.reason)] for problem in shown],
             notes=[left] if more else [],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Bullets,
@@ -23,13 +23,14 @@ from earmark.reports.page.back_matter import bibtex, datasets, models, reproduce
 from earmark.reports.page.leaderboard import leaderboard
 from earmark.reports.page.side_by_side import SideBySide
 from earmark.reports.record.schema import RunRecord
+from earmark.reports.view import Views
 
 
-def build(side: SideBySide) -> Page:
+def build(side: SideBySide, *, views: Views) -> Page:
     """Return the report of several records."""
     record, runs = side.record, [run.record for run in side.runs]
-    board = leaderboard(record, side.origin)
-    opening: list[Block] = [*page.scope(record, side.items), _runs(side)]
+    board = leaderboard(record, views, side.origin)
+    opening: list[Block] = [*page.scope(record, side.items, views), _runs(side)]
     if side.apart:
         opening.append(
             Bullets(
@@ -43,22 +44,22 @@ def build(side: SideBySide) -> Page:
         opening.append(Bullets([text(note) for note in side.notes]))
     return Page(
         title=record.suite.title,
-        subtitle=f"{formats.plural(len(runs), 'run')} side by side · latest of "
-        f"{formats.moment(record.created)} · Earmark {record.earmark_version}",
-        verdict=page.verdict(record),
+        subtitle=f"{words.plural(len(runs), 'run')} side by side · latest of "
+        f"{words.moment(record.created)} · Earmark {record.earmark_version}",
+        verdict=page.verdict(record, views),
         sections=[
             page.with_opening(board, opening),
-            *page.tasks(record, side.items, side.arrays),
+            *page.tasks(record, side.items, side.arrays, views),
             *page_training.sections(record),
             datasets(record),
             models(record),
             bibtex(record),
             _reproducibility(runs),
         ],
-        colophon=f"Rendered from {formats.plural(len(runs), 'run record')} by Earmark "
+        colophon=f"Rendered from {words.plural(len(runs), 'run record')} by Earmark "
         f"{record.earmark_version}. Every score stands in a record’s run.json; comparisons between "
         f"runs were made for this page from the records’ outcomes by item.",
-        run=f"{formats.plural(len(runs), 'run')} · Earmark {record.earmark_version}",
+        run=f"{words.plural(len(runs), 'run')} · Earmark {record.earmark_version}",
         created=record.created,
     )
 
@@ -81,13 +82,13 @@ def _runs(side: SideBySide) -> TableBlock:
         record = run.record
         scored = {model for task in record.tasks for model in task.models}
         where = record.environment
-        commit = (where.git_commit or formats.NOTHING)[:10]
+        commit = (where.git_commit or words.NOTHING)[:10]
         rows.append(
             [
                 Cell(str(number), sort=number),
                 Cell(record.id),
                 Cell(record.suite.name),
-                Cell(formats.moment(record.created)),
+                Cell(words.moment(record.created)),
                 Cell(record.earmark_version),
                 Cell(f"{commit}{' with changes' if where.git_dirty else ''}"),
                 Cell(where.gpu or where.processor),

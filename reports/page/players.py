@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
+    Audible,
     Block,
     Bullets,
     Cell,
@@ -27,17 +27,12 @@ from earmark.reports.content import (
     named_models,
     text,
 )
-from earmark.reports.figures.musav_pairs import PAIRS
-from earmark.reports.record.lookup import FAILURES
 from earmark.reports.record.schema import ItemProblem, RunRecord, TaskResult
 from earmark.reports.render.html import MOST_ROWS
 
 MIB = 1 << 20
 MOST_REASONS, MOST_NAMED = 20, 5
 """Why clips cannot be played, and how many are named of each."""
-_BACKWARD = ", audio to text"
-
-Kind = Literal["clip", "caption", "caption id", "pair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ class Wish:
     """As the suite calls it."""
     task: str
     """The kind of the task, e.g. ``musav``."""
-    kind: Kind
+    kind: Audible
     """What ``name`` is: of a clip, of a pair of clips, or a caption's words or id."""
     name: str
 
@@ -115,17 +110,7 @@ def _wish(task: TaskResult, table: TableBlock, place: int, cell: Cell) -> Wish |
     """Return what a cell names that may be heard."""
     if len(table.rows) > MOST_ROWS and table.folded:
         return None  # Built by the page's script, which builds no players.
-    head = table.columns[place].label.casefold()
-    backward = table.caption.endswith(_BACKWARD)
-    kinds: dict[str, Kind] = {}
-    if task.kind == "retrieval" and table.caption.startswith(FAILURES):
-        kinds = {
-            "query": "clip" if backward else "caption",
-            "top hit": "caption id" if backward else "clip",
-        }
-    elif task.kind == "musav" and table.caption.startswith(PAIRS):
-        kinds = {"pair": "pair"}
-    kind = kinds.get(head)
+    kind = table.columns[place].audible
     return Wish(task.dataset, task.kind, kind, cell.text) if kind else None
 
 
@@ -208,7 +193,7 @@ def _about(excerpts: Excerpts) -> Section:
         total = sum(map(size, clips.values())) / MIB
         said = (
             f"The players in the tables of failures and of pairs hold excerpts of "
-            f"{formats.plural(len(clips), 'clip')} ({total:.1f} MiB), {excerpts.how}."
+            f"{words.plural(len(clips), 'clip')} ({total:.1f} MiB), {excerpts.how}."
         )
     elif excerpts.left_out or excerpts.unplayable:
         said = "No clip that the tables of failures and of pairs name is embedded."
@@ -216,7 +201,7 @@ def _about(excerpts: Excerpts) -> Section:
         said = "No table of this report names clips to be heard."
     if excerpts.left_out:
         said += (
-            f" {formats.plural(excerpts.left_out, 'further clip')} would have passed the cap of "
+            f" {words.plural(excerpts.left_out, 'further clip')} would have passed the cap of "
             f"{excerpts.mib:g} MiB and {'is' if excerpts.left_out == 1 else 'are'} left out."
         )
     blocks.append(Paragraph(text(said)))

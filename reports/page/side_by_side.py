@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.page.merging import Compare, Part, Run, merged_part, renamed_part
 from earmark.reports.record.lookup import headline
 from earmark.reports.record.schema import (
@@ -107,7 +107,7 @@ def _names(runs: Sequence[Run]) -> tuple[list[dict[str, str]], list[str]]:
             if any(model in task.models for task in run.record.tasks)
         ]
         cards = [_card(runs[number].record, model) for number in here]
-        listed = formats.listed([str(number + 1) for number in here])
+        listed = words.listed([str(number + 1) for number in here])
         if len(here) == 1:
             names[here[0]][model] = model
         elif all(card == cards[0] for card in cards) and _same_scores(runs, here, model):
@@ -173,14 +173,14 @@ def _apart(identities: Sequence[tuple[Any, ...]], boards: Sequence[list[Part]]) 
             what = _differences(identities[other], identity)
             said.append(
                 f"{boards[place][0].task.title}: {here} and {there} differ in "
-                f"{formats.listed(what)}, so their models are not ranked together."
+                f"{words.listed(what)}, so their models are not ranked together."
             )
     return said
 
 
 def _runs(parts: Sequence[Part]) -> str:
     numbers = [str(part.run) for part in parts]
-    return f"run{'s' if len(numbers) > 1 else ''} {formats.listed(numbers)}"
+    return f"run{'s' if len(numbers) > 1 else ''} {words.listed(numbers)}"
 
 
 def _differences(one: tuple[Any, ...], other: tuple[Any, ...]) -> list[str]:
@@ -208,7 +208,7 @@ def _told_apart(
         name = f"{task.id[:110]}-{number}"
     title = task.title
     if [part.task.title for part in merged].count(title) > 1:
-        listed = formats.listed([str(run) for run in runs])
+        listed = words.listed([str(run) for run in runs])
         title = f"{title} (run{'s' if len(runs) > 1 else ''} {listed})"
     return task.model_copy(update={"id": name, "title": title})
 

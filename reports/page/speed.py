@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, ValidationError
 from pydantic import model_validator as whole
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Cell,
@@ -121,7 +121,7 @@ def read_benchmarks(path: Path | str) -> Benchmarks:
             commit=_commit(content.get("commit_info") or {}),
             ratios=ratios,
         )
-        formats.moment(found.date)
+        words.moment(found.date)
     except ValidationError as error:
         raise RecordError(
             f"speed file {path}: {error.errors()[0]['msg']} ({error.error_count()} faults){_MEND}"
@@ -144,7 +144,7 @@ def _machine(info: Mapping[str, Any]) -> str:
     brand = said.get("processor") or (info.get("cpu") or {}).get("brand_raw")
     cores = said.get("cores") or (info.get("cpu") or {}).get("count")
     parts = [str(brand or info.get("processor") or info["machine"])]
-    parts += [formats.plural(int(cores), "core")] if cores else []
+    parts += [words.plural(int(cores), "core")] if cores else []
     parts += [f"Python {info['python_version']}"]
     return ", ".join(parts)
 
@@ -179,7 +179,7 @@ def section(found: Sequence[Benchmarks]) -> Section:
     ]
     if slow:
         blocks.append(
-            Paragraph(text(f"Below the target for certain: {formats.listed(slow)}."), "warning")
+            Paragraph(text(f"Below the target for certain: {words.listed(slow)}."), "warning")
         )
     blocks += [_table(one) for one in found]
     return Section(title="Speed", anchor="speed", blocks=blocks)
@@ -189,7 +189,7 @@ def _table(found: Benchmarks) -> TableBlock:
     commit = f", commit {found.commit}" if found.commit else ""
     return TableBlock(
         caption=f"Times faster than a reference, on {found.machine}, "
-        f"{formats.moment(found.date)}{commit}",
+        f"{words.moment(found.date)}{commit}",
         columns=[
             Column("Benchmark"),
             Column("Held against"),
@@ -231,4 +231,4 @@ def significant(value: float) -> str:
     >>> significant(0.012345), significant(1.5), significant(1234.5), significant(0.96)
     ('0.0123', '1.50', '1,234', '0.960')
     """
-    return formats.number(value, max(0, 2 - math.floor(math.log10(value))))
+    return words.number(value, max(0, 2 - math.floor(math.log10(value))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import Cell, Column, TableBlock
 from earmark.reports.page.cells import (
     LONG,
@@ -35,7 +35,7 @@ from earmark.reports.record.schema import Score, TaskResult
 def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension) -> TableBlock:
     """Return the models on one set, best first, beside chance and the references."""
     scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=dimension))
-    how = formats.metric(metric)
+    how = words.metric(metric)
     lines = references(task, metric=metric, subset=subset, dimension=dimension)
     groups = groups_of(task, metric=metric, subset=subset, dimension=dimension)
     notes = Notes()
@@ -53,23 +53,23 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
         parts.append((Column(f"Relative to {line.name}"), partial(standing, line=line.value)))
     if groups:
         marks = letters(groups)
-        parts.append((Column("Group"), lambda s: Cell(marks.get(s.model, formats.NOTHING))))
+        parts.append((Column("Group"), lambda s: Cell(marks.get(s.model, words.NOTHING))))
     rows = [[make(score) for _, make in parts] for score in scores]
     bare: list[tuple[str, float, int | None]] = [
         *((line.name, line.value, line.n) for line in lines),
         *([("chance", shared, None)] if shared is not None else []),
     ]
     about = [about_intervals(scores)]
-    about += [f"{formats.sentence(line.name)}: {line.note}." for line in lines if line.note]
+    about += [f"{words.sentence(line.name)}: {line.note}." for line in lines if line.note]
     if groups:
-        by = formats.metric(groups[0].metric).title
+        by = words.metric(groups[0].metric).title
         about.append(
             f"Group: models that share a letter cannot be told apart "
             f"({'unpaired' if unpaired(task) else 'paired'} test on “{by}”, Holm’s correction)."
         )
     return TableBlock(
-        caption=formats.sentence(
-            f"{dimension}, {formats.in_subset(subset)}" if dimension else formats.in_subset(subset)
+        caption=words.sentence(
+            f"{dimension}, {words.in_subset(subset)}" if dimension else words.in_subset(subset)
         ),
         columns=[column for column, _ in parts],
         rows=rows,
@@ -90,24 +90,24 @@ def _official(
 
     def pairs(score: Score) -> Cell:
         official = by_model.get(score.model)
-        return Cell(formats.count(official.n) if official else formats.NOTHING)
+        return Cell(words.count(official.n) if official else words.NOTHING)
 
     return (
-        (Column(formats.metric(OFFICIAL).head, numeric=True), value),
+        (Column(words.metric(OFFICIAL).head, numeric=True), value),
         (Column("n, official", numeric=True), pairs),
     )
 
 
 def _foot_row(name: str, value: float, n: int | None, metric: str, width: int) -> list[Cell]:
     row = [Cell(name), plain_value(value, metric), Cell("")]
-    row.append(Cell(f"n = {formats.count(n)}" if n is not None else ""))
+    row.append(Cell(f"n = {words.count(n)}" if n is not None else ""))
     return (row + [Cell("")] * width)[:width]
 
 
 def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBlock:
     """Return models by sets: each value above its interval."""
     scores = select(task.scores, metric=metric, dimension=dimension)
-    how = formats.metric(metric)
+    how = words.metric(metric)
     subsets = list(dict.fromkeys(score.subset for score in scores))
     by_place = {(score.model, score.subset): score for score in scores}
     notes = Notes()
@@ -144,7 +144,7 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
         [
             Cell("items of the set"),
             *(
-                Cell(formats.count(max(s.n_items for s in scores if s.subset == subset)))
+                Cell(words.count(max(s.n_items for s in scores if s.subset == subset)))
                 for subset in subsets
             ),
         ]
@@ -153,7 +153,7 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
         caption=f"{_sentence(dimension)}{how.head} on every set",
         columns=[
             Column("Model"),
-            *(Column(formats.subset(subset), numeric=True) for subset in subsets),
+            *(Column(words.subset(subset), numeric=True) for subset in subsets),
         ],
         rows=rows,
         foot=foot,
@@ -186,10 +186,10 @@ def every_metric(task: TaskResult, *, subset: str) -> TableBlock:
         if lines:
             foot.insert(0, [Cell(name), *(plain_value(lines.get(h), h[1]) for h in heads)])
     return TableBlock(
-        caption=f"{formats.sentence(formats.in_subset(subset))}: every metric",
+        caption=f"{words.sentence(words.in_subset(subset))}: every metric",
         columns=[
             Column("Model"),
-            *(Column(formats.metric(m).head, True, group=_sentence(d, "")) for d, m in heads),
+            *(Column(words.metric(m).head, True, group=_sentence(d, "")) for d, m in heads),
         ],
         rows=rows,
         foot=foot,
@@ -205,13 +205,13 @@ def every_score(task: TaskResult) -> TableBlock:
     notes = Notes()
     parts: list[Part] = [
         (Column("Model"), lambda s: Cell(s.model)),
-        (Column("Set"), lambda s: Cell(formats.subset(s.subset))),
+        (Column("Set"), lambda s: Cell(words.subset(s.subset))),
     ]
     if sided:
-        parts.append((Column("Dimension"), lambda s: Cell(s.dimension or formats.NOTHING)))
+        parts.append((Column("Dimension"), lambda s: Cell(s.dimension or words.NOTHING)))
     if several:
-        parts.append((Column("Metric"), lambda s: Cell(formats.metric(s.metric).head)))
-    head = "Value" if several else formats.metric(scores[0].metric).head
+        parts.append((Column("Metric"), lambda s: Cell(words.metric(s.metric).head)))
+    head = "Value" if several else words.metric(scores[0].metric).head
     parts += value_columns(head, scores, notes)
     parts.append(
         (Column("Chance", numeric=True), lambda s: plain_value(s.chance, s.metric)),

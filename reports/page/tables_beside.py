@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from earmark.reports import words as formats
-from earmark.reports.content import Cell, Column, TableBlock
+from earmark.reports import words
+from earmark.reports.content import Audible, Cell, Column, TableBlock
 from earmark.reports.page.cells import LONG, interval_cell, level, plain_value
 from earmark.reports.record.lookup import SIGNIFICANT, select
 from earmark.reports.record.schema import Comparison, Plain, Table, TaskResult
@@ -19,8 +19,8 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str, folded: bool = Fal
     sided = any(pair.dimension for pair in pairs)
     subsets = len({pair.subset for pair in pairs}) > 1
     metrics = list(dict.fromkeys(pair.metric for pair in pairs))
-    how = formats.metric(metrics[0])
-    by = formats.listed([formats.metric(name).title for name in metrics])
+    how = words.metric(metrics[0])
+    by = words.listed([words.metric(name).title for name in metrics])
     unit = f" ({how.difference_unit})" if how.difference_unit and len(metrics) == 1 else ""
     columns = [
         *([Column("Dimension")] if sided else []),
@@ -43,28 +43,28 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str, folded: bool = Fal
     rows = []
     for pair in pairs:
         apart = pair.p_holm < SIGNIFICANT
-        scale = formats.metric(pair.metric)
+        scale = words.metric(pair.metric)
         rows.append(
             [
-                *([Cell(pair.dimension or formats.NOTHING)] if sided else []),
-                *([Cell(formats.subset(pair.subset))] if subsets else []),
+                *([Cell(pair.dimension or words.NOTHING)] if sided else []),
+                *([Cell(words.subset(pair.subset))] if subsets else []),
                 *([Cell(scale.title)] if len(metrics) > 1 else []),
                 Cell(pair.model),
                 Cell(pair.other),
                 Cell(
-                    formats.difference(pair),
+                    words.difference(pair),
                     sort=pair.difference,
                     tone="strong" if apart else "plain",
                 ),
                 interval_cell(pair.interval, pair.metric),
-                Cell(formats.p_value(pair.p_value), sort=pair.p_value),
+                Cell(words.p_value(pair.p_value), sort=pair.p_value),
                 Cell(
-                    formats.p_value(pair.p_holm),
+                    words.p_value(pair.p_holm),
                     sort=pair.p_holm,
                     tone="strong" if apart else "plain",
                 ),
                 plain_value(pair.minimum_detectable_difference, pair.metric),
-                Cell(formats.count(pair.n), sort=pair.n),
+                Cell(words.count(pair.n), sort=pair.n),
             ]
         )
     return TableBlock(
@@ -91,9 +91,9 @@ def group_table(task: TaskResult) -> TableBlock:
         for number, group in enumerate(here):
             rows.append(
                 [
-                    Cell(formats.subset(subset)),
-                    *([Cell(side or formats.NOTHING)] if sided else []),
-                    Cell(formats.metric(metric).title),
+                    Cell(words.subset(subset)),
+                    *([Cell(side or words.NOTHING)] if sided else []),
+                    Cell(words.metric(metric).title),
                     Cell("abcdefghijklmnopqrstuvwxyz"[number % 26]),
                     Cell(", ".join(group.models)),
                 ]
@@ -112,7 +112,9 @@ def group_table(task: TaskResult) -> TableBlock:
     )
 
 
-def own(table: Table, *, folded: bool = False) -> TableBlock:
+def own(
+    table: Table, *, audible: Mapping[str, Audible] | None = None, folded: bool = False
+) -> TableBlock:
     """Return a task's own table as it is; a long one is folded away, another where asked."""
     numeric = [
         _is_numeric([row[place] for row in table.rows]) for place in range(len(table.columns))
@@ -127,7 +129,7 @@ def own(table: Table, *, folded: bool = False) -> TableBlock:
     return TableBlock(
         caption=table.title,
         columns=[
-            Column(_head(name), numeric=is_number)
+            Column(_head(name), numeric=is_number, audible=(audible or {}).get(name))
             for name, is_number in zip(table.columns, numeric, strict=True)
         ],
         rows=rows,
@@ -138,16 +140,16 @@ def own(table: Table, *, folded: bool = False) -> TableBlock:
 
 def _head(name: str) -> str:
     """Return a column's name as a head has it; a statistic's letter stays small."""
-    return formats.sentence(name) if len(name.split(",")[0]) > 1 else name
+    return words.sentence(name) if len(name.split(",")[0]) > 1 else name
 
 
 def _written(column: str, value: Plain) -> str:
     """Return a value of a task's own table; ranks are counts, with halves where items tied."""
     if column == "metric" and isinstance(value, str):
-        return formats.metric(value).title
+        return words.metric(value).title
     if column == "rank" and isinstance(value, int | float):
-        return formats.count(value)
-    return formats.cell(value)
+        return words.count(value)
+    return words.cell(value)
 
 
 def _is_numeric(values: Sequence[Plain]) -> bool:

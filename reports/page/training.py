@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Cell,
@@ -18,11 +18,12 @@ from earmark.reports.content import (
     Plots,
     Section,
     TableBlock,
+    even_parts,
     named_models,
+    part_of,
     text,
 )
 from earmark.reports.figures import lines as figures_training
-from earmark.reports.figures.layout import even_parts, part_of
 from earmark.reports.figures.lines import OF_TRAINING, due, is_share, title
 from earmark.reports.record.schema import RunRecord, TrainingLog
 
@@ -53,7 +54,7 @@ def sections(record: RunRecord) -> list[Section]:
     if without := [model.id for model in record.models if model.training is None]:
         more = len(without) - MOST_NAMED
         named = named_models(without[:MOST_NAMED])
-        after = f" and {formats.plural(more, 'other')}" if more > 0 else ""
+        after = f" and {words.plural(more, 'other')}" if more > 0 else ""
         said = text("No log of a training came with ", *named, f"{after}.")
         blocks.append(Paragraph(said, "muted"))
     blocks += [*_figures(logs), _table(logs)]
@@ -116,7 +117,7 @@ def _plot(logs: Logs, of: str) -> Plot:
         if log.best_by is not None and log.exported_step is not None
     }
     ring = " Ring: the step whose weights are measured here." if exported else ""
-    panels = formats.listed([title(name) for name in figures_training.in_order(columns)])
+    panels = words.listed([title(name) for name in figures_training.in_order(columns)])
     data: dict[str, Sequence[Any]] = {
         "model": models,
         "step": [int(step) for step in steps],
@@ -125,7 +126,7 @@ def _plot(logs: Logs, of: str) -> Plot:
     return Plot(
         title=f"Training{of}",
         caption=f"A line a model over steps; where a line breaks, nothing finite was logged.{ring}",
-        description=f"Small panels of {formats.plural(len(logs), 'model')}: {panels}. The table "
+        description=f"Small panels of {words.plural(len(logs), 'model')}: {panels}. The table "
         f"below has the best and the last values.",
         draw=partial(
             figures_training.training,
@@ -178,7 +179,7 @@ def _table(logs: Logs) -> TableBlock:
         caption="Training of each model",
         columns=[Column("Model"), *(Column(head, numeric=True) for head in heads)],
         rows=rows,
-        notes=[f"{formats.listed(models)}: {note}" for note, models in notes.items()],
+        notes=[f"{words.listed(models)}: {note}" for note, models in notes.items()],
     )
 
 
@@ -212,16 +213,16 @@ def _best(log: TrainingLog) -> tuple[float | None, float | None]:
 
 def _best_cell(log: TrainingLog, best: float | None, *, named: bool) -> Cell:
     if best is None or log.best_by is None:
-        return Cell(formats.NOTHING)
+        return Cell(words.NOTHING)
     share = is_share(log.best_by)
-    shown = formats.number(100 * best, 1) if share else formats.number(best, 3)
+    shown = words.number(100 * best, 1) if share else words.number(best, 3)
     return Cell(shown, sub=title(log.best_by) if named else "", sort=best)
 
 
 def _number(value: float | None, digits: int) -> Cell:
     if value is None:
-        return Cell(formats.NOTHING)
-    return Cell(formats.number(value, digits), sort=value)
+        return Cell(words.NOTHING)
+    return Cell(words.number(value, digits), sort=value)
 
 
 def _gaps(log: TrainingLog) -> str:
@@ -234,4 +235,4 @@ def _gaps(log: TrainingLog) -> str:
         if name in OF_TRAINING
     }
     missing = int((due(kin, "loss") & np.isnan(kin["loss"])).sum())
-    return f"{formats.plural(missing, 'logged step')} without a finite loss." if missing else ""
+    return f"{words.plural(missing, 'logged step')} without a finite loss." if missing else ""

@@ -22,16 +22,6 @@ from earmark.reports.record.schema import (
     TaskResult,
 )
 
-AGREEMENT = "Agreement of the judges"
-CALIBRATION = "Accuracy by predicted difference"
-AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
-"""Titles of the tables that ``musav`` writes and that figures and findings read."""
-GAP = "Modality gap"
-PROMPTS = "Prompts"
-PER_TAG = "Per tag"
-FAILURES = "Failures of "
-"""Titles of the tables of audio-text tasks that figures and findings read; that
-of failures goes on with the model's id."""
 SENTINEL = "random"
 """The model that hears and reads nothing: its scores must be those of chance."""
 ALARM = 3.0
@@ -296,6 +286,17 @@ def table(task: TaskResult, title: str, *columns: str) -> list[Mapping[str, Plai
         if entry.title == title and set(columns) <= set(entry.columns):
             return rows_of(entry)
     return []
+
+
+def model_of(title: str, models: Iterable[str]) -> str | None:
+    """Return of which model alone a table is, by the end of its title; None where of none.
+
+    >>> model_of("Failures of clap, audio to text", ["clap", "muscall"])
+    'clap'
+    """
+    _, of, rest = title.partition(" of ")
+    ends = {rest, rest.rpartition(", ")[0]} if of else set()
+    return next((model for model in models if model in ends), None)
 
 
 def rows_of(entry: Table) -> list[Mapping[str, Plain]]:

@@ -11,24 +11,21 @@ import gzip
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from earmark.reports.content import Cell, Column, Page, Plot, Section, TableBlock
 from earmark.reports.figures.parts import to_csv
 from earmark.reports.figures.style import palette, printable, svg
-from earmark.reports.page import page
-from earmark.reports.record.schema import RunRecord
 from earmark.reports.render import data_files as exports
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 MOST_ROWS = 60
 """Rows of a folded table that are in the page as such; longer ones are built when opened."""
@@ -37,27 +34,6 @@ _MOST_PLAIN = 250_000
 _UNQUOTED = " !$()*,/:;=?@[]|\\{}^"
 """What may stand in a link to data as it is: nothing that HTML or a data address would act on."""
 TEMPLATES = Path(__file__).parents[1] / "templates"
-
-
-def render_html(
-    record: RunRecord,
-    items: Mapping[str, pd.DataFrame],
-    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
-    *,
-    gate: Section | None = None,
-) -> str:
-    """Return the report of a record as one HTML page; the same bytes for the same record.
-
-    ``items`` and ``arrays`` are those of each task, as :mod:`earmark.reports.record.files` reads
-    them; a figure whose arrays are not there is a stated gap. ``gate`` is the part on a gate's
-    verdict (:func:`earmark.reports.gate.verdict.section`), where there is one.
-
-    Raises
-    ------
-    RecordError
-        If a task of the record has no items.
-    """
-    return page_html(page.build(record, items, arrays, gate=gate))
 
 
 def page_html(report: Page) -> str:

@@ -14,14 +14,11 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from earmark.reports import words as formats
+from earmark.reports import words
 from earmark.reports.content import (
     Block,
     Page,
@@ -35,11 +32,9 @@ from earmark.reports.content import (
 )
 from earmark.reports.figures.dates import timestamp
 from earmark.reports.figures.style import printable, svg
-from earmark.reports.page import page
-from earmark.reports.record.schema import RecordError, RunRecord
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 TEMPLATE = Path(__file__).parents[1] / "templates" / "report.typ"
 FACE = "Libertinus Serif"
@@ -53,64 +48,14 @@ LONGEST_TEXT = 160
 """Letters of the longest text that is printed whole in a cell."""
 
 
-def render_pdf(
-    record: RunRecord,
-    items: Mapping[str, pd.DataFrame],
-    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
-    path: str | Path,
-    *,
-    gate: Section | None = None,
-) -> None:
-    """Write the report of a record as a PDF; arguments are those of ``render_html``.
-
-    Raises
-    ------
-    RecordError
-        If a task of the record has no items, or the file cannot be written.
-    """
-    write_pdf(page.build(record, items, arrays, gate=gate), path)
-
-
-def write_pdf(report: Page, path: str | Path) -> None:
-    """Write a report's content as a PDF.
-
-    Raises
-    ------
-    RecordError
-        If the file cannot be written.
-    """
-    drawn = pdf_bytes(report)
-    try:
-        Path(path).write_bytes(drawn)
-    except OSError as error:
-        raise RecordError(f"report {path} could not be written: {error.strerror}") from error
-
-
 def pdf_bytes(report: Page) -> bytes:
     """Return a report's content as a PDF."""
     with tempfile.TemporaryDirectory() as name:
-        return _compiled(_sources(report, Path(name)), timestamp(report.created))
+        return _compiled(write_sources(report, Path(name)), timestamp(report.created))
 
 
-def write_sources(
-    record: RunRecord,
-    items: Mapping[str, pd.DataFrame],
-    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
-    folder: Path,
-    *,
-    gate: Section | None = None,
-) -> Path:
-    """Write what Typst reads into the folder (template, content, figures); return the template.
-
-    Raises
-    ------
-    RecordError
-        If a task of the record has no items.
-    """
-    return _sources(page.build(record, items, arrays, gate=gate), folder)
-
-
-def _sources(report: Page, folder: Path) -> Path:
+def write_sources(report: Page, folder: Path) -> Path:
+    """Write what Typst reads into the folder (template, content, figures); return the template."""
     content = _laid_out(report, folder)
     content["run"] = report.run
     written = json.dumps(content, ensure_ascii=False)
@@ -157,7 +102,7 @@ def _printed(section: Section) -> Section:
     pointers: list[str] = []
     for block in section.blocks:
         if isinstance(block, TableBlock) and block.folded:
-            pointers.append(f"{block.caption} ({formats.plural(len(block.rows), 'row')})")
+            pointers.append(f"{block.caption} ({words.plural(len(block.rows), 'row')})")
             continue
         if pointers:
             blocks.append(_in_html(pointers))

@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from rendered import build
 from threadpoolctl import threadpool_info
 
 from earmark.reports.content import TableBlock
-from earmark.reports.page import page
 from earmark.reports.render import data_files as exports
 
 OUTLINE = """\
@@ -53,8 +53,6 @@ RENDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import report_sample
-from earmark.reports.render.html import render_html
-from earmark.reports.render.pdf import render_pdf
 small = report_sample.cut_down(report_sample.sample())
 html = render_html(small.record, small.items, small.arrays)
 open(sys.argv[2] + "/report.html", "w", encoding="utf-8").write(html)
@@ -77,7 +75,7 @@ def outline(section, depth):
 
 
 def test_the_outline_of_a_report(small):
-    report = page.build(small.record, small.items, small.arrays)
+    report = build(small.record, small.items, small.arrays)
     lines = [line for section in report.sections for line in outline(section, 0)]
     assert "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n" == OUTLINE
 
@@ -154,7 +152,7 @@ chance & 0.000 &  &  &  &  \\
 
 
 def test_a_table_as_csv_and_as_latex(small):
-    report = page.build(small.record, small.items, small.arrays)
+    report = build(small.record, small.items, small.arrays)
     (table,) = [
         block
         for section in report.sections

@@ -18,13 +18,12 @@ from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.metrics.statistics import unit_sums
 from earmark.bench.tasks.av_cross_dataset.cells import ByClip, Work, common
 from earmark.bench.tasks.av_cross_dataset.inputs import Heard, hear
+from earmark.bench.tasks.av_cross_dataset.view import GAIN
 from earmark.bench.tasks.av_regression.task import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips
 from earmark.models.adapters.gain import with_gain
 from earmark.models.base import PatchHead, naming
 from earmark.reports.record.schema import Plain, Table
-
-TITLE = "Sensitivity to gain"
 
 
 def gain_table(work: Work, gains: Sequence[float]) -> Table:
@@ -37,7 +36,7 @@ def gain_table(work: Work, gains: Sequence[float]) -> Table:
             for model, values in changed.items():
                 rows += _rows(work, name, tested, model, values, gain)
     return Table(
-        title=TITLE,
+        title=GAIN,
         columns=[
             "model", "dimension", "gain (dB)", "shift", "shift (deviations)", "shift low",
             "shift high", "r", "change of r", "low", "high", "p",

@@ -11,10 +11,12 @@ import numpy as np
 from earmark.bench.metrics import pairwise, regression
 from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.tasks.av_cross_dataset.cells import LOUDNESS, LOUDNESS_MODEL, Cell, Plan, Work
+from earmark.bench.tasks.av_cross_dataset.view import MATRIX
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.task import DIMENSIONS
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.truth import read_truth
+from earmark.bench.tasks.musav.view import CALIBRATION
 from earmark.bench.tasks.task import TaskOutput
 from earmark.datasets.base import DataError, RatedClips, fingerprint
 from earmark.datasets.judgements.musav import MusAV
@@ -24,11 +26,10 @@ from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.head import Head
 from earmark.models.av_heads.weights import TrainedHead, tower_of
 from earmark.models.base import ModelCard, PatchEmbedder
-from earmark.reports.record.lookup import CALIBRATION, HALF_CREDIT, bare
+from earmark.reports.record.lookup import HALF_CREDIT, bare
 from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, Table, TaskResult
 
 KIND = "av_cross_dataset"
-MATRIX = "Trained on, tested on"
 HEADS = "Trained heads"
 CEILING = "one annotator with the mean rating"
 FEWEST_CALIBRATED = 50

@@ -21,6 +21,7 @@ from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.metrics.tagging import AVERAGE_PRECISION, METRICS, ROC_AUC, TaggingScore
 from earmark.bench.tasks.labels.class_scores import Scored
 from earmark.bench.tasks.labels.dataset import unit_word
+from earmark.bench.tasks.labels.view import PER_TAG
 from earmark.bench.tasks.task import comparison_of, groups_of, item_digest, score_of
 from earmark.bench.tasks.zero_shot.prompts import MEAN
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
@@ -236,7 +237,7 @@ def _tables(truth: TagTruth, kept: Mapping[str, Mapping[str, TaggingScore]]) -> 
     measured = [f"{name}{end}" for name in names for end in ("", " low", " high")]
     tables = [
         Table(
-            title="Per tag",
+            title=PER_TAG,
             columns=["tag", "clips", "chance PR-AUC", "model", *measured],
             rows=rows,
             note="Of the headline's scores; 95 % intervals. Chance is what a random order is "

@@ -14,14 +14,13 @@ from earmark.bench.metrics.comparisons import compare
 from earmark.bench.metrics.pairwise import calibration
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.tasks.musav.truth import Humans, Truth
+from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR, AGREEMENT, CALIBRATION
 from earmark.datasets.judgements.musav import DIMENSIONS
 from earmark.reports.record.schema import Plain, Table
 
 Rows = list[list[Plain]]
 
-AGREEMENT = "Agreement of the judges"
 RELIABILITY = "Reliability of the judgements"
-AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
 
 
 def judges_table(humans: Sequence[Humans]) -> Table:
@@ -191,7 +190,7 @@ def calibration_table(truths: Sequence[Truth], values: Mapping[str, Floats]) -> 
                         ]
                     )
     return Table(
-        title="Accuracy by predicted difference",
+        title=CALIBRATION,
         columns=["dimension", "model", "decile", "from", "to", "accuracy", "n"],
         rows=rows,
         note="On gt. A model that knows what it knows orders far-apart songs more surely.",

@@ -32,6 +32,7 @@ from earmark.bench.tasks.retrieval.pools import (
     with_captions,
 )
 from earmark.bench.tasks.retrieval.protocol import Direction
+from earmark.bench.tasks.retrieval.view import failures_title
 from earmark.bench.tasks.task import Context
 from earmark.models.adapters.sentence_bert import MINILM, sentence_bert
 from earmark.models.base import ModelError, TextEmbedder
@@ -153,7 +154,7 @@ def failures_table(
     if known.size:
         note += f"Mean caption similarity of all wrong top hits: {known.mean():.3f}."
     return Table(
-        title=f"Failures of {model}" + ("" if to_audio else ", audio to text"),
+        title=failures_title(model, backward=not to_audio),
         columns=["query", "rank", "top hit", "caption of the top hit", "caption similarity"],
         rows=rows,
         note=note.strip(),

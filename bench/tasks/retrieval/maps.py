@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from earmark.bench.metrics.products import dot_products
 from earmark.bench.metrics.relevance import Indices
 from earmark.bench.tasks.retrieval.pools import HeardSet
+from earmark.bench.tasks.retrieval.view import ABOVE_RANDOM, GAP
 from earmark.reports.record.schema import Plain, Table
 
 MAX_PAIRS = 20_000
@@ -119,14 +120,14 @@ def gap_table(
         above = share_above(aligned, random)
         rows.append([model, gap, share, *means, above, len(audio), len(heard.captions)])
     return Table(
-        title="Modality gap",
+        title=GAP,
         columns=[
             "model",
             "gap",
             "between-modality share of variance",
             "aligned similarity",
             "random similarity",
-            "aligned above random (ROC-AUC)",
+            ABOVE_RANDOM,
             "audio vectors",
             "texts",
         ],

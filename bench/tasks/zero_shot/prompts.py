@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from earmark.bench.metrics.base import Floats
+from earmark.bench.tasks.labels.view import PROMPTS
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets.base import DataError, first_ten
 from earmark.models.base import ModelError
@@ -307,7 +308,7 @@ def prompts_table(
             rows.append([model, *([metric] if named else []), *moved, best])
     columns = ["mean", "standard deviation", "lowest", "highest", "best prompt"]
     return Table(
-        title="Prompts",
+        title=PROMPTS,
         columns=["model", *(["metric"] if named else []), *columns],
         rows=rows,
         note=f"Over {len(templates)} prompts; the standard deviation is that of a sample. The best "

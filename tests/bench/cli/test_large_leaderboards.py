@@ -4,10 +4,10 @@ import re
 
 import pytest
 from large_records import compared, runs_of
+from rendered import build, build_side_by_side
 
 from earmark.bench.cli.report import compare_models
 from earmark.reports.content import plain
-from earmark.reports.page import page, page_side_by_side
 from earmark.reports.page.side_by_side import side_by_side
 from earmark.reports.render.html import page_html
 
@@ -17,12 +17,12 @@ MOST_BYTES = 5_000_000
 def one_run():
     (run,) = runs_of(n_runs=1, n_models=50, n_tasks=20)
     run = compared(run)
-    return page.build(run.record, run.items, run.arrays)
+    return build(run.record, run.items, run.arrays)
 
 
 def many_runs():
     runs = runs_of(n_runs=50, n_models=50, n_tasks=20)
-    return page_side_by_side.build(side_by_side(runs, compare_models))
+    return build_side_by_side(side_by_side(runs, compare_models))
 
 
 @pytest.mark.parametrize("build", [one_run, many_runs], ids=["one run", "fifty runs"])

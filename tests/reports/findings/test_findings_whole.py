@@ -3,10 +3,10 @@
 from itertools import combinations
 
 import pytest
+from rendered import build
 
 from earmark.reports.content import Bullets, Paragraph, Section, plain, text
 from earmark.reports.findings.summary import sentences, verdict
-from earmark.reports.page import page
 from earmark.reports.page.leaderboard import leaderboard
 from earmark.reports.record.schema import Comparison, Group, Interval, NotRun, Score, TaskResult
 
@@ -524,14 +524,14 @@ def test_a_name_with_markup_is_text_and_keeps_its_case(record_of):
 
 
 def test_the_top_of_a_report_is_a_line_and_at_most_three_sentences(sample):
-    blocks = page.build(sample.record, sample.items, sample.arrays).verdict
+    blocks = build(sample.record, sample.items, sample.arrays).verdict
     assert [type(block) for block in blocks] == [Paragraph, Bullets]
     assert blocks[0].tone == "lead" and len(blocks[1].items) == 3
 
 
 def test_a_gates_verdict_comes_first(sample):
     judged = Section("Gate", "gate", [Paragraph(text("Gate: pass."), "lead")])
-    blocks = page.build(sample.record, sample.items, sample.arrays, gate=judged).verdict
+    blocks = build(sample.record, sample.items, sample.arrays, gate=judged).verdict
     assert [plain(block.text) for block in blocks[:2]] == [
         "Gate: pass.",
         plain(verdict(sample.record)),

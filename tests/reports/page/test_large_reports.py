@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
+from rendered import build
 
 from earmark.reports.content import Cell, Column, Plots, TableBlock, plain
-from earmark.reports.page import page
 from earmark.reports.record import lookup as scores
 from earmark.reports.render.html import MOST_ROWS, _rows, page_html
 
@@ -23,7 +23,7 @@ def built(sample, parts):
     record = sample.record.model_copy(update={"tasks": tasks, "models": []})
     items = {f"t{number}": items for number, (_, items, _) in enumerate(parts)}
     arrays = {f"t{number}": arrays for number, (_, _, arrays) in enumerate(parts)}
-    return page.build(record, items, arrays)
+    return build(record, items, arrays)
 
 
 def said(section):
@@ -83,7 +83,7 @@ def test_rows_of_a_long_folded_table_are_data_that_cannot_end_their_script():
 
 
 def test_ten_thousand_rows_take_little_room(small):
-    report = page.build(small.record, small.items, small.arrays)
+    report = build(small.record, small.items, small.arrays)
     plain_size = len(page_html(report).encode())
     report.sections[-1].blocks.append(long(10_000))
     html = page_html(report)

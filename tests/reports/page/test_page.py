@@ -2,6 +2,7 @@
 
 import pytest
 from markupsafe import escape
+from rendered import build, render_html, render_pdf
 from scipy.stats import binomtest
 
 from earmark.reports import words as formats
@@ -11,8 +12,6 @@ from earmark.reports.findings.task import findings
 from earmark.reports.page import page, tables
 from earmark.reports.record.lookup import dataset_of
 from earmark.reports.record.schema import ItemProblem, RecordError, TaskResult
-from earmark.reports.render.html import render_html
-from earmark.reports.render.pdf import render_pdf
 
 
 def sections(parts):
@@ -28,7 +27,7 @@ def blocks(report, kind):
 
 @pytest.fixture(scope="module")
 def report(sample):
-    return page.build(sample.record, sample.items, sample.arrays)
+    return build(sample.record, sample.items, sample.arrays)
 
 
 def replaced(sample, **changes):
@@ -168,7 +167,7 @@ def test_synthetic_data_are_flagged_in_plain_words(report, small):
     assert "ynthetic data: MusAV (pairs made from noise)" in bullets(report.verdict)
     real = [d.model_copy(update={"synthetic": False}) for d in small.record.datasets]
     record = small.record.model_copy(update={"datasets": real})
-    assert "ynthetic" not in bullets(page.build(record, small.items, small.arrays).verdict)
+    assert "ynthetic" not in bullets(build(record, small.items, small.arrays).verdict)
 
 
 def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
@@ -178,7 +177,7 @@ def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
     record = replaced(
         sample, kind="novel", scores=changed, comparisons=[], groups=[], references=[], problems=[]
     )
-    part = page.build(record, sample.items, sample.arrays).sections[1]
+    part = build(record, sample.items, sample.arrays).sections[1]
     names = [inner.title for inner in part.sections]
     assert names == ["Scores", "Breakdowns", "Protocol"]
     table = part.sections[0].blocks[0]
@@ -188,13 +187,13 @@ def test_a_kind_that_is_not_known_is_shown_all_the_same(sample):
 def test_a_task_that_left_nothing_is_still_a_section(sample):
     nothing = {"scores": [], "comparisons": [], "groups": [], "references": [], "tables": []}
     record = replaced(sample, **nothing, models=[])
-    part = page.build(record, sample.items, sample.arrays).sections[1]
+    part = build(record, sample.items, sample.arrays).sections[1]
     assert bullets(part.blocks).startswith("No score was computed.")
 
 
 def test_a_record_without_tasks_says_so(sample):
     record = sample.record.model_copy(update={"tasks": []})
-    assert plain(page.build(record, {}, {}).verdict[0].text) == "No task of this suite ran."
+    assert plain(build(record, {}, {}).verdict[0].text) == "No task of this suite ran."
 
 
 def test_a_task_finds_its_dataset_by_the_suites_name(sample):
@@ -205,7 +204,7 @@ def test_a_task_finds_its_dataset_by_the_suites_name(sample):
 
 def test_missing_items_are_an_error(sample):
     with pytest.raises(RecordError, match="needs the items of gtzan-av"):
-        page.build(sample.record, {"musav": sample.items["musav"]}, {})
+        build(sample.record, {"musav": sample.items["musav"]}, {})
 
 
 def test_a_long_list_of_bad_items_is_cut_and_says_so(sample):
@@ -213,7 +212,7 @@ def test_a_long_list_of_bad_items_is_cut_and_says_so(sample):
     record = replaced(sample, problems=[p.model_dump() for p in problems])
     part = next(
         p
-        for p in sections(page.build(record, sample.items, sample.arrays).sections)
+        for p in sections(build(record, sample.items, sample.arrays).sections)
         if "used" in p.title
     )
     table = part.blocks[0]
@@ -281,7 +280,7 @@ def joint_page(sample, joint):
 
 
 def test_sets_of_audio_text_tasks_are_named_in_words(joint_page):
-    report = page.build(*joint_page)
+    report = build(*joint_page)
     captions = [table.caption for table in blocks(report, TableBlock)]
     assert {"Text to audio", "Text to audio: every metric", "Ensemble of prompts"} <= set(captions)
     assert "Paired differences, text to audio" in captions
@@ -292,7 +291,7 @@ def test_sets_of_audio_text_tasks_are_named_in_words(joint_page):
 
 
 def test_failures_of_the_best_model_stay_open_and_ranks_are_counts(joint_page):
-    found = {t.caption: t for t in blocks(page.build(*joint_page), TableBlock)}
+    found = {t.caption: t for t in blocks(build(*joint_page), TableBlock)}
     assert not found["Failures of muscall"].folded
     assert not found["Failures of muscall, audio to text"].folded
     assert found["Failures of random"].folded
@@ -302,7 +301,7 @@ def test_failures_of_the_best_model_stay_open_and_ranks_are_counts(joint_page):
 
 def test_a_figure_without_its_arrays_is_a_stated_gap_in_its_place(joint_page):
     record, items, _ = joint_page
-    part = next(p for p in sections(page.build(record, items, {}).sections) if p.title == "Figures")
+    part = next(p for p in sections(build(record, items, {}).sections) if p.title == "Figures")
     kinds = [block.kind for block in part.blocks]
     assert kinds[0] == "plots" and set(kinds[1:]) == {"paragraph"}
     assert all(plain(block.text).startswith("No ") for block in part.blocks[1:])

@@ -5,9 +5,9 @@ import dataclasses
 import re
 
 import pytest
+from rendered import build
 
 from earmark.reports.figures import musav_pairs
-from earmark.reports.page import page
 from earmark.reports.page.players import Excerpt, Excerpts, Wish, size, wishes, with_players
 from earmark.reports.record.schema import ItemProblem
 from earmark.reports.render.data_files import to_csv
@@ -35,13 +35,13 @@ def heard(sample, joint):
     ]
     task = task.model_copy(update={"tables": tables, "dataset": "caps"})
     record = sample.record.model_copy(update={"tasks": [task]})
-    return record, without_figures(page.build(record, {task.id: items}, {task.id: arrays}))
+    return record, without_figures(build(record, {task.id: items}, {task.id: arrays}))
 
 
 @pytest.fixture(scope="module")
 def musav(sample):
     """The page of the sample's pairs."""
-    return without_figures(page.build(sample.record, sample.items, sample.arrays))
+    return without_figures(build(sample.record, sample.items, sample.arrays))
 
 
 def without_figures(report):

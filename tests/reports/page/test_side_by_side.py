@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from rendered import build_side_by_side
 
 from earmark.reports.content import Bullets, TableBlock, plain
-from earmark.reports.page import leaderboard, page_side_by_side
+from earmark.reports.page import leaderboard
 from earmark.reports.page.merging import Compared, Run
 from earmark.reports.page.side_by_side import side_by_side
 from earmark.reports.record.schema import Cost, RecordError
@@ -121,7 +122,7 @@ def test_runs_that_differ_are_shown_apart_and_say_in_what(sample, change, reason
     (said,) = side.apart
     assert said.endswith(f"run 2 and run 1 differ in {reason}, so their models are not ranked "
                          "together.")  # fmt: skip
-    report = page_side_by_side.build(side)
+    report = build_side_by_side(side)
     warnings = [b for b in report.sections[0].blocks if isinstance(b, Bullets)]
     assert plain(warnings[0].items[0]) == f"Shown apart. {said}"
 
@@ -282,7 +283,7 @@ def test_what_runs_measured_makes_no_two_models_and_is_dated(halves):
 
 
 def test_a_leaderboard_is_a_page_a_paper_and_markdown(halves, tmp_path):
-    report = page_side_by_side.build(side_by_side(halves, lambda *_: NOT_COMPARED))
+    report = build_side_by_side(side_by_side(halves, lambda *_: NOT_COMPARED))
     html, text = page_html(report), page_markdown(report)
     assert "Run 2: two" in html and "Leaderboard" in html
     assert "What listening cost is not known" in text

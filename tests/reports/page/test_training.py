@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from figure_checks import SVG, WIDTHS, assert_inside, drawn_svg, written
+from rendered import build, build_side_by_side
 
 from earmark.reports.figures.lines import due, in_order, training
 from earmark.reports.figures.parts import FigureError, to_csv
-from earmark.reports.page import page, page_side_by_side
 from earmark.reports.page import training as page_training
 from earmark.reports.page.merging import Compared, Run
 from earmark.reports.page.side_by_side import side_by_side
@@ -151,13 +151,13 @@ def test_what_a_row_was_to_have_is_told_from_its_kind():
 
 def test_a_record_without_logs_has_no_such_part(sample):
     assert page_training.sections(sample.record) == []
-    report = page.build(sample.record, sample.items, sample.arrays)
+    report = build(sample.record, sample.items, sample.arrays)
     assert "Training" not in [section.title for section in report.sections]
 
 
 def test_the_part_stands_after_the_tasks_and_names_who_brings_no_log(sample):
     record = trained(sample, [log(exported_step=40), log(n_epochs=2)])
-    report = page.build(record, sample.items, sample.arrays)
+    report = build(record, sample.items, sample.arrays)
     titles = [section.title for section in report.sections]
     assert titles.index("Training") == titles.index(record.tasks[-1].title) + 1
     assert titles.index("Training") == titles.index("Datasets") - 1
@@ -234,7 +234,7 @@ def test_page_paper_and_files_have_the_figure_and_an_id_with_markup_stays_text(
 ):
     record = trained(hostile, [log()] * 5)
     assert nasty in [model.id for model in record.models if model.training]
-    whole = page.build(record, hostile.items, hostile.arrays)
+    whole = build(record, hostile.items, hostile.arrays)
     (part,) = (section for section in whole.sections if section.title == "Training")
     report = dataclasses.replace(whole, sections=[part], verdict=[])
     html = page_html(report)
@@ -253,7 +253,7 @@ def test_models_of_several_runs_are_shown_together_each_once(sample):
     runs = [Run(one, sample.items, sample.arrays) for one in (older, newer)]
     side = side_by_side(runs, lambda task, items: Compared())
     assert not any("unlike cards" in note for note in side.notes)
-    report = page_side_by_side.build(side)
+    report = build_side_by_side(side)
     (part,) = (section for section in report.sections if section.title == "Training")
     names = [model.id for model in sample.record.models[:2]]
     assert [row[0].text for row in part.blocks[-1].rows] == names

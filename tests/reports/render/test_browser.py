@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from headless_chromium import CHROMIUM, opened
+from rendered import build
 
 from earmark.reports.content import Cell, Column, Section, TableBlock
-from earmark.reports.page import page
 from earmark.reports.render.html import page_html
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
@@ -29,7 +29,7 @@ def report(sample):
     rows[5][1] = Cell("—", mark="1")
     columns = [Column("Item", code=True), Column("Rank", numeric=True), Column("Genre")]
     long = TableBlock("Ten thousand", columns, rows, folded=True)
-    built = page.build(sample.record, sample.items, sample.arrays)
+    built = build(sample.record, sample.items, sample.arrays)
     extra = Section("Long", "long", [long])
     return dataclasses.replace(built, sections=[*built.sections, extra])
 

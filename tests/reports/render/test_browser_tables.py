@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from headless_chromium import CHROMIUM, opened
+from rendered import build
 
-from earmark.reports.page import page
 from earmark.reports.render.html import page_html
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
@@ -87,11 +87,11 @@ def joint_html(sample, joint):
     record = sample.record.model_copy(update={"tasks": [task for task, _, _ in tasks]})
     items = {task.id: table for task, table, _ in tasks}
     arrays = {task.id: found for task, _, found in tasks}
-    return page_html(page.build(record, items, arrays))
+    return page_html(build(record, items, arrays))
 
 
 def test_tables_of_ratings_and_pairs_can_be_used(sample, tmp_path):
-    report = page.build(sample.record, sample.items, sample.arrays)
+    report = build(sample.record, sample.items, sample.arrays)
     assert_usable(page_html(report), tmp_path)
 
 

@@ -8,12 +8,13 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from rendered import render_html
 
 from earmark.reports.content import Plot
 from earmark.reports.figures.style import palette
 from earmark.reports.record.schema import RecordError
 from earmark.reports.render import html as html_module
-from earmark.reports.render.html import TEMPLATES, render_html
+from earmark.reports.render.html import TEMPLATES
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 import pytest
+from rendered import build
 
 from earmark.reports.content import (
     Bullets,
@@ -18,7 +19,6 @@ from earmark.reports.content import (
     TableBlock,
     text,
 )
-from earmark.reports.page import page
 from earmark.reports.render import markdown
 
 PAGE = Page(
@@ -73,7 +73,7 @@ def test_markup_in_the_data_stays_text(shown):
 
 
 def test_the_sample_has_every_task_model_and_figure(hostile, nasty):
-    report = page.build(hostile.record, hostile.items, hostile.arrays)
+    report = build(hostile.record, hostile.items, hostile.arrays)
     written = markdown.page_markdown(report)
     for task in hostile.record.tasks:
         assert f"## {markdown.escaped(task.title)}" in written

@@ -6,12 +6,13 @@ import re
 
 import pytest
 import typst
+from rendered import render_pdf
 
 from earmark.reports.content import Cell, Column, Plot, TableBlock
 from earmark.reports.figures.style import new_figure
 from earmark.reports.record.schema import RecordError
 from earmark.reports.render import pdf
-from earmark.reports.render.pdf import MOST_ROWS, render_pdf, write_sources
+from earmark.reports.render.pdf import MOST_ROWS, write_sources
 
 BREAK = "\u200b"
 

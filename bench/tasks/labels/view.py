@@ -1,4 +1,4 @@
-"""The figures of zero-shot classification and tagging, and of linear probes on frozen vectors."""
+"""How a reader sees classes and tags: what prompts do, confusions, scores by tag."""
 
 from __future__ import annotations
 
@@ -10,20 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.reports import words as formats
-from earmark.reports.content import Gap, Plot
-from earmark.reports.figures import matrix as figures_zero_shot
-from earmark.reports.figures.layout import TALLEST, Arrays, even_parts, part_of
-from earmark.reports.record.lookup import (
-    PER_TAG,
-    SENTINEL,
-    best_first,
-    headline,
-    select,
-    table,
-)
+from earmark.reports import words
+from earmark.reports.content import TALLEST, Arrays, Gap, Plot, Span, Text, even_parts, part_of
+from earmark.reports.findings.task import row_of_best
+from earmark.reports.record.lookup import SENTINEL, best_first, select, table
 from earmark.reports.record.schema import Plain, Score, TaskResult
 
+PROMPTS = "Prompts"
+PER_TAG = "Per tag"
+"""Titles of tables that figures and findings read."""
 ENSEMBLE = "ensemble"
 NOT_PROMPTS = (ENSEMBLE, "mean of prompts")
 MOST_TAGS = 50
@@ -33,19 +28,10 @@ MOST_TAGGERS = 5
 TAGGING = ("roc_auc", "average_precision")
 
 
-def plots_of(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
-    """Return the figures of a task on labels or tags, and a gap for each that lacks its data."""
-    chosen = headline(task)
-    if chosen is None:
-        return []
-    tagging = task.kind == "zero_shot_tagging" or chosen[0] in TAGGING
-    return [
-        *(_prompts(task, TAGGING if tagging else (chosen[0],)) if task.kind != "probe" else []),
-        *(_tags(task, *chosen) if tagging else _confusions(task, arrays, *chosen)),
-    ]
+def prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
+    """Return how far scores move with the prompt, or the gap where one prompt alone was scored."""
+    from earmark.reports.figures import matrix
 
-
-def _prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
     scores = [
         score
         for score in task.scores
@@ -56,7 +42,7 @@ def _prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
         said = "no prompt was scored by itself" if not single else f"“{single[0]}” is the only one"
         return [Gap(f"No figure of the prompts: {said}, so what their choice does is not known.")]
     models = list(dict.fromkeys(score.model for score in best_first(scores)))
-    height = figures_zero_shot.row_height(len(single) + 1)
+    height = matrix.row_height(len(single) + 1)
     parts = even_parts(models, at_most=max(1, int((TALLEST - 1.6) / height)))
     return [
         _prompts_of(
@@ -69,13 +55,15 @@ def _prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
 
 
 def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
+    from earmark.reports.figures import matrix
+
     nan = math.nan
-    factors = [formats.metric(score.metric).factor for score in scores]
+    factors = [words.metric(score.metric).factor for score in scores]
     scaled = list(zip(factors, scores, strict=True))
     columns: dict[str, Any] = {
         "model": [score.model for score in scores],
         "prompt": [score.subset for score in scores],
-        "metric": [formats.metric(score.metric).head for score in scores],
+        "metric": [words.metric(score.metric).head for score in scores],
         "value": [f * (s.value if s.value is not None else nan) for f, s in scaled],
         "low": [f * s.interval.low if s.interval else nan for f, s in scaled],
         "high": [f * s.interval.high if s.interval else nan for f, s in scaled],
@@ -86,7 +74,7 @@ def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
         if score.chance is not None
     }
     level = next((100 * s.interval.level for s in scores if s.interval), 95)
-    alike = n_prompts > figures_zero_shot.MOST_NAMED
+    alike = n_prompts > matrix.MOST_NAMED
     return Plot(
         title=title,
         caption=f"The score of each of {n_prompts} prompts by itself, with its {level:g}"
@@ -97,7 +85,7 @@ def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
         description="Points with interval bars, a row a model: the wider its prompts are spread, "
         f"the more a model depends on the words. {_spread(columns)} The table of prompts has the "
         "mean, lowest and highest of each model.",
-        draw=partial(figures_zero_shot.prompts, **columns, ensemble=ENSEMBLE, chance=chance),
+        draw=partial(matrix.prompts, **columns, ensemble=ENSEMBLE, chance=chance),
         data=columns,
     )
 
@@ -114,7 +102,10 @@ def _spread(columns: Mapping[str, Sequence[Any]]) -> str:
     return f"Widest in {first}: {model}, {min(widest):.3g} to {max(widest):.3g}."
 
 
-def _confusions(task: TaskResult, arrays: Arrays, metric: str, subset: str) -> list[Plot | Gap]:
+def confusions(task: TaskResult, arrays: Arrays, metric: str, subset: str) -> list[Plot | Gap]:
+    """Return which classes are taken for which, and the gap of models without a count."""
+    from earmark.reports.figures import matrix
+
     classes = [str(name) for name in arrays["classes"]] if "classes" in arrays else []
     shape = (len(classes), len(classes))
     matrices = {
@@ -122,8 +113,8 @@ def _confusions(task: TaskResult, arrays: Arrays, metric: str, subset: str) -> l
         for model in _ranked(task, metric, subset)
         if f"confusion.{model}" in arrays and arrays[f"confusion.{model}"].shape == shape
     }
-    matrices = {model: matrix for model, matrix in matrices.items() if matrix.sum() > 0}
-    absent = formats.listed([model for model in task.models if model not in matrices])
+    matrices = {model: counts for model, counts in matrices.items() if counts.sum() > 0}
+    absent = words.listed([model for model in task.models if model not in matrices])
     gaps: list[Plot | Gap] = []
     if absent:
         gaps.append(
@@ -131,7 +122,7 @@ def _confusions(task: TaskResult, arrays: Arrays, metric: str, subset: str) -> l
         )
     if not matrices:
         return gaps
-    layout = figures_zero_shot.matrix_layout(classes, len(matrices), "full")
+    layout = matrix.matrix_layout(classes, len(matrices), "full")
     rows = max(1, int((TALLEST - layout.foot) / layout.height))
     parts = even_parts(list(matrices), at_most=layout.across * rows)
     plots = [
@@ -152,24 +143,26 @@ def _confusion(
     scores: Mapping[str, Score],
     of: str,
 ) -> Plot:
+    from earmark.reports.figures import matrix
+
     columns: dict[str, Any] = {"model": [], "truth": [], "predicted": [], "clips": []}
     worst = []
-    for model, matrix in matrices.items():
-        for row, column in np.ndindex(*matrix.shape):
+    for model, counts in matrices.items():
+        for row, column in np.ndindex(*counts.shape):
             columns["model"].append(model)
             columns["truth"].append(classes[row])
             columns["predicted"].append(classes[column])
-            columns["clips"].append(float(matrix[row, column]))
-        wrong = matrix - np.diag(np.diag(matrix))
+            columns["clips"].append(float(counts[row, column]))
+        wrong = counts - np.diag(np.diag(counts))
         row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
         if wrong[row, column] > 0:
             worst.append(
                 f"{model} most often takes {classes[row]} for {classes[column]} "
-                f"({formats.count(round(float(wrong[row, column]), 1))} clips)"
+                f"({words.count(round(float(wrong[row, column]), 1))} clips)"
             )
     notes = {
-        model: f"{formats.metric(scores[model].metric).title} "
-        f"{formats.with_unit(scores[model].value or 0.0, scores[model].metric)}"
+        model: f"{words.metric(scores[model].metric).title} "
+        f"{words.with_unit(scores[model].value or 0.0, scores[model].metric)}"
         for model in matrices
         if model in scores and scores[model].value is not None
     }
@@ -179,12 +172,13 @@ def _confusion(
         "clip with tied classes counts in part for each. Shades: shares of the row. Framed: right. "
         "Rows and columns are the same in all matrices.",
         description=f"A matrix a model, rows the true class. {'; '.join(worst)}.",
-        draw=partial(figures_zero_shot.confusion, **columns, classes=classes, notes=notes),
+        draw=partial(matrix.confusion, **columns, classes=classes, notes=notes),
         data=columns,
     )
 
 
-def _tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
+def tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
+    """Return the scores of each tag of the best models."""
     names = ("tag", "clips", "model", "ROC-AUC", "PR-AUC")
     rows = table(task, PER_TAG, *names)
     if not rows:
@@ -202,7 +196,7 @@ def _tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
         return [Gap("No figure of the tags: no tag has a score.")]
     plots: list[Plot | Gap] = [*_tags_of(rows, shown)]
     if len(ranked) > len(shown):
-        left = formats.listed(ranked[MOST_TAGGERS:])
+        left = words.listed(ranked[MOST_TAGGERS:])
         plots.append(
             Gap(f"Tags of {left}: in the table “{PER_TAG}” alone, which has every model’s.")
         )
@@ -211,6 +205,8 @@ def _tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
 
 def _tags_of(rows: Sequence[Mapping[str, Plain]], models: Sequence[str]) -> list[Plot]:
     """Return the figures of the tags, in order of what the first model makes of them."""
+    from earmark.reports.figures import matrix
+
     by_place = {(str(row["tag"]), str(row["model"])): row for row in rows}
     best = [row for row in rows if row["model"] == models[0]]
     best.sort(key=lambda row: -_number(row["ROC-AUC"]) if row["ROC-AUC"] is not None else math.inf)
@@ -243,9 +239,9 @@ def _tags_of(rows: Sequence[Mapping[str, Plain]], models: Sequence[str]) -> list
                 "clips." + " A tag without a mark has no score." * bool(unscored.any()),
                 description="Two panels with a row a tag and a mark a model. Of "
                 f"{mine[0]['model']}: best {mine[0]['tag']}, ROC-AUC "
-                f"{formats.cell(mine[0]['ROC-AUC'])}; last {mine[-1]['tag']}, "
-                f"{formats.cell(mine[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",
-                draw=partial(figures_zero_shot.tags, **columns),
+                f"{words.cell(mine[0]['ROC-AUC'])}; last {mine[-1]['tag']}, "
+                f"{words.cell(mine[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",
+                draw=partial(matrix.tags, **columns),
                 data=columns,
             )
         )
@@ -260,3 +256,47 @@ def _ranked(task: TaskResult, metric: str, subset: str) -> list[str]:
 
 def _number(value: Plain) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def about_prompts(task: TaskResult, metric: str, subset: str) -> list[Text]:
+    """Return how far the words of a prompt move the best model's score, and the widest other."""
+    rows = table(task, PROMPTS, "model", "lowest", "highest", "best prompt")
+    rows = [row for row in rows if row.get("metric", metric) in {metric, *_titles(metric)}]
+    row = row_of_best(task, rows, metric, subset)
+    if row is None:
+        return []
+    said = [_spread_of(row, metric)]
+    others = [r for r in rows if r["model"] not in {row["model"], SENTINEL} and _width(r) > 0]
+    widest = max(others, key=_width, default=None)
+    if widest is not None and _width(widest) > _width(row):
+        said.append(_spread_of(widest, metric, of=True))
+    return [sentence for sentence in said if sentence]
+
+
+def _titles(metric: str) -> tuple[str, str]:
+    how = words.metric(metric)
+    return how.title, how.head
+
+
+def _spread_of(row: Mapping[str, Plain], metric: str, *, of: bool = False) -> Text:
+    low, high = row["lowest"], row["highest"]
+    if not isinstance(low, float | int) or not isinstance(high, float | int):
+        return ()
+    how = words.metric(metric)
+    points = words.number(how.factor * (high - low), how.digits)
+    unit = f"\N{NO-BREAK SPACE}{how.difference_unit}" if how.difference_unit else ""
+    ends = f"{words.with_unit(float(low), metric)} to {words.with_unit(float(high), metric)}"
+    return (
+        Span("The words of the prompt move "),
+        Span(str(row["model"]), "name"),
+        Span(" most of all, " if of else "’s " + words.metric_in_text(metric) + " "),
+        Span(f"by {points}{unit}", "strong"),
+        Span(f" ({ends}; best: “{row['best prompt']}”)."),
+    )
+
+
+def _width(row: Mapping[str, Plain]) -> float:
+    low, high = row["lowest"], row["highest"]
+    if not isinstance(low, float | int) or not isinstance(high, float | int):
+        return 0.0
+    return float(high - low)

@@ -1,4 +1,4 @@
-"""The figures of a retrieval task, from its record, its queries' ranks and its arrays."""
+"""How a reader sees a retrieval: its directions, findings, figures and lists of failures."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.reports import words as formats
-from earmark.reports.content import Gap, Plot
-from earmark.reports.figures import retrieval as figures_retrieval
-from earmark.reports.figures.layout import Arrays, even_parts, part_of
-from earmark.reports.record.lookup import GAP, table
-from earmark.reports.record.schema import Plain, TaskResult
+from earmark.reports import words
+from earmark.reports.content import Arrays, Audible, Gap, Plot, Span, Text, even_parts, part_of
+from earmark.reports.findings.task import about_chance, row_of_best
+from earmark.reports.record.lookup import table
+from earmark.reports.record.schema import Plain, RunRecord, TaskResult
+from earmark.reports.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
 
+GAP = "Modality gap"
+ABOVE_RANDOM = "aligned above random (ROC-AUC)"
+"""Title of the table of a model's two modalities, and its column on pairs."""
+FAILURES = "Failures of "
+"""What the title of a model's failures begins with; it goes on with the model's id."""
+BACKWARD = ", audio to text"
+"""What it ends with where clips are the queries."""
 Floats = NDArray[np.float64]
 DIRECTIONS = ("text-to-audio", "audio-to-text")
 GRID_POINTS = 160
@@ -33,8 +40,43 @@ PANELS = 16
 HISTOGRAMS = 8
 
 
-def plots_of(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> list[Plot | Gap]:
-    """Return the figures of a retrieval task, and a gap for each that lacks its data."""
+def failures_title(model: str, *, backward: bool) -> str:
+    """Return the title of the table of a model's failures in one direction."""
+    return f"{FAILURES}{model}{BACKWARD if backward else ''}"
+
+
+def _audible(title: str) -> Mapping[str, Audible]:
+    if not title.startswith(FAILURES):
+        return {}
+    if title.endswith(BACKWARD):
+        return {"query": "clip", "top hit": "caption id"}
+    return {"query": "caption", "top hit": "clip"}
+
+
+def _subsets(task: TaskResult) -> list[str]:
+    return list(dict.fromkeys(score.subset for score in task.scores))
+
+
+def _findings(task: TaskResult, metric: str, subset: str) -> list[Text]:
+    """Return the level of chance, and how well the best model tells pairs apart."""
+    found = about_chance(task, metric, subset)
+    row = row_of_best(task, table(task, GAP, "model", "gap", ABOVE_RANDOM), metric, subset)
+    if row is None:
+        return found
+    apart, gap = row[ABOVE_RANDOM], row["gap"]
+    if not isinstance(apart, float | int) or not isinstance(gap, float | int):
+        return found
+    said = (
+        f" finds the aligned one more similar {words.percent(float(apart))} of the time; "
+        f"its centroids of audio and text lie {words.number(float(gap), 2)} apart."
+    )
+    head = Span("Of an aligned and a random pair, ")
+    return [*found, (head, Span(str(row["model"]), "name"), Span(said))]
+
+
+def _figures(
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
+) -> list[Plot | Gap]:
     return [
         *_recall(task, items),
         *_histograms(task, arrays),
@@ -74,8 +116,10 @@ def chance_recall(n_relevant: NDArray[np.int_], n_items: int, ks: Sequence[int])
 
 
 def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
+    from earmark.reports.figures import retrieval
+
     if missing := {"model", "subset", "rank"} - set(items.columns):
-        return [Gap(f"No R@k curve: the items have no column {formats.listed(sorted(missing))}.")]
+        return [Gap(f"No R@k curve: the items have no column {words.listed(sorted(missing))}.")]
     columns: dict[str, Any] = {"model": [], "direction": [], "k": [], "recall": []}
     chance: dict[str, dict[int, float]] = {}
     pool: dict[str, int] = {}
@@ -84,30 +128,30 @@ def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
         here = items[items["subset"] == subset]
         n_items = pool_size(task, subset)
         if n_items:
-            pool[formats.subset(subset)] = n_items
+            pool[words.subset(subset)] = n_items
         ks = _steps(n_items or int(np.nanmax([1, *here["rank"]])))
         for model in task.models:
             ranks = here.loc[here["model"] == model, "rank"].to_numpy(float)
             known = np.sort(ranks[np.isfinite(ranks)])
             if known.size < ranks.size or not known.size:
-                unranked.append(f"{model} ({formats.subset(subset)})")
+                unranked.append(f"{model} ({words.subset(subset)})")
             if not known.size:
                 continue
             shares = np.searchsorted(known, ks, side="right") / known.size
             columns["model"] += [model] * len(ks)
-            columns["direction"] += [formats.subset(subset)] * len(ks)
+            columns["direction"] += [words.subset(subset)] * len(ks)
             columns["k"] += ks
             columns["recall"] += shares.tolist()
         if n_items and "n_relevant" in here and len(here):
             first = here[here["model"] == here["model"].iloc[0]]
             level = chance_recall(first["n_relevant"].to_numpy(int), n_items, ks)
-            chance[formats.subset(subset)] = dict(zip(ks, level.tolist(), strict=True))
-    gaps = [Gap(f"Some or all ranks are missing: {formats.listed(unranked)}.")] if unranked else []
+            chance[words.subset(subset)] = dict(zip(ks, level.tolist(), strict=True))
+    gaps = [Gap(f"Some or all ranks are missing: {words.listed(unranked)}.")] if unranked else []
     if not columns["model"]:
         return [Gap("No R@k curve: no query has a rank.")]
     asked = items.groupby("subset", sort=False)["item" if "item" in items else "rank"].nunique()
-    queries = formats.listed(
-        [f"{formats.plural(n, 'query')} {formats.subset(str(way))}" for way, n in asked.items()]
+    queries = words.listed(
+        [f"{words.plural(n, 'query')} {words.subset(str(way))}" for way, n in asked.items()]
     )
     end = "to the whole pool" if len(pool) == len(asked) else "to the last rank that is reached"
     return [
@@ -116,9 +160,9 @@ def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
             caption=f"R@k for k from 1 {end} ({queries}): the share of queries whose best relevant "
             "item is among the first k. Marks: k = 1, 5 and 10. "
             + ("Dotted: an order drawn at random." if chance else "Chance is not known."),
-            description=f"A rising line for each of {formats.plural(len(task.models), 'model')} in "
+            description=f"A rising line for each of {words.plural(len(task.models), 'model')} in "
             f"each direction, from k = 1 on a logarithmic scale. {_best_recall(columns)}",
-            draw=partial(figures_retrieval.recall_curve, **columns, chance=chance, pool=pool),
+            draw=partial(retrieval.recall_curve, **columns, chance=chance, pool=pool),
             data=columns,
         ),
         *gaps,
@@ -136,7 +180,7 @@ def _best_recall(columns: Mapping[str, Sequence[Any]]) -> str:
     if not rows:
         return ""
     model, direction, _, value = max(rows, key=lambda row: row[3])
-    return f"Highest R@10: {model}, {direction}, {formats.percent(value)}."
+    return f"Highest R@10: {model}, {direction}, {words.percent(value)}."
 
 
 def _directions(subsets: Iterable[str]) -> list[str]:
@@ -145,6 +189,8 @@ def _directions(subsets: Iterable[str]) -> list[str]:
 
 
 def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
+    from earmark.reports.figures import retrieval
+
     edges = arrays.get("rank_edges")
     there = [
         (model, subset, arrays[f"rank_histogram.{subset}.{model}"])
@@ -175,7 +221,7 @@ def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                 description="Small panels of bars, one a model and direction; the further left the "
                 "bars are high, the better the retrieval. "
                 "The tables of scores have the median and mean ranks.",
-                draw=partial(figures_retrieval.rank_histogram, **columns),
+                draw=partial(retrieval.rank_histogram, **columns),
                 data=columns,
             )
         )
@@ -196,7 +242,7 @@ def _histogram_columns(
             last = max(1, int(np.searchsorted(edges[:-1], n_items, side="right")))
         low, high = edges[:last].astype(float), edges[1 : last + 1].astype(float)
         columns["model"] += [model] * last
-        columns["direction"] += [formats.subset(subset)] * last
+        columns["direction"] += [words.subset(subset)] * last
         columns["low"] += low.tolist()
         columns["high"] += high.tolist()
         columns["share"] += (counts[:last] / counts.sum()).tolist()
@@ -213,6 +259,8 @@ def _chance_of_ranges(low: Floats, high: Floats, n_items: int | None) -> Floats:
 
 
 def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
+    from earmark.reports.figures import retrieval
+
     columns: dict[str, Any] = {"model": [], "pairs": [], "similarity": [], "density": []}
     gaps: list[Plot | Gap] = []
     drawn: list[str] = []
@@ -231,9 +279,9 @@ def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                 columns["density"] += density.tolist()
     if not drawn:
         return gaps
-    about = table(task, GAP, "model", "aligned above random (ROC-AUC)")
+    about = table(task, GAP, "model", ABOVE_RANDOM)
     notes = {
-        str(row["model"]): f"ROC-AUC {row['aligned above random (ROC-AUC)']:.3f}"
+        str(row["model"]): f"ROC-AUC {row[ABOVE_RANDOM]:.3f}"
         for row in about
         if row["aligned above random (ROC-AUC)"] is not None
     }
@@ -254,7 +302,7 @@ def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                 description="A small panel a model with two curves: the further the curve of "
                 "aligned pairs lies to the right of that of random pairs, the better they are told "
                 f"apart. {'; '.join(f'{m}: {n}' for m, n in notes.items() if m in part)}.",
-                draw=partial(figures_retrieval.similarities, **chosen, notes=notes),
+                draw=partial(retrieval.similarities, **chosen, notes=notes),
                 data=chosen,
             )
         )
@@ -333,6 +381,8 @@ def _map(
     order: Mapping[str, int] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> list[Plot]:
+    from earmark.reports.figures import retrieval
+
     n = len(kinds)
     step = max(1, -(-n * min(len(points), PANELS) // MOST_POINTS))
     left = f" One in {step} of {n:,} points is shown." if step > 1 else ""
@@ -361,7 +411,7 @@ def _map(
                 f"stay neighbours, distances and directions mean nothing. {about}{left}".strip(),
                 description=f"A small panel a model with a point for each clip and text, {how}. "
                 f"{about}".strip(),
-                draw=partial(figures_retrieval.joint_map, **drawn, rest=OTHER, notes=notes),
+                draw=partial(retrieval.joint_map, **drawn, rest=OTHER, notes=notes),
                 data=columns,
             )
         )
@@ -381,7 +431,7 @@ def _gaps_in_words(task: TaskResult) -> str:
     if not rows:
         return "The modality gap is not in the record."
     said = [f"{row['gap']:.2f} ({row['model']})" for row in rows]
-    between = f"{said[0]} to {said[-1]}" if len(said) > 4 else formats.listed(said)
+    between = f"{said[0]} to {said[-1]}" if len(said) > 4 else words.listed(said)
     return f"Modality gap (distance of the centroids of audio and text, at most 2): {between}."
 
 
@@ -391,4 +441,13 @@ def _rows_of(columns: Mapping[str, Sequence[Any]], models: Sequence[str]) -> dic
 
 
 def _absent(task: TaskResult, drawn: set[str]) -> str:
-    return formats.listed([model for model in task.models if model not in drawn])
+    return words.listed([model for model in task.models if model not in drawn])
+
+
+VIEW = View(
+    noun="query",
+    directions=_subsets,
+    findings=_findings,
+    figures=_figures,
+    audible=_audible,
+)

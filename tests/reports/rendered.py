@@ -1,0 +1,30 @@
+"""Pages of records with the views of every task, as the commands build them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from earmark.bench.tasks.registry import VIEWS
+from earmark.reports.content import Page
+from earmark.reports.page import page, page_side_by_side
+from earmark.reports.page.side_by_side import SideBySide
+from earmark.reports.record.schema import RunRecord
+from earmark.reports.render import pdf
+from earmark.reports.render.html import page_html
+
+
+def build(record: RunRecord, items: Any, arrays: Any, **options: Any) -> Page:
+    return page.build(record, items, arrays, views=VIEWS, **options)
+
+
+def build_side_by_side(side: SideBySide) -> Page:
+    return page_side_by_side.build(side, views=VIEWS)
+
+
+def render_html(*of: Any, **options: Any) -> str:
+    return page_html(build(*of, **options))
+
+
+def render_pdf(record: RunRecord, items: Any, arrays: Any, path: str | Path) -> None:
+    Path(path).write_bytes(pdf.pdf_bytes(build(record, items, arrays)))
