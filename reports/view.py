@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earmark.reports.content import Audible, Block, Gap, Plot, Text
 from earmark.reports.record.schema import Plain, RunRecord, TaskResult
@@ -25,7 +25,7 @@ PROTOCOL: Mapping[str, Mapping[str, str]] = {}
 """As :attr:`View.protocol`, for parts of a protocol that several kinds of task share."""
 
 
-def _none(*_: object) -> list[object]:
+def _none(*_: object) -> list[Any]:
     return []
 
 

@@ -10,8 +10,9 @@ import typer
 
 from earmark.bench.cli.console import new_console, new_table, print_table
 from earmark.bench.tasks.av_predictions import Predictions, read_predictions
-from earmark.bench.tasks.musav import tables as judges
+from earmark.bench.tasks.musav.tables import RELIABILITY
 from earmark.bench.tasks.musav.task import evaluate
+from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, load
@@ -79,7 +80,7 @@ def _print(result: TaskResult, predictions: list[Predictions]) -> None:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
     for dimension in DIMENSIONS:
         print_table(console, _accuracy_table(result, dimension))
-    for title in (judges.RELIABILITY, judges.AGAINST_ANNOTATOR):
+    for title in (RELIABILITY, AGAINST_ANNOTATOR):
         (table,) = (one for one in result.tables if one.title == title)
         print_table(console, _plain_table(table))
     console.print(_note(result), markup=False)

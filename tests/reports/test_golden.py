@@ -53,6 +53,7 @@ RENDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import report_sample
+from rendered import render_html, render_pdf
 small = report_sample.cut_down(report_sample.sample())
 html = render_html(small.record, small.items, small.arrays)
 open(sys.argv[2] + "/report.html", "w", encoding="utf-8").write(html)

@@ -80,7 +80,7 @@ def tone(hz, seconds, level=0.5):
 def without_figures():
     """Figures take most of the time, and have tests of their own."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("earmark.reports.page.page.plots_of", lambda *_: [])
+        patched.setattr("earmark.reports.page.page._figures", lambda *_: [])
         yield
 
 

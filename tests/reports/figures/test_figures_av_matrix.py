@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from rendered import figures_of
 
+from earmark.bench.tasks.av_cross_dataset.view import GAIN, MATRIX, VIEW
 from earmark.reports.content import plain
 from earmark.reports.figures.figures_av_gain import gain
 from earmark.reports.figures.figures_av_matrix import matrix
 from earmark.reports.figures.parts import FigureError
-from earmark.reports.figures.plots_av_matrix import TITLE, plots_of
 from earmark.reports.figures.style import SERIES
-from earmark.reports.findings.findings_av import GAIN, under_gain
 from earmark.reports.record.schema import Table, TaskResult
 
 COLUMNS = {
@@ -49,19 +49,19 @@ def task(n_models, value=0.5):
     rows = [[f"m{i}", "a", "valence", "pearson_r", value, "across"] for i in range(n_models)]
     return TaskResult(
         id="cross", kind="av_cross_dataset", dataset="a", title="t", protocol={}, models=[],
-        scores=[], tables=[Table(title=TITLE, columns=names, rows=rows)],
+        scores=[], tables=[Table(title=MATRIX, columns=names, rows=rows)],
     )  # fmt: skip
 
 
 def test_the_matrix_of_many_models_is_on_several_figures_and_none_is_drawn_of_nothing():
-    (single,) = plots_of(task(9))
-    assert single.title == TITLE
+    (single,) = figures_of(task(9), None, {})
+    assert single.title == MATRIX
     assert single.data["value"] == [0.5] * 9
-    plots = plots_of(task(70))
+    plots = figures_of(task(70), None, {})
     assert [plot.title.rpartition(" (")[2] for plot in plots] == ["1 of 3)", "2 of 3)", "3 of 3)"]
     assert sum(len(plot.data["model"]) for plot in plots) == 70
     assert all(plot.draw(width="full").axes for plot in plots)
-    assert plots_of(task(3, value=None)) == []
+    assert figures_of(task(3, value=None), None, {}) == []
 
 
 SHIFTS = {
@@ -108,12 +108,12 @@ def test_what_follows_level_is_said_where_all_of_the_interval_is_beyond_half_a_d
         ("constant", "arousal", 12.0, None, None, None),
         ("up", "arousal", -12.0, -9.0, -9.5, -8.5),
     )
-    (said,) = under_gain(of)
+    (said,) = VIEW.findings(of, "", "")
     assert plain(said) == (
         "12 dB louder, the same clips shift predictions, in deviations of those without gain: "
         "valence of down by −2.0, arousal of up by +1.2."
     )
-    (plot,) = plots_of(of)
+    (plot,) = figures_of(of, None, {})
     assert plot.title == GAIN
     assert plain(said) in plot.description
     assert plot.draw(width="column").axes
@@ -122,9 +122,9 @@ def test_what_follows_level_is_said_where_all_of_the_interval_is_beyond_half_a_d
 
 def test_many_shifts_are_counted_and_none_is_said_too():
     many = gained(*((f"m{i}", "arousal", -6.0, -1.0, -1.1, -0.9) for i in range(6)))
-    (said,) = under_gain(many)
+    (said,) = VIEW.findings(many, "", "")
     assert plain(said).startswith("6 dB softer")
     assert plain(said).endswith("arousal of m3 by −1.0, and 2 more by over 0.5.")
-    (said,) = under_gain(gained(("m", "arousal", 6.0, 0.1, 0.0, 0.2)))
+    (said,) = VIEW.findings(gained(("m", "arousal", 6.0, 0.1, 0.0, 0.2)), "", "")
     assert "shift no predictions by 0.5 deviations" in plain(said)
-    assert under_gain(task(3)) == []
+    assert VIEW.findings(task(3), "", "") == []

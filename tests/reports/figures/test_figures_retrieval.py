@@ -6,13 +6,14 @@ import pytest
 from figure_checks import WIDTHS, assert_inside, drawn_svg, written
 from hypothesis import given
 from hypothesis import strategies as st
+from rendered import figures_of
 from scipy.integrate import trapezoid
 from scipy.stats import hypergeom
 
-from earmark.reports.content import Gap, Plot
-from earmark.reports.figures import plots, plots_retrieval
+from earmark.bench.tasks.retrieval import view
+from earmark.bench.tasks.retrieval.view import chance_recall, pool_size
+from earmark.reports.content import TALLEST, Gap, Plot
 from earmark.reports.figures.parts import FigureError, to_csv
-from earmark.reports.figures.plots_retrieval import chance_recall, plots_of, pool_size
 from earmark.reports.figures.retrieval import joint_map, rank_histogram, recall_curve, similarities
 from earmark.reports.record.schema import TaskResult
 
@@ -32,7 +33,7 @@ def found(joint):
 
 @pytest.fixture(scope="module")
 def figures(found):
-    return plots_of(*found)
+    return figures_of(*found)
 
 
 def drawn(parts):
@@ -58,9 +59,9 @@ def test_every_text_is_inside_and_the_bytes_are_the_same(figures, number, width)
 @pytest.mark.parametrize("n_models", [1, 12])
 def test_one_model_and_twelve_fit(joint, n_models):
     models = [f"a-model-with-a-long-id-{number:02d}" for number in range(n_models)]
-    for plot in drawn(plots_of(*joint.retrieval(models))):
+    for plot in drawn(figures_of(*joint.retrieval(models))):
         assert_inside(plot.draw(width="column"))
-        assert plot.draw(width="full").get_figheight() <= plots.TALLEST, plot.title
+        assert plot.draw(width="full").get_figheight() <= TALLEST, plot.title
 
 
 def test_every_figure_hands_out_its_data(figures):
@@ -139,7 +140,7 @@ def test_the_modality_gap_is_stated_and_colours_follow_the_arrays(found, figures
 def test_labels_beyond_the_tenth_are_grey_and_counted(found):
     task, items, arrays = found
     labels = np.array([f"genre {i % 12:02d}" for i in range(720)])
-    part = plots_of(task, items, arrays | {"map.label": labels})[-1]
+    part = figures_of(task, items, arrays | {"map.label": labels})[-1]
     assert "The 10 most frequent of 12 labels" in part.caption
     assert set(part.data["label"]) == {*(f"genre {i:02d}" for i in range(10)), "other or none"}
     assert_inside(part.draw(width="column"))
@@ -150,20 +151,20 @@ def test_a_map_of_many_points_is_thinned_and_says_so(found):
     n = 3000
     big = {"map.modality": np.arange(n) % 2, "map.label": np.full(n, "")}
     big |= {f"map.{m}": np.random.default_rng(1).normal(size=(n, 2)) for m in task.models}
-    plot = next(p for p in drawn(plots_of(task, items, arrays | big)) if "modality" in p.title)
-    assert len(plot.data["x"]) <= plots_retrieval.MOST_POINTS
+    plot = next(p for p in drawn(figures_of(task, items, arrays | big)) if "modality" in p.title)
+    assert len(plot.data["x"]) <= view.MOST_POINTS
     assert "One in 3 of 3,000 points is shown." in plot.caption
 
 
 def test_clips_without_labels_are_a_stated_gap(joint):
-    parts = plots_of(*joint.retrieval(["muscall"], labelled=False))
+    parts = figures_of(*joint.retrieval(["muscall"], labelled=False))
     assert [part.title for part in drawn(parts)] == list(TITLES[:4])
     assert gaps(parts) == ["No map coloured by label: the clips have no labels."]
 
 
 def test_missing_arrays_are_stated_gaps(found):
     task, items, _ = found
-    parts = plots_of(task, items, {})
+    parts = figures_of(task, items, {})
     assert [part.title for part in drawn(parts)] == [TITLES[0]]
     said = " ".join(gaps(parts))
     for figure in ("histogram of ranks", "densities of similarity of muscall", "map of audio"):
@@ -180,7 +181,7 @@ def test_missing_arrays_are_stated_gaps(found):
 )
 def test_a_sample_without_a_density_is_a_stated_gap(found, sample, reason):
     task, items, arrays = found
-    parts = plots_of(task, items, arrays | {"aligned.muscall": sample})
+    parts = figures_of(task, items, arrays | {"aligned.muscall": sample})
     assert f"No densities of similarity of muscall: {reason}." in gaps(parts)
     plot = next(p for p in drawn(parts) if p.title == TITLES[2])
     assert set(plot.data["model"]) == set(task.models) - {"muscall"}
@@ -190,13 +191,13 @@ def test_ranks_that_are_missing_are_named(found):
     task, items, arrays = found
     some = items.copy()
     some.loc[some.model == "muscall", "rank"] = np.nan
-    parts = plots_of(task, some, arrays)
+    parts = figures_of(task, some, arrays)
     assert "muscall" not in parts[0].data["model"]
     said = "Some or all ranks are missing: muscall (text to audio) and muscall (audio to text)."
     assert said in gaps(parts)
-    none = plots_of(task, items.assign(rank=np.nan), {})
+    none = figures_of(task, items.assign(rank=np.nan), {})
     assert drawn(none) == [] and "No R@k curve: no query has a rank." in gaps(none)
-    assert "have no column rank" in gaps(plots_of(task, items.drop(columns="rank"), {}))[0]
+    assert "have no column rank" in gaps(figures_of(task, items.drop(columns="rank"), {}))[0]
 
 
 def test_the_axis_names_the_pool_and_not_the_last_k_that_is_drawn(found):
@@ -206,7 +207,7 @@ def test_the_axis_names_the_pool_and_not_the_last_k_that_is_drawn(found):
         (axes,) = recall_curve(**columns, pool=pool).axes
         assert axes.get_xlabel() == f"k, first items looked at{expected}"
     task, items, _ = found[:3]
-    plot = plots_retrieval._recall(task, items)[0]
+    plot = view._recall(task, items)[0]
     n = {
         way: f"{part['item'].nunique()}\N{NO-BREAK SPACE}queries"
         for way, part in items.groupby("subset")
@@ -222,14 +223,14 @@ def test_without_a_pool_size_there_is_no_chance(found):
     task, items, arrays = found
     scores = [s.model_copy(update={"upper_bound": None}) for s in task.scores]
     bare = TaskResult(**task.model_dump() | {"scores": [s.model_dump() for s in scores]})
-    parts = drawn(plots_of(bare, items, arrays))
+    parts = drawn(figures_of(bare, items, arrays))
     assert "Chance is not known." in parts[0].caption
     assert np.isnan(parts[1].data["chance"]).all()
 
 
 def test_a_map_with_points_of_the_wrong_shape_is_a_stated_gap(found):
     task, items, arrays = found
-    parts = plots_of(task, items, arrays | {"map.random": np.zeros((3, 2))})
+    parts = figures_of(task, items, arrays | {"map.random": np.zeros((3, 2))})
     assert "No map of random: its points are missing." in gaps(parts)
     assert "random" not in next(p for p in drawn(parts) if "modality" in p.title).data["model"]
 
@@ -262,6 +263,6 @@ def test_pairs_of_another_kind_are_an_error():
 
 def test_ids_with_markup_stay_text(joint, nasty):
     texts = []
-    for plot in drawn(plots_of(*joint.retrieval([nasty]))):
+    for plot in drawn(figures_of(*joint.retrieval([nasty]))):
         texts += written(plot.draw(width="full"))
     assert any("<script>" in (text or "") for text in texts)

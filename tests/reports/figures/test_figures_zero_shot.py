@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_checks import WIDTHS, assert_inside, drawn_svg, written
+from rendered import figures_of
 
-from earmark.reports.content import Gap, Plot
-from earmark.reports.figures import plots
+from earmark.bench.tasks.labels.view import MOST_TAGGERS
+from earmark.reports.content import TALLEST, Gap, Plot
 from earmark.reports.figures.matrix import DARKEST, confusion, matrix_layout, prompts, tags
 from earmark.reports.figures.parts import FigureError
-from earmark.reports.figures.plots_zero_shot import MOST_TAGGERS, plots_of
 from earmark.reports.figures.style import PAPER, SERIES, TEXT
 from earmark.reports.record.schema import TaskResult
+
+
+def plots_of(task, arrays):
+    return figures_of(task, None, arrays)
 
 
 def changed(task, **changes):
@@ -62,7 +66,7 @@ def test_every_text_is_inside_a_figure_that_fits_a_page(joint, n_models, width):
         figure = plot.draw(width=width)
         assert_inside(figure)
         if width == "full":
-            assert figure.get_figheight() <= plots.TALLEST, plot.title
+            assert figure.get_figheight() <= TALLEST, plot.title
 
 
 def test_the_same_bytes_each_time(genres, tagged):
@@ -152,7 +156,7 @@ def test_more_classes_than_numbers_have_room_for_still_fit():
         figure = confusion(**columns, classes=names, width=width)
         assert_inside(figure)
         assert "1" not in written(figure)
-    assert matrix_layout(names, 1, "full").height <= plots.TALLEST
+    assert matrix_layout(names, 1, "full").height <= TALLEST
 
 
 def linear(colour):

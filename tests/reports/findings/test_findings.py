@@ -1,9 +1,10 @@
 """What a report claims in words must follow from the record, and from nothing else."""
 
 import pytest
+from rendered import findings_of
 
 from earmark.reports.content import plain
-from earmark.reports.findings.task import contaminated, findings, has_seen
+from earmark.reports.findings.task import contaminated, has_seen
 from earmark.reports.record.schema import Group, Interval, Reference, Score, Table, TaskResult
 
 BY = "pairwise_accuracy_half_credit"
@@ -53,7 +54,8 @@ def task(scores, *, groups=(), **changes):
 
 def said(*args, **kwargs):
     return [
-        plain(text).replace("\N{NO-BREAK SPACE}", " ") for text in findings(task(*args, **kwargs))
+        plain(text).replace("\N{NO-BREAK SPACE}", " ")
+        for text in findings_of(task(*args, **kwargs))
     ]
 
 

@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 from rendered import build
 
+from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Bullets, Paragraph, Section, plain, text
 from earmark.reports.findings.summary import sentences, verdict
 from earmark.reports.page.leaderboard import leaderboard
@@ -103,7 +104,7 @@ def record_of(sample):
 
 
 def said(record):
-    spans = [verdict(record), *sentences(record)]
+    spans = [verdict(record, VIEWS), *sentences(record, VIEWS)]
     return [plain(one).replace("\N{NO-BREAK SPACE}", " ") for one in spans]
 
 
@@ -442,13 +443,13 @@ def test_a_value_is_said_to_rest_on_the_items_that_were_scored(record_of):
 
 def test_a_leaderboard_says_whose_values_rest_on_a_part_of_the_items(record_of):
     scores = [score("a", 0.6, n=12, n_items=200), score("b", 0.5), score("c", None, n=0)]
-    (table, *_) = leaderboard(record_of(task("zero", {}, scores=scores))).blocks
+    (table, *_) = leaderboard(record_of(task("zero", {}, scores=scores)), VIEWS).blocks
     assert "Scored on a part of the items: a on 12 of 200." in table.notes
     many = [score(f"m{n}", 0.5, n=100 + n) for n in range(5)]
-    (table, *_) = leaderboard(record_of(task("zero", {}, scores=many))).blocks
+    (table, *_) = leaderboard(record_of(task("zero", {}, scores=many)), VIEWS).blocks
     assert not [note for note in table.notes if note.startswith("Scored on")]
     many = [one.model_copy(update={"n_items": 400}) for one in many]
-    (table, *_) = leaderboard(record_of(task("zero", {}, scores=many))).blocks
+    (table, *_) = leaderboard(record_of(task("zero", {}, scores=many)), VIEWS).blocks
     assert "Scored on a part of the items: 5 models, m0 on 100 of 400." in table.notes
 
 
@@ -534,5 +535,5 @@ def test_a_gates_verdict_comes_first(sample):
     blocks = build(sample.record, sample.items, sample.arrays, gate=judged).verdict
     assert [plain(block.text) for block in blocks[:2]] == [
         "Gate: pass.",
-        plain(verdict(sample.record)),
+        plain(verdict(sample.record, VIEWS)),
     ]

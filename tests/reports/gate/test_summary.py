@@ -6,6 +6,7 @@ import gate_verdicts
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rendered import render_html
 
 from earmark.reports import content
 from earmark.reports.gate import verdict as verdicts
@@ -17,7 +18,6 @@ from earmark.reports.gate.summary import (
     render_comment,
     render_step_summary,
 )
-from earmark.reports.render import html
 
 
 def huge(n_rows, *, cause="a cause of some length, " * 30):
@@ -125,7 +125,7 @@ def test_the_section_has_the_rows_and_causes_of_the_verdict():
 
 def test_the_page_shows_the_gate_before_its_tasks(small):
     section = verdicts.section(gate_verdicts.mixed())
-    page = html.render_html(small.record, small.items, small.arrays, gate=section)
+    page = render_html(small.record, small.items, small.arrays, gate=section)
     first_task = small.record.tasks[0].title
     assert 0 < page.index('id="gate"') < page.rindex(first_task)
     assert "more than the margin 0.02" in page

@@ -2,6 +2,7 @@
 
 import pytest
 
+from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Plots, TableBlock
 from earmark.reports.findings.headlines import boards_of
 from earmark.reports.page import costs, leaderboard
@@ -25,7 +26,7 @@ def costing(sample, speeds=SPEEDS, **changes):
 def cost_table(record):
     (found,) = [
         block
-        for block in leaderboard.leaderboard(record).blocks
+        for block in leaderboard.leaderboard(record, VIEWS).blocks
         if isinstance(block, TableBlock) and block.caption == "Cost of listening"
     ]
     return found
@@ -62,7 +63,7 @@ def test_what_came_from_the_store_has_its_day(sample):
 
 def test_scores_stand_against_speed_with_their_intervals(sample):
     record = costing(sample)
-    (*_, last) = leaderboard.leaderboard(record).blocks
+    (*_, last) = leaderboard.leaderboard(record, VIEWS).blocks
     assert isinstance(last, Plots)
     (plot,) = last.plots
     assert plot.title.endswith("Accuracy, arousal against speed")
@@ -78,7 +79,7 @@ def test_scores_stand_against_speed_with_their_intervals(sample):
 )
 def test_a_figure_that_says_nothing_is_not_drawn(sample, speeds):
     record = costing(sample, speeds)
-    assert costs.plot(record, boards_of(record)) is None
+    assert costs.plot(record, boards_of(record, VIEWS)) is None
 
 
 def test_models_of_another_device_are_not_drawn(sample):
@@ -88,4 +89,4 @@ def test_models_of_another_device_are_not_drawn(sample):
     )
     assert slow.id in SPEEDS
     record = record.model_copy(update={"models": [slow, *record.models[1:]]})
-    assert costs.plot(record, boards_of(record)) is None
+    assert costs.plot(record, boards_of(record, VIEWS)) is None

@@ -2,16 +2,16 @@
 
 import pytest
 from markupsafe import escape
-from rendered import build, render_html, render_pdf
+from rendered import build, figures_of, findings_of, render_html, render_pdf
 from scipy.stats import binomtest
 
+from earmark.bench.tasks.musav import view as musav
 from earmark.reports import words as formats
 from earmark.reports.content import Gap, Plots, Section, TableBlock, plain
-from earmark.reports.figures import plots
-from earmark.reports.findings.task import findings
 from earmark.reports.page import page, tables
 from earmark.reports.record.lookup import dataset_of
 from earmark.reports.record.schema import ItemProblem, RecordError, TaskResult
+from earmark.reports.view import GENERIC
 
 
 def sections(parts):
@@ -160,7 +160,7 @@ def test_what_did_not_run_stands_before_the_leaderboard_and_warnings_with_their_
 
 def test_the_findings_of_a_task_stand_on_its_page(report, sample):
     for section, task in zip(report.sections[1:3], sample.record.tasks, strict=True):
-        assert section.blocks[0].items == findings(task)
+        assert section.blocks[0].items == findings_of(task)
 
 
 def test_synthetic_data_are_flagged_in_plain_words(report, small):
@@ -246,7 +246,7 @@ def test_many_sets_and_models_are_spread_over_figures_that_fit_a_page(sample):
         if score.model == task.models[0] and score.metric == "pairwise_accuracy"
     ]
     many = task.model_copy(update={"models": names, "scores": scores, "tables": []})
-    *drawn, _, _ = plots.plots_of(many, sample.items["musav"], {}, sample.record)
+    *drawn, _, _ = figures_of(many, sample.items["musav"], {}, sample.record)
     assert len(drawn) == 3
     assert drawn[0].title == "Accuracy per ground-truth set (1 of 3)"
     shown = [subset for plot in drawn for subset in dict.fromkeys(plot.data["subset"])]
@@ -256,7 +256,7 @@ def test_many_sets_and_models_are_spread_over_figures_that_fit_a_page(sample):
 
 
 def test_wilsons_interval_is_that_of_scipy():
-    low, high = plots._wilson(
+    low, high = musav._wilson(
         *(__import__("numpy").array(v, float) for v in ([0.8, 1, 0], [10, 7, 3]))
     )
     for k, n, lower, upper in zip([8, 7, 0], [10, 7, 3], low, high, strict=True):
@@ -327,7 +327,7 @@ def test_a_protocol_says_once_what_holds_for_several_models(sample):
         **{f"scale of {model}": "1 to 9" for model in task.models},
         "crop of somebody": "whole",
     }
-    (facts,) = page._protocol(task.model_copy(update={"protocol": protocol}))
+    (facts,) = page._protocol(task.model_copy(update={"protocol": protocol}), GENERIC)
     rows = [(name, plain(said)) for name, said in facts.rows[2:]]
     assert rows == [
         ("seed", "2022"),
@@ -348,7 +348,7 @@ def test_undefined_scores_and_missing_tables_are_stated_gaps_and_no_blank_figure
     items = sample.items[task.id].copy()
     if "predicted" in items:
         items["predicted"] = float("nan")
-    parts = plots.plots_of(bare, items, {}, sample.record)
+    parts = figures_of(bare, items, {}, sample.record)
     assert all(isinstance(part, Gap) for part in parts) and len(parts) >= 3
     assert all(part.reason.startswith("No ") for part in parts)
     record = sample.record.model_copy(update={"tasks": [bare]})
@@ -378,7 +378,7 @@ def test_residuals_are_on_the_ratings_scale_and_lack_models_without_one(small):
         for model, scale in zip(small.record.models, [(1, 9), None], strict=True)
     )
     record = small.record.model_copy(update={"models": [first, second]})
-    *_, plot, gap = plots.plots_of(task, items, {}, record)
+    *_, plot, gap = figures_of(task, items, {}, record)
     assert plot.title == "Residuals" and set(plot.data["model"]) == {first.id}
     assert dataset_of(record, task).rating_scale == (-10, 10)
     mine = items[items.model == first.id].dropna(subset=["rated", "predicted"])

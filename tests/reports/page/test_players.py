@@ -7,7 +7,7 @@ import re
 import pytest
 from rendered import build
 
-from earmark.reports.figures import musav_pairs
+from earmark.bench.tasks.musav.view import PAIRS
 from earmark.reports.page.players import Excerpt, Excerpts, Wish, size, wishes, with_players
 from earmark.reports.record.schema import ItemProblem
 from earmark.reports.render.data_files import to_csv
@@ -87,7 +87,7 @@ def test_tables_of_pairs_ask_for_both_songs(sample, musav):
     }
     pairs = set(sample.items["musav"]["item"])
     assert {one.name for one in asked} <= pairs
-    assert musav_pairs.PAIRS in page_html(musav)
+    assert PAIRS in page_html(musav)
 
 
 def test_a_player_stands_in_its_cell_with_a_name_and_the_bytes(heard):

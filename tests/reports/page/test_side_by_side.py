@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rendered import build_side_by_side
 
+from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Bullets, TableBlock, plain
 from earmark.reports.page import leaderboard
 from earmark.reports.page.merging import Compared, Run
@@ -11,7 +12,7 @@ from earmark.reports.page.side_by_side import side_by_side
 from earmark.reports.record.schema import Cost, RecordError
 from earmark.reports.render.html import page_html
 from earmark.reports.render.markdown import page_markdown
-from earmark.reports.render.pdf import write_pdf
+from earmark.reports.render.pdf import pdf_bytes
 
 NOT_COMPARED = Compared(how=["Not compared."])
 
@@ -217,7 +218,7 @@ def test_one_record_or_the_same_twice_is_refused(halves):
 
 
 def test_the_leaderboard_has_intervals_chance_letters_daggers_and_cost(sample):
-    section = leaderboard.leaderboard(sample.record)
+    section = leaderboard.leaderboard(sample.record, VIEWS)
     (board,) = (block for block in section.blocks if isinstance(block, TableBlock))
     heads = [(column.group, column.label) for column in board.columns[1:]]
     pairs = "Pairwise agreement with listeners on MusAV"
@@ -244,7 +245,7 @@ def test_daggers_stand_on_a_board_of_several_runs_by_either_name_of_the_dataset(
     ]
     for datasets in (side.record.datasets, known):
         record = side.record.model_copy(update={"datasets": datasets})
-        board = leaderboard.leaderboard(record, side.origin).blocks[0]
+        board = leaderboard.leaderboard(record, VIEWS, side.origin).blocks[0]
         seen = {row[0].text: [cell.text[-1] == "†" for cell in row[1:]] for row in board.rows}
         assert seen.pop("deam-msd-musicnn-2") == [False, False, True, True]
         assert not any(any(daggers) for daggers in seen.values())
@@ -274,7 +275,7 @@ def test_what_runs_measured_makes_no_two_models_and_is_dated(halves):
     assert (cost.clips, cost.measured) == (40, two.record.created)
     table = next(
         block
-        for block in leaderboard.leaderboard(side.record, side.origin).blocks
+        for block in leaderboard.leaderboard(side.record, VIEWS, side.origin).blocks
         if isinstance(block, TableBlock) and block.caption == "Cost of listening"
     )
     row = next(row for row in table.rows if row[0].text == name)
@@ -288,5 +289,5 @@ def test_a_leaderboard_is_a_page_a_paper_and_markdown(halves, tmp_path):
     assert "Run 2: two" in html and "Leaderboard" in html
     assert "What listening cost is not known" in text
     assert "**Models by task**" in text
-    write_pdf(report, tmp_path / "report.pdf")
+    (tmp_path / "report.pdf").write_bytes(pdf_bytes(report))
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")

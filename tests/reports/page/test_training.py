@@ -19,7 +19,7 @@ from earmark.reports.record.schema import TrainingLog
 from earmark.reports.render.figure_files import plots_of, write_figures
 from earmark.reports.render.html import page_html
 from earmark.reports.render.markdown import page_markdown
-from earmark.reports.render.pdf import write_pdf
+from earmark.reports.render.pdf import pdf_bytes
 
 NAN = math.nan
 COLUMNS = ["step", "epoch", "loss", "learning_rate", "temperature", "samples_per_second"]
@@ -240,7 +240,7 @@ def test_page_paper_and_files_have_the_figure_and_an_id_with_markup_stays_text(
     html = page_html(report)
     assert nasty not in html and "<script>alert" not in html
     assert html.count("<svg") == 2 and 'href="#training"' in html
-    write_pdf(report, tmp_path / "report.pdf")
+    (tmp_path / "report.pdf").write_bytes(pdf_bytes(report))
     assert (tmp_path / "report.pdf").read_bytes()[:5] == b"%PDF-"
     files = {path.name for path in write_figures(report, tmp_path / "figures")}
     assert files == {f"figure-1-training.{kind}" for kind in ("csv", "svg", "pdf", "png")}

@@ -5,6 +5,7 @@ import pytest
 
 from earmark.bench.tasks.av_cross_dataset.results import ceiling
 from earmark.bench.tasks.av_regression.task import evaluate
+from earmark.bench.tasks.av_regression.view import VIEW
 from earmark.datasets.base import DataError, DatasetCard, Scale
 from earmark.datasets.ratings.table import Rating, assemble
 from earmark.reports.content import plain
@@ -71,7 +72,7 @@ def test_an_interval_that_three_clips_cannot_give_is_missed_with_its_reason(tmp_
     assert score.value == pytest.approx(1) and score.interval is None
     assert score.reason == "no interval: 3 units are too few for one"
     assert result.result.tables == []
-    (told, *_) = (plain(text) for text in findings(result.result))
+    (told, *_) = (plain(text) for text in findings(result.result, VIEW))
     said_so = f"a has Pearson r 1.000 ({score.reason})."
     assert told.replace("\N{NO-BREAK SPACE}", " ") == f"On arousal (set all, 3 clips), {said_so}"
     table = tables.verdict(result.result, metric="pearson_r", subset="all", dimension="arousal")
