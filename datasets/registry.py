@@ -10,7 +10,6 @@ suite); what a file of somebody else says is opened within :func:`named_by`, whi
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import weakref
@@ -23,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from earmark.datasets.base import DataError
+from earmark.datasets.files.names import suggest
 from earmark.datasets.files.user_modules import import_file
 
 _NAMED_BY: ContextVar[tuple[str, str] | None] = ContextVar("_NAMED_BY", default=None)
@@ -92,10 +92,8 @@ class Registry:
         target = name if ":" in name else self.targets().get(name)
         if target is None:
             known = sorted(self.targets())
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
             raise DataError(
-                f"unknown {self.kind} {name!r}. {hint} "
+                f"unknown {self.kind} {name!r}. {suggest(name, known, most=3)} "
                 f"Your own: module:attribute, or path/to/file.py:attribute"
             )
         module_name, _, attribute = target.rpartition(":")
@@ -159,9 +157,7 @@ def check_options(
         return
     for option in options:
         if option not in parameters:
-            near = difflib.get_close_matches(option, parameters, n=1)
-            known = f"Known: {', '.join(parameters)}." if parameters else "It takes no option."
-            hint = f"Did you mean {near[0]!r}?" if near else known
+            hint = suggest(option, parameters) if parameters else "It takes no option."
             raise DataError(f"{of} has no option {option!r}. {hint}")
     missing = [
         p.name

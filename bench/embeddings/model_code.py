@@ -45,6 +45,7 @@ NO_NUMBERS = frozenset(
     {
         DECODER,  # most modules import its types; what is heard counts it in any case
         "earmark.datasets.base",
+        "earmark.datasets.files.config_files",
         "earmark.datasets.files.fetch",
         "earmark.datasets.files.places",
         "earmark.datasets.registry",

@@ -19,16 +19,13 @@ named under ``ignore``.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earmark.datasets.files.text_files import UnreadableError, parse_toml
+from earmark.datasets.files.config_files import explained, read_toml
 
 POLICY_VERSION: Final = 1
 
@@ -129,13 +126,8 @@ def read_policy(path: Path | str) -> Policy:
         is not as expected.
     """
     file = Path(path)
-    try:
-        text = file.read_bytes()
-        content = parse_toml(text)
-    except OSError as error:
-        raise PolicyError(f"no policy at {file}: {error.strerror or error}") from error
-    except UnreadableError as error:
-        raise PolicyError(f"policy {file} is not valid TOML: {error}") from error
+    content = read_toml(file, of="policy", error=PolicyError)
+    text = file.read_bytes()
     version = content.get("version")
     if version != POLICY_VERSION:
         raise PolicyError(
@@ -148,29 +140,7 @@ def read_policy(path: Path | str) -> Policy:
     try:
         return Policy.model_validate(content | own)
     except ValidationError as error:
-        raise PolicyError(f"policy {file}: {_first_fault(error, content)}") from error
-
-
-def _first_fault(error: ValidationError, content: Mapping[str, Any]) -> str:
-    fault = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']}, got {fault['input']!r}" if place else fault["msg"]
-    *parents, key = fault["loc"]
-    known = _keys_at(parents)
-    near = difflib.get_close_matches(str(key), known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-    return f"unknown key {place!r}. {hint}"
-
-
-def _keys_at(parents: list[int | str]) -> list[str]:
-    """Return the keys that are known where a stray one was found."""
-    model: Any = Policy
-    for name in (part for part in parents if isinstance(part, str)):
-        annotation = model.model_fields[name].annotation
-        inner = get_args(annotation)
-        model = inner[0] if inner and not isinstance(annotation, UnionType) else annotation
-    return [name for name in model.model_fields if name not in ("source", "digest")]
+        raise PolicyError(f"policy {file}: {explained(error, Policy)}") from error
 
 
 def settled(rule: Limits, defaults: Limits) -> Limits:

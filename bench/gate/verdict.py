@@ -6,7 +6,6 @@ regression, and a regression what cannot be decided: a gate must never be read a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,6 +24,7 @@ from earmark.bench.gate.comparison import (
 from earmark.bench.gate.decision import Measure
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, settled
+from earmark.datasets.files.names import suggest
 from earmark.reports.record.lookup import headline
 from earmark.reports.record.schema import Score, TaskResult
 
@@ -253,10 +253,7 @@ def _unmatched(baseline: Evidence, policy: Policy, plan: list[Planned]) -> Itera
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."
-    return f"{name!r}. {hint}"
+    return f"{name!r}. {suggest(name, sorted(known))}"
 
 
 def _elsewhere(candidate: Evidence, baseline: Evidence, policy: Policy) -> Iterator[str]:

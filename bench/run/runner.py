@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import secrets
 import sys
@@ -26,6 +25,7 @@ from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.tasks.task import Context, NotOpened, TaskOutput
 from earmark.datasets.base import DataError, DatasetCard
 from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
 from earmark.models.adapters.gain import at_loudness
@@ -136,8 +136,7 @@ def read_checked(path: Path | str) -> Suite:
     found: list[Exception] = []
     for task in suite.tasks:
         if task.task not in TASKS:
-            near = difflib.get_close_matches(task.task, TASKS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
+            hint = suggest(task.task, TASKS)
             found.append(SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}"))
             continue
         own = ("context", "dataset", "models")

@@ -31,7 +31,6 @@ A task that learns names the sets that it learns from, and others that it is tes
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Set
 from importlib.resources import files
@@ -40,6 +39,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from earmark.datasets.files.config_files import explained
+from earmark.datasets.files.names import suggest
 from earmark.datasets.files.text_files import UnreadableError, decode, parse_toml
 
 SENTINEL = "random"
@@ -115,8 +116,8 @@ class Suite(_Part):
     datasets: dict[str, Source]
     models: dict[str, Source] = {}
     tasks: list[Task] = Field(min_length=1)
-    text: str = ""
-    digest: str = ""
+    text: str = Field("", exclude=True)
+    digest: str = Field("", exclude=True)
 
     def models_of(self, task: Task) -> list[str]:
         """Return the ids of the models that a task measures."""
@@ -192,7 +193,7 @@ def parse_suite(content: bytes, *, of: Path | str) -> Suite:
     try:
         suite = Suite(**raw, text=text, digest=hashlib.sha256(content).hexdigest())
     except ValidationError as error:
-        raise SuiteError(f"suite {of}: {_first_errors(error)}") from error
+        raise SuiteError(f"suite {of}: {explained(error, Suite)}") from error
     _check_references(suite, of)
     return suite
 
@@ -216,28 +217,10 @@ def find_suite(name: Path) -> Path:
     shipped = {path.stem: path for path in shipped_suites()}
     if str(name) in shipped:
         return shipped[str(name)]
-    near = difflib.get_close_matches(name.stem, shipped, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
     raise SuiteError(
         f"no suite {name}: expected a TOML file, or the name of a suite that comes with Earmark. "
-        f"{hint}`earmark run` lists them"
+        f"{suggest(name.stem, shipped)} `earmark run` lists them"
     )
-
-
-def _first_errors(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors()[:10]:
-        place = ".".join(str(step) for step in item["loc"])
-        message = item["msg"]
-        if item["type"] == "extra_forbidden":
-            known = list(Head.model_fields) if item["loc"][0] == "suite" else _TOP
-            near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-            message = "unknown key" + (f". Did you mean {near[0]!r}?" if near else "")
-        parts.append(f"{place}: {message}")
-    return "; ".join(parts)
-
-
-_TOP = ["suite", "datasets", "models", "tasks"]
 
 
 def _check_references(suite: Suite, path: Path | str) -> None:
@@ -264,6 +247,5 @@ def _check_references(suite: Suite, path: Path | str) -> None:
 
 
 def _unknown(path: Path | str, kind: str, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Listed: {', '.join(known) or 'none'}."
+    hint = suggest(name, known, listed="Listed")
     return f"suite {path}: a task names the {kind} {name!r}, which the suite does not list. {hint}"

@@ -27,6 +27,7 @@ from filelock import FileLock
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError
+from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import cache_folder, data_roots
 
 Progress = Callable[[int, int, str], None]
@@ -115,9 +116,8 @@ def describe(name: str) -> Item:
     items = available()
     if name in items:
         return items[name]
-    near = difflib.get_close_matches(name, items, n=1)
-    guess = f"Did you mean {near[0]}? " if near else ""
-    raise FetchError(f"nothing to fetch is called {name!r}. {guess}Offered: {', '.join(items)}")
+    hint = suggest(name, items, listed="Offered")
+    raise FetchError(f"nothing to fetch is called {name!r}. {hint} `earmark fetch` lists all")
 
 
 def fetch(

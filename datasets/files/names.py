@@ -86,7 +86,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {shown(by_key[near[0]])}?" if near else ""
 
 
-def suggest(name: str, known: Iterable[str], *, listed: str = "Known", most: int = 1) -> str:
+def suggest(name: object, known: Iterable[str], *, listed: str = "Known", most: int = 1) -> str:
     """Return the nearest of the known names as a question, or all of them where none is near.
 
     >>> suggest("ridgee", ["ridge", "mlp"]), suggest("svm", ["ridge", "mlp"])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from earmark.datasets.base import DataError, Problem, Scale, audio_files, first_ten
-from earmark.datasets.files.names import look_alikes, shown, why_absent
+from earmark.datasets.files.names import look_alikes, shown, suggest, why_absent
 from earmark.datasets.files.text_files import (
     UnreadableError,
     as_number,
@@ -158,9 +157,7 @@ def _described(path: Path) -> Options:
     known = [option.name for option in fields(Options)]
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-            raise DataError(f"{path.name} has an unknown key {key!r}. {hint}")
+            raise DataError(f"{path.name} has an unknown key {key!r}. {suggest(key, known)}")
         if key != "scale" and not isinstance(value, bool if key == "synthetic" else str):
             expected = "true or false" if key == "synthetic" else "text"
             raise DataError(f"{path.name}: {key} is {value!r}, expected {expected}")

@@ -37,7 +37,7 @@ def test_two_files_of_one_name_are_two_modules(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pth", "Did you mean path"),
+        ("pth", "Did you mean 'path'"),
         ("zzzzzz", "Known: ghost, path"),
         ("ghost", "cannot import no.such"),
         ("pathlib:Nope", "pathlib has no 'Nope'"),

@@ -8,7 +8,6 @@ References
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from earmark.bench.metrics.retrieval import Rule
 from earmark.datasets.base import DataError
+from earmark.datasets.files.names import suggest
 from earmark.models.base import UNTRAINED
 
 Direction = Literal["text-to-audio", "audio-to-text"]
@@ -91,9 +91,8 @@ def settle(
         If the protocol is unknown, or an option is none of those that there are.
     """
     if protocol not in RETRIEVAL_PROTOCOLS:
-        near = difflib.get_close_matches(str(protocol), RETRIEVAL_PROTOCOLS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(RETRIEVAL_PROTOCOLS)}"
-        raise DataError(f"retrieval has no protocol {protocol!r}: {hint}")
+        hint = suggest(protocol, RETRIEVAL_PROTOCOLS)
+        raise DataError(f"retrieval has no protocol {protocol!r}. {hint}")
     own = RETRIEVAL_PROTOCOLS[protocol]
     given = {
         "pool": _pool(pool),

@@ -26,7 +26,6 @@ References
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -35,6 +34,7 @@ from typing import Any, Literal
 from earmark.bench.tasks.retrieval import protocol as retrieval_protocol
 from earmark.bench.tasks.zero_shot.prompts import Centring, check_centring, check_templates
 from earmark.datasets.base import DataError, Tagged
+from earmark.datasets.files.names import suggest
 from earmark.datasets.gtzan import GENRE_TEXTS, GTZAN
 from earmark.reports.record.schema import Plain, Reference
 
@@ -144,9 +144,7 @@ def settle(
         :func:`~earmark.bench.tasks.zero_shot.prompts.check_centring`.
     """
     if protocol not in PRESETS:
-        near = difflib.get_close_matches(str(protocol), PRESETS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(PRESETS)}."
-        raise DataError(f"unknown protocol {protocol!r}. {hint}")
+        raise DataError(f"unknown protocol {protocol!r}. {suggest(protocol, PRESETS)}")
     if texts is not None and not isinstance(texts, Mapping):
         raise DataError(f"texts must be a table of labels and their text forms, got {texts!r}")
     preset = PRESETS[protocol]

@@ -143,7 +143,7 @@ def test_a_faulty_option_exits_with_code_3(earmark, write, option, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("essentia-va", "Did you mean essentia-av"),
+        ("essentia-va", "Did you mean 'essentia-av'"),
         ("{folder}/other.py:Words", "no file"),
         ("{folder}/mine.py:Word", "has no 'Word'"),
         ("{folder}/mine.py:NoModel", "NoModel is no model: it has none of the methods embed_audio"),

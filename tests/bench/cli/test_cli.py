@@ -254,7 +254,7 @@ def test_fetch_lists_what_there_is_with_its_licence(earmark, tmp_path):
 def test_fetch_refuses_an_unknown_name_before_any_download(earmark, tmp_path):
     code, _, err = earmark("fetch", "msd-musicn-1", "--cache", tmp_path)
     assert code == 3
-    assert "Did you mean msd-musicnn-1" in err
+    assert "Did you mean 'msd-musicnn-1'" in err
     assert not list(tmp_path.iterdir())
 
 

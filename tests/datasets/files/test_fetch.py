@@ -311,7 +311,7 @@ def test_a_process_waits_for_another_that_fetches_the_same_item(offered, server,
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one():
-    with pytest.raises(FetchError, match=r"'deam-musicnn-1'. Did you mean deam-msd-musicnn-1\?"):
+    with pytest.raises(FetchError, match=r"'deam-musicnn-1'. Did you mean 'deam-msd-musicnn-1'\?"):
         fetch("deam-musicnn-1")
     with pytest.raises(DataError, match="Offered: msd-musicnn-1, "):
         fetch("xyz")

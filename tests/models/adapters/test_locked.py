@@ -198,7 +198,7 @@ def test_a_reference_takes_the_place_of_the_mean_of_training(random_towers, tmp_
     ("audio", "error", "message"),
     [
         ({"dimension": 16}, ModelError, "expected a key 'loader'"),
-        ({"loader": "randon"}, DataError, "Did you mean random"),
+        ({"loader": "randon"}, DataError, "Did you mean 'random'"),
         ({"loader": "random", "size": 16}, DataError, "no option 'size'"),
         ({"loader": "random", "dimension": 17}, ModelError, "trained on random-16d"),
         ({"loader": "sentence-bert"}, ModelError, "does not embed audio"),
@@ -243,7 +243,11 @@ def test_an_ensembles_card_depends_on_weights_and_parts():
         ({"models": [{"loader": "random"}, {"dimension": 3}]}, ModelError, "key 'loader'"),
         ({"models": [{"loader": "random"}] * 2, "weights": [1]}, ModelError, "one a model"),
         ({"models": [{"loader": "random"}] * 2, "weights": [1, 0]}, ModelError, "above 0"),
-        ({"models": [{"loader": "random"}, {"loader": "rand"}]}, DataError, "Did you mean random"),
+        (
+            {"models": [{"loader": "random"}, {"loader": "rand"}]},
+            DataError,
+            "Did you mean 'random'",
+        ),
     ],
 )
 def test_an_ensemble_that_cannot_be_made_says_why(options, error, message):

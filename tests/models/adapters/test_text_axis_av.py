@@ -87,7 +87,7 @@ def test_is_made_from_a_suite():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "rondom"}, "unknown model 'rondom'. Did you mean random"),
+        ({"model": "rondom"}, "unknown model 'rondom'. Did you mean 'random'"),
         (
             {"model": "random", "sead": 1},
             "model 'random' has no option 'sead'. Did you mean 'seed'",

@@ -163,8 +163,8 @@ def test_a_protocol_says_what_was_changed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "muscall"}, "did you mean 'muscall-paper'"),
-        ({"protocol": "zzz"}, "known: earmark, muscall-paper"),
+        ({"protocol": "muscall"}, "Did you mean 'muscall-paper'"),
+        ({"protocol": "zzz"}, "Known: earmark, muscall-paper"),
         ({"pool": 1}, "pool is 1, expected"),
         ({"pool": True}, "pool is True"),
         ({"pool": "whole"}, "pool is 'whole'"),

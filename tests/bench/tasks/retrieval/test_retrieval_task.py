@@ -357,7 +357,7 @@ def test_refuses_sets_without_captions(tmp_path):
         retrieval.run(context, [], models)
     with pytest.raises(DataError, match="has no captions"):
         retrieval.run(context, captioned([[], []]), models)
-    with pytest.raises(DataError, match="did you mean 'earmark'"):
+    with pytest.raises(DataError, match="Did you mean 'earmark'"):
         retrieval.wanted(one_caption_each(3), protocol="earmrk")
     with pytest.raises(DataError, match="none of the 3 clips could be heard"):
         retrieval.run(context, one_caption_each(3), models)
