@@ -2,7 +2,8 @@
 
 ``python docs/rooms.py`` draws ``docs/rooms.png``; with ``--check`` it names each import that breaks
 a rule, and exits 1 if one does. The tests ask the same. A room is a folder of modules; the
-modules that stand in a package itself (``datasets/base.py``, ``reports/words.py``) are its core.
+modules that stand beside rooms (``datasets/base.py``, ``reports/words.py``) are drawn one by one
+where they differ in what they may import.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import networkx  # comes with torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("bench", "reports", "models", "datasets")
@@ -61,8 +64,10 @@ def imports(known: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
 
 
 def room_of(name: str, known: Mapping[str, Path]) -> str:
-    """``bench.tasks.retrieval`` of ``bench.tasks.retrieval.task``."""
-    return name if known[name].name == "__init__.py" else name.rpartition(".")[0]
+    """``bench.tasks.retrieval`` of ``bench.tasks.retrieval.task``; some modules are their own."""
+    room, _, stem = name.rpartition(".")
+    alone = room in ("bench", "reports") or stem in ("base", "registry")
+    return name if alone or known[name].name == "__init__.py" else room
 
 
 def floor_of(name: str) -> str:
@@ -91,49 +96,31 @@ def faults(known: Mapping[str, Path]) -> list[str]:
 
 def circles(arrows: Iterable[tuple[str, str]]) -> list[list[str]]:
     """The groups of modules that import each other: strongly connected components."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    pairs = sorted(set(arrows))
-    names = sorted({name for pair in pairs for name in pair})
-    rows, columns = ([names.index(pair[side]) for pair in pairs] for side in (0, 1))
-    graph = coo_array(([1] * len(pairs), (rows, columns)), shape=(len(names), len(names)))
-    _, groups = connected_components(graph, directed=True, connection="strong")
-    found = [
-        [name for name, group in zip(names, groups, strict=True) if group == one]
-        for one, size in Counter(groups).items()
-        if size > 1
-    ]
-    return sorted(found)
+    groups = networkx.strongly_connected_components(networkx.DiGraph(list(arrows)))
+    return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
-def _levels(rooms: Iterable[str], arrows: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """How far above the lowest room each one stands; rooms of a circle stand on one level."""
-    level = dict.fromkeys(rooms, 0)
-    for _ in level:
-        for name, target in arrows:
-            if (target, name) not in arrows:
-                level[name] = max(level[name], level[target] + 1)
-    return level
+def _layout(
+    rooms: Iterable[str], arrows: set[tuple[str, str]]
+) -> tuple[dict[str, int], set[tuple[str, str]]]:
+    """The level of each room, 0 the lowest, and the arrows that do not follow from others.
 
-
-def _reduced(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The arrows that do not follow from two others or more (transitive reduction)."""
-    below: dict[str, set[str]] = {}
-    for name, target in arrows:
-        below.setdefault(name, set()).add(target)
-
-    def reached(name: str, seen: set[str]) -> set[str]:
-        for target in below.get(name, set()) - seen:
-            seen.add(target)
-            reached(target, seen)
-        return seen
-
-    return {
+    Rooms that import each other stand on one level, and all arrows between them are kept.
+    """
+    graph = networkx.DiGraph(sorted(arrows))
+    graph.add_nodes_from(rooms)
+    groups = networkx.condensation(graph)
+    level = {}
+    for height, generation in enumerate(networkx.topological_generations(groups.reverse())):
+        level |= {room: height for group in generation for room in groups.nodes[group]["members"]}
+    group_of = groups.graph["mapping"]
+    needed = set(networkx.transitive_reduction(groups).edges)
+    kept = {
         (name, target)
         for name, target in arrows
-        if not any(target in reached(other, {name}) for other in below[name] - {target})
+        if group_of[name] == group_of[target] or (group_of[name], group_of[target]) in needed
     }
+    return level, kept
 
 
 def draw(known: Mapping[str, Path], out: Path) -> None:
@@ -146,13 +133,13 @@ def draw(known: Mapping[str, Path], out: Path) -> None:
     for panel, package in zip(panels.flat, PACKAGES, strict=True):
         rooms = sorted(room for room in size if room.split(".")[0] == package)
         arrows = {(a, b) for a, b in every if a != b and a in rooms and b in rooms}
-        level = _levels(rooms, arrows)
+        level, kept = _layout(rooms, arrows)
         place = {}
         for row in sorted(set(level.values())):
             there = [room for room in rooms if level[room] == row]
             for k, room in enumerate(there):
                 place[room] = ((k + 1) / (len(there) + 1) + 0.03 * (row % 2), float(row))
-        for name, target in sorted(_reduced(arrows)):
+        for name, target in sorted(kept):
             panel.annotate(
                 "",
                 xy=place[target],
@@ -168,7 +155,9 @@ def draw(known: Mapping[str, Path], out: Path) -> None:
             )
         for room, (x, y) in place.items():
             label = room.removeprefix(package + ".") if room != package else f"{package} (core)"
-            text = f"{label.removeprefix('tasks.')}\n{size[room]} modules"
+            label = label.removeprefix("tasks.") if label != "tasks.registry" else "tasks: registry"
+            n = size[room]
+            text = label + (f"\n{n} modules" if n > 1 else "")
             box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "#0072b2"}
             panel.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box)
         panel.set(title=f"{package}/", xlim=(0, 1.05), ylim=(-0.6, max(level.values()) + 0.6))
