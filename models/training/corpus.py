@@ -17,10 +17,9 @@ from earmark.datasets.base import DataError, fingerprint, first_ten
 from earmark.models.training.shards import (
     INDEX,
     PLAN,
-    Line,
+    Index,
     MappedShard,
     Samples,
-    read_index,
     shard_fault,
     shard_path,
 )
@@ -56,18 +55,18 @@ class Corpus:
         self.sources, self.synthetic = (), False
         prefixes = [""] if len(folders) == 1 else _prefixes(folders)
         for folder, prefix in zip(folders, prefixes, strict=True):
-            heading, lines = _read_index(folder)
-            rates.append(heading["sample_rate"])
-            fingerprints.append(heading["fingerprint"])
-            self.sources += (heading["source"],)
-            self.synthetic |= heading["synthetic"]
+            index = _read_index(folder)
+            rates.append(index.plan.sample_rate)
+            fingerprints.append(index.fingerprint)
+            self.sources += (index.plan.source,)
+            self.synthetic |= index.plan.synthetic
             first = len(self._paths)
-            self._paths += [shard_path(folder, number) for number in range(len(heading["shards"]))]
-            sizes += heading["shards"]
-            ids += [prefix + line["id"] for line in lines]
-            captions += [tuple(line["captions"]) for line in lines]
-            columns += [(first + x["shard"], x["offset"], x["n_samples"]) for x in lines]
-            digests += [bytes.fromhex(line["sha256"]) for line in lines]
+            self._paths += [shard_path(folder, number) for number in range(len(index.shards))]
+            sizes += index.shards
+            ids += [prefix + entry.id for entry in index.entries]
+            captions += [entry.captions for entry in index.entries]
+            columns += [(first + e.shard, e.offset, e.n_samples) for e in index.entries]
+            digests += [bytes.fromhex(entry.sha256) for entry in index.entries]
         self.sample_rate = _one_rate(folders, rates)
         self.fingerprint = fingerprints[0] if len(folders) == 1 else fingerprint(fingerprints)
         self.ids, self._captions, self.digests = tuple(ids), captions, tuple(digests)
@@ -112,13 +111,7 @@ class Corpus:
         return shard.samples[begin:end]
 
     def read_ahead(self, clip: int, start: int = 0, n_samples: int | None = None) -> None:
-        """Have the system fetch from the disk what :meth:`read` will be asked for; do not wait.
-
-        Raises
-        ------
-        DataError
-            As :meth:`read`.
-        """
+        """Have the system fetch from the disk what :meth:`read` will be asked for; do not wait."""
         shard, begin, end = self._place(clip, start, n_samples)
         shard.read_ahead(begin, end)
 
@@ -184,10 +177,9 @@ def corpus_doubts(corpus: Corpus, of: str, *, batch_size: int = 0) -> list[str]:
     return found
 
 
-def _read_index(folder: Path) -> tuple[Line, list[Line]]:
+def _read_index(folder: Path) -> Index:
     if (folder / INDEX).is_file():
-        heading, lines, _ = read_index(folder / INDEX)
-        return heading, lines
+        return Index.read(folder / INDEX)
     if (folder / PLAN).is_file():
         raise DataError(f"{folder}: not finished; the same `earmark prepare` goes on with it")
     raise DataError(f"{folder}: no corpus (it has no {INDEX}); make one with `earmark prepare`")

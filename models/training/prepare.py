@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -57,13 +57,8 @@ class Prepared:
     """In this run; 0 where the corpus was there already."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    samples: Samples
-    clipped: int
-    sha256: str
-    source_bytes: int
-    source_sha256: str
+_Outcome = tuple[Entry, Samples] | Refused
+"""Of a clip: its entry, whose place is not known yet, and its samples; or why it cannot be used."""
 
 
 def prepare(
@@ -158,7 +153,7 @@ def _claimed(out: Path, plan: Plan) -> Iterator[Plan]:
                 found = _read_plan(out / PLAN)
             else:
                 found = plan
-                write_whole(out / PLAN, json.dumps(asdict(plan)).encode())
+                write_whole(out / PLAN, json.dumps(plan._asdict()).encode())
             _check_plan(out, found, plan)
             yield found
     except Timeout:
@@ -180,7 +175,7 @@ def _read_plan(path: Path) -> Plan:
 
 def _check_plan(out: Path, found: Plan, wanted: Plan) -> None:
     """Refuse another plan; the same clips below a renamed folder are the same."""
-    pairs = [(n, getattr(found, n), getattr(wanted, n)) for n in Plan.__slots__ if n != "source"]
+    pairs = [(n, getattr(found, n), getattr(wanted, n)) for n in Plan._fields if n != "source"]
     shown = ", ".join(
         f"{name} {old!r} instead of {new!r}" for name, old, new in pairs if old != new
     )
@@ -253,14 +248,14 @@ def _decode_rest(
     decode = partial(_decode, sample_rate=plan.sample_rate)
     with closing(map_ahead(decode, source.clips[done:], workers=workers)) as ahead:
 
-        def outcomes() -> Iterator[tuple[SourceClip, _Decoded | Refused]]:
-            for number, (clip, outcome) in enumerate(ahead, start=done + 1):
+        def outcomes() -> Iterator[_Outcome]:
+            for number, (_, outcome) in enumerate(ahead, start=done + 1):
                 if isinstance(outcome, Refused):
                     refused.append(outcome)
                     _check_share(refused, limit, plan.n_clips)
                 if progress is not None:
                     progress(number, plan.n_clips, "clips decoded")
-                yield clip, outcome
+                yield outcome
 
         stream = outcomes()
         while sum(part.n_clips for part in parts) < plan.n_clips:
@@ -269,55 +264,49 @@ def _decode_rest(
             parts.append(part)
 
 
-def _decode(clip: SourceClip, *, sample_rate: int) -> _Decoded | Refused:
+def _decode(clip: SourceClip, *, sample_rate: int) -> _Outcome:
     if clip.path is None:
         return Refused(clip.id, "no file was found", None)
     size = None
     try:
         size = clip.path.stat().st_size
         digest = file_digest(clip.path)
-        heard = load(clip.path, sample_rate=sample_rate)
+        decoded = load(clip.path, sample_rate=sample_rate)
     except AudioError as error:
         return Refused(clip.id, error.reason, size)
     except OSError as error:
         return Refused(clip.id, f"cannot be read: {error.strerror}", size)
-    samples, clipped = quantise(heard.samples)
-    return _Decoded(samples, clipped, hashlib.sha256(samples.data).hexdigest(), size, digest)
+    samples, clipped = quantise(decoded.samples)
+    entry = Entry(
+        id=clip.id,
+        captions=clip.captions,
+        shard=0,
+        offset=0,
+        n_samples=len(samples),
+        clipped=clipped,
+        sha256=hashlib.sha256(samples.data).hexdigest(),
+        source_bytes=size,
+        source_sha256=digest,
+    )
+    return entry, samples
 
 
-def _write_shard(
-    path: Path,
-    number: int,
-    outcomes: Iterator[tuple[SourceClip, _Decoded | Refused]],
-    shard_bytes: int,
-) -> Part:
+def _write_shard(path: Path, number: int, outcomes: Iterator[_Outcome], shard_bytes: int) -> Part:
     """Write clips until the shard has its size or there are no more."""
     entries: list[Entry] = []
     refused: list[Refused] = []
     offset = 0
     with open_whole(path) as file:
         write_header(file, 0)
-        for clip, outcome in outcomes:
+        for outcome in outcomes:
             if isinstance(outcome, Refused):
                 refused.append(outcome)
                 continue
-            file.write(outcome.samples.data)
-            n_samples = len(outcome.samples)
-            entries.append(
-                Entry(
-                    id=clip.id,
-                    captions=clip.captions,
-                    shard=number,
-                    offset=offset,
-                    n_samples=n_samples,
-                    clipped=outcome.clipped,
-                    sha256=outcome.sha256,
-                    source_bytes=outcome.source_bytes,
-                    source_sha256=outcome.source_sha256,
-                )
-            )
-            offset += n_samples
-            if offset * outcome.samples.itemsize >= shard_bytes:
+            entry, samples = outcome
+            file.write(samples.data)
+            entries.append(entry._replace(shard=number, offset=offset))
+            offset += len(samples)
+            if offset * samples.itemsize >= shard_bytes:
                 break
         write_header(file, offset)
     return Part(offset, tuple(entries), tuple(refused))

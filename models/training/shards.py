@@ -25,10 +25,11 @@ import hashlib
 import io
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,7 @@ HEADER_BYTES = 128
 _DTYPE = np.dtype("<i2")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a corpus is prepared from, and how; another plan needs another folder."""
 
     source: str
@@ -64,8 +64,7 @@ class Plan:
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A clip of the corpus."""
 
     id: str
@@ -85,8 +84,7 @@ class Entry:
         return cls(**{**line, "captions": tuple(line["captions"])})
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A clip of the source that cannot be used, and why."""
 
     id: str
@@ -113,8 +111,8 @@ class Part:
         """Write the part under its name, whole."""
         content = {
             "n_samples": self.n_samples,
-            "entries": [_line(entry) for entry in self.entries],
-            "refused": [_line(one) for one in self.refused],
+            "entries": [entry._asdict() for entry in self.entries],
+            "refused": [one._asdict() for one in self.refused],
         }
         write_whole(path, (_json(content) + "\n").encode())
 
@@ -139,19 +137,19 @@ class Index:
     """Samples of each."""
     entries: Sequence[Entry]
     refused: Sequence[Refused]
-    fingerprint: str = field(default="")
+    fingerprint: str = ""
     """Of rate, ids, captions, lengths and samples; not of the cut into shards."""
 
     def write(self, path: Path) -> None:
         """Write the index under its name, whole; the fingerprint is computed."""
         heading = {
-            **_line(self.plan),
+            **self.plan._asdict(),
             "shards": self.shards,
             "n_entries": len(self.entries),
             "n_refused": len(self.refused),
             "fingerprint": content_fingerprint(self.plan.sample_rate, self.entries),
         }
-        lines = [heading, *map(_line, self.entries), *map(_line, self.refused)]
+        lines = [heading, *(each._asdict() for each in (*self.entries, *self.refused))]
         body = "".join(f"{_json(line)}\n" for line in lines).encode()
         last = _json({"sha256": hashlib.sha256(body).hexdigest()})
         write_whole(path, body + f"{last}\n".encode())
@@ -165,24 +163,19 @@ class Index:
         DataError
             If it is not as it was written, or another version of Earmark wrote it.
         """
-        heading, entries, refused = read_index(path)
+        heading, *lines = _read_lines(path)
+        n_entries = heading["n_entries"]
         return cls(
-            plan=Plan(**{name: heading[name] for name in Plan.__slots__}),
+            plan=Plan(**{name: heading[name] for name in Plan._fields}),
             shards=tuple(heading["shards"]),
-            entries=tuple(Entry.of(line) for line in entries),
-            refused=tuple(Refused(**line) for line in refused),
+            entries=tuple(Entry.of(line) for line in lines[:n_entries]),
+            refused=tuple(Refused(**line) for line in lines[n_entries:]),
             fingerprint=heading["fingerprint"],
         )
 
 
-def read_index(path: Path) -> tuple[Line, list[Line], list[Line]]:
-    """Return the heading of an index, its lines of clips and those of refused clips.
-
-    Raises
-    ------
-    DataError
-        If it is not as it was written, or another version of Earmark wrote it.
-    """
+def _read_lines(path: Path) -> list[Line]:
+    """Return an index's heading and lines, all of the format that this version writes."""
     body, _, last = path.read_bytes().rstrip(b"\n").rpartition(b"\n")
     body += b"\n"
     try:
@@ -195,28 +188,19 @@ def read_index(path: Path) -> tuple[Line, list[Line], list[Line]]:
             f"folder and prepare it again"
         )
     # One text for the parser: a call for each of a quarter of a million lines takes far longer.
-    heading, *lines = json.loads(b"[%b]" % body.rstrip(b"\n").replace(b"\n", b","))
-    if heading["format"] != FORMAT:
+    lines: list[Line] = json.loads(b"[%b]" % body.rstrip(b"\n").replace(b"\n", b","))
+    if (found := lines[0]["format"]) != FORMAT:
         raise DataError(
-            f"{path}: format {heading['format']!r}, expected {FORMAT}; another version of "
+            f"{path}: format {found!r}, expected {FORMAT}; another version of "
             f"Earmark wrote it, so use that one or prepare the corpus again"
         )
-    return heading, lines[: heading["n_entries"]], lines[heading["n_entries"] :]
+    return lines
 
 
 def content_fingerprint(sample_rate: int, entries: Iterable[Entry]) -> str:
     """Return the digest of what a model trained on these clips has seen."""
     lines = (_json([e.id, e.captions, e.n_samples, e.sha256]) for e in entries)
-    return fingerprint(_chain(str(sample_rate), lines))
-
-
-def _chain(first: str, rest: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from rest
-
-
-def _line(record: Plan | Entry | Refused) -> Line:
-    return {name: getattr(record, name) for name in record.__slots__}
+    return fingerprint(chain([str(sample_rate)], lines))
 
 
 def _json(value: Any) -> str:
