@@ -41,7 +41,6 @@ from earmark.models.base import ModelError
 
 PRESET = "locked"
 
-_STRICT = ConfigDict(extra="forbid")
 Finite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -99,7 +99,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 import earmark.datasets.files.atomic
-from earmark.models.training import preparation
+from earmark.models.training import prepare as preparation
 
 left = int(sys.argv[3])
 
