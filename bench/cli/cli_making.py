@@ -120,7 +120,7 @@ def train(
     """Train a model on a prepared corpus; SIGTERM saves and exits with 143."""
     if_interrupted(lambda: _kept_of(out or Path("trained") / config.stem, resume=resume))
     from earmark.bench.cli.train import train_model
-    from earmark.models.training.termination import Stopped
+    from earmark.models.training.train import Stopped
 
     try:
         train_model(config, out=out, resume=resume, verify=verify, json=json)

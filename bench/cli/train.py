@@ -27,7 +27,7 @@ from earmark.models.base import ModelError
 from earmark.models.training.config import load_config
 
 if TYPE_CHECKING:
-    from earmark.models.training.validation import Embedded
+    from earmark.models.training.train import Embedded
 
 
 class TextToAudio:

@@ -14,25 +14,32 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from types import FrameType
+from typing import Protocol, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic import write_whole
-from earmark.models.base import ModelError
+from earmark.models.base import Floats, ModelError
+from earmark.models.muscall.losses import Rows, unit
 from earmark.models.training import accumulation, checkpoints
 from earmark.models.training.augmentation import Augmentation
-from earmark.models.training.batches import Batch, Batches
+from earmark.models.training.batches import Batch, Batches, scale
 from earmark.models.training.building import build, prepare_loss, rebuild
 from earmark.models.training.checkpoints import Checkpoint, to_resume
 from earmark.models.training.config import RunConfig, doubts, plain
@@ -50,17 +57,8 @@ from earmark.models.training.distributed import (
 )
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
 from earmark.models.training.progress_log import ProgressLog, Values, line
-from earmark.models.training.task import Audio, CrossProcess
-from earmark.models.training.termination import (
-    CollapsedError,
-    CollapseWatch,
-    NotFiniteError,
-    Stopped,
-    spread,
-    termination,
-)
+from earmark.models.training.task import Audio, CrossProcess, TrainingTask
 from earmark.models.training.throughput import Meter, peak_flops, training_flops
-from earmark.models.training.validation import Score, embed, validation_batches
 
 Progress = Callable[[int, int, str], None]
 
@@ -525,3 +523,178 @@ class Trainer:
 
 def _captions(corpus: Corpus) -> list[str]:
     return [caption for clip in range(len(corpus)) for caption in corpus.captions(clip)]
+
+
+COLLAPSED_SPREAD = 1e-5
+"""Below it all embeddings of a batch are one vector, but for rounding (that of bf16: some 1e-6).
+Models that learn were seen to fall to 3e-4 at their start."""
+COLLAPSED_STEPS = 100
+"""For how many steps in a row, before a run is stopped."""
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to stop, and saved
+    """SIGTERM arrived; the message names the checkpoint that ``--resume`` goes on from."""
+
+
+class NotFiniteError(ModelError):
+    """The loss is NaN or infinite; the message names the batch's clips."""
+
+
+class CollapsedError(ModelError):
+    """All clips, or all captions, have had one embedding for :data:`COLLAPSED_STEPS` steps."""
+
+
+class CollapseWatch:
+    """Counts the steps in a row whose embeddings do not differ."""
+
+    def __init__(self) -> None:
+        self._steps = dict.fromkeys(("audio", "text"), 0)
+
+    def after_step(self, spreads: Mapping[str, float]) -> str | None:
+        """Return what has just collapsed as a sentence, or None.
+
+        ``spreads`` are those of ``audio`` and ``text`` (:func:`spread`).
+        """
+        for side in self._steps:
+            same = spreads[side] < COLLAPSED_SPREAD
+            self._steps[side] = self._steps[side] + 1 if same else 0
+            if self._steps[side] == COLLAPSED_STEPS:
+                of = {"audio": "clips", "text": "captions"}[side]
+                return (
+                    f"for {COLLAPSED_STEPS} steps all {of} of a batch have had one embedding "
+                    f"(spread below {COLLAPSED_SPREAD:g}), so that the loss is at chance and stays "
+                    f"there"
+                )
+        return None
+
+
+@torch.no_grad()
+def spread(embeddings: Tensor) -> Tensor:
+    """Return the variance of a batch's unit vectors around their mean, a scalar in [0, 1].
+
+    >>> spread(torch.tensor([[3.0, 0.0], [0.0, 1.0]])), spread(torch.ones(5, 2))
+    (tensor(0.5000), tensor(0.))
+    """
+    vectors = unit(Rows.alone(embeddings)).own
+    return (vectors - vectors.mean(dim=0)).square().sum(dim=1).mean()
+
+
+@contextmanager
+def termination() -> Iterator[threading.Event]:
+    """Note the first SIGTERM instead of dying by it; the second one kills as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only the main thread receives signals
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGTERM, before)
+
+    signal.signal(signal.SIGTERM, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Captions and the clips that they belong to, as a model has them."""
+
+    audio: Floats
+    """Unit vectors, shape ``(n_clips, dimension)``."""
+    text: Floats
+    """Unit vectors, shape ``(n_captions, dimension)``."""
+    captions: tuple[str, ...]
+    clip_of: NDArray[np.int64]
+    """The index into ``audio`` of each caption's clip, shape ``(n_captions,)``."""
+
+
+class Score(Protocol):
+    """Maps embeddings to scores by name, higher being better."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, embedded: Embedded) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One batch's vectors and pair_ids, off the device."""
+
+    audio: Tensor
+    text: Tensor
+    pair_ids: Mapping[str, Tensor]
+    captions: tuple[str, ...]
+
+
+def validation_batches(corpus: Corpus, config: RunConfig, fabric: Fabric) -> Batches:
+    """Return every caption with its clip, in order: MusCALL's centre, the whole clip for DCASE.
+
+    Both as the adapters hear clips by default.
+    """
+    return Batches(
+        corpus,
+        batch_size=config.training.batch_size,
+        crop_seconds=config.data.crop_seconds if config.model == "muscall" else None,
+        crop="centre",
+        captions="all",
+        shuffle=False,
+        drop_last=False,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+        workers=config.data.workers,
+    )
+
+
+@torch.no_grad()
+def embed(
+    module: nn.Module, task: TrainingTask, batches: Batches, *, fabric: Fabric, batch_size: int
+) -> tuple[Embedded, float]:
+    """Return the embeddings of a validation corpus and the loss over whole batches of it.
+
+    Each process embeds its share, and all of them return everything.
+    """
+    task.eval()
+    own = [_embed_batch(module, task, batch) for batch in batches if len(batch)]
+    task.train()
+    shares = everyone(fabric, own)
+    # A global batch is the processes' slices in order.
+    longest = max(map(len, shares))
+    found = [share[number] for number in range(longest) for share in shares if number < len(share)]
+    audio, text = (torch.cat([getattr(each, side) for each in found]) for side in ("audio", "text"))
+    pair_ids = {
+        name: torch.cat([each.pair_ids[name] for each in found]) for name in found[0].pair_ids
+    }
+    captions = tuple(caption for each in found for caption in each.captions)
+    _, first, clip_of = np.unique(pair_ids["clips"].numpy(), return_index=True, return_inverse=True)
+    embedded = Embedded(audio.numpy()[first], text.numpy(), captions, clip_of.astype(np.int64))
+    return embedded, _loss(task, audio, text, pair_ids, size=batch_size)
+
+
+def _embed_batch(module: nn.Module, task: TrainingTask, batch: Batch) -> _Found:
+    sound = Audio(scale(batch.to(task.device).waveforms), batch.lengths)
+    features = module(task.inputs(sound, batch.captions))
+    audio, text = (F.normalize(features[side].float(), dim=1).cpu() for side in ("audio", "text"))
+    pair_ids = {name: values.cpu() for name, values in task.pair_ids(batch).items()}
+    return _Found(audio, text, pair_ids, batch.captions)
+
+
+def _loss(
+    task: TrainingTask, audio: Tensor, text: Tensor, pair_ids: Mapping[str, Tensor], *, size: int
+) -> float:
+    """Return the mean loss of whole batches; of all pairs where there is no whole batch.
+
+    Impostors are drawn anew by the same seed each time, so that losses can be compared.
+    """
+    across = CrossProcess(gather=lambda rows: rows, rank=0, draws=torch.Generator().manual_seed(0))
+    losses = []
+    starts: Sequence[int] = range(0, len(text) - size + 1, size) or [0]
+    for start in starts:
+        rows = slice(start, start + size)
+        features = {"audio": audio[rows].to(task.device), "text": text[rows].to(task.device)}
+        own = {name: values[rows].to(task.device) for name, values in pair_ids.items()}
+        losses.append(float(task.loss(features, own, across)))
+    return float(np.mean(losses))

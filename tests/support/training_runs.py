@@ -12,7 +12,7 @@ import soundfile
 
 from earmark.models.training.config import RunConfig, parse_config
 from earmark.models.training.prepare import prepare
-from earmark.models.training.validation import Embedded
+from earmark.models.training.train import Embedded
 
 RATE = 16_000
 PITCHES = {"low": 150, "middle": 500, "high": 1700, "shrill": 5000}

@@ -13,8 +13,7 @@ from training_runs import RATE, write_corpora
 from earmark.bench import cli
 from earmark.bench.cli.train import TextToAudio
 from earmark.models.base import ModelError
-from earmark.models.training.train import Trainer
-from earmark.models.training.validation import Embedded
+from earmark.models.training.train import Embedded, Trainer
 
 CONFIG = """
     preset = "tiny"

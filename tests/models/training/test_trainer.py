@@ -20,13 +20,20 @@ from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 
 from earmark.datasets.base import DataError
 from earmark.models.base import ModelError
-from earmark.models.training import checkpoints, termination
+from earmark.models.training import checkpoints
+from earmark.models.training import train as termination
 from earmark.models.training import train as trainer
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.prepare import prepare
 from earmark.models.training.shards import HEADER_BYTES
-from earmark.models.training.termination import CollapsedError, NotFiniteError, Stopped
-from earmark.models.training.train import CHECKPOINTS, Trainer, train
+from earmark.models.training.train import (
+    CHECKPOINTS,
+    CollapsedError,
+    NotFiniteError,
+    Stopped,
+    Trainer,
+    train,
+)
 
 SSL = {"muscall": {"self_supervision": {"projection": 4}}, "second_view": {"p_pitch_shift": 0.0}}
 VARIANTS = {
