@@ -80,7 +80,7 @@ def train_model(
     DataError, ModelError, Stopped
         As :func:`earmark.models.training.train.train`.
     """
-    from earmark.models.training.locked_config import is_locked
+    from earmark.models.training.config import is_locked
 
     folder = out or Path("trained") / config.stem
     if is_locked(config):
@@ -138,7 +138,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> None:
     """Learn the projections of frozen towers (preset ``locked``)."""
-    from earmark.models.training.locked_config import load_locked_config
+    from earmark.models.training.config import load_locked_config
 
     if resume:
         raise ModelError(

@@ -37,7 +37,7 @@ from earmark.models.adapters.locked import open_tower
 from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
 from earmark.models.base import ModelError
 from earmark.models.support.training_log import METRICS
-from earmark.models.training.locked_config import LockedConfig, ProjectionConfig
+from earmark.models.training.config import LockedConfig, ProjectionConfig
 
 WEIGHTS = "weights.safetensors"
 MAX_SCALE = 100.0

@@ -26,8 +26,8 @@ from earmark.models.base import ModelCard, ModelError
 from earmark.models.conformance import check
 from earmark.models.conformance import listening as conformance_audio
 from earmark.models.registry import MODELS
+from earmark.models.training.config import load_locked_config
 from earmark.models.training.locked import train_locked
-from earmark.models.training.locked_config import load_locked_config
 
 TEXTS = ["slow piano", "", "fast drums", "静かなピアノ"]
 

@@ -17,17 +17,17 @@ from earmark.models.adapters.locked import locked
 from earmark.models.adapters.locked_weights import load_learned, save_learned
 from earmark.models.base import ModelError
 from earmark.models.muscall.losses import Rows, info_nce
+from earmark.models.training.config import (
+    ProjectionConfig,
+    is_locked,
+    load_locked_config,
+)
 from earmark.models.training.locked import (
     multi_positive_info_nce,
     shared,
     texts_of,
     train_locked,
     train_projections,
-)
-from earmark.models.training.locked_config import (
-    ProjectionConfig,
-    is_locked,
-    load_locked_config,
 )
 
 SMALL = ProjectionConfig(epochs=8, batch_size=64, learning_rate=3e-3, ridge=1.0)
