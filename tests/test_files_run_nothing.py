@@ -32,7 +32,7 @@ from earmark.models.av_heads.weights import TrainedHead, save_head, tower_of
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 from earmark.models.support.pretrained import pretrained_folder
-from earmark.models.training.building import write_words
+from earmark.models.training.task import write_words
 from earmark.reports.record import files as record_io
 from earmark.reports.record.schema import RecordError
 

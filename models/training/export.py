@@ -56,8 +56,7 @@ def export(
     found = load(path)  # before the networks, so that a wrong path is named at once
     from earmark.models.dcase import checkpoint as dcase_checkpoint
     from earmark.models.muscall import checkpoint as muscall_checkpoint
-    from earmark.models.training.building import rebuild, write_words
-    from earmark.models.training.task import DCASETraining, MusCALLTraining
+    from earmark.models.training.task import DCASETraining, MusCALLTraining, rebuild, write_words
 
     config = parse_plain(found.config, of=str(path))
     task = rebuild(config, found.words, found.model)

@@ -40,7 +40,6 @@ from earmark.models.muscall.losses import Rows, unit
 from earmark.models.training import accumulation, checkpoints
 from earmark.models.training.augmentation import Augmentation
 from earmark.models.training.batches import Batch, Batches, scale
-from earmark.models.training.building import build, prepare_loss, rebuild
 from earmark.models.training.checkpoints import Checkpoint, to_resume
 from earmark.models.training.config import RunConfig, doubts, plain
 from earmark.models.training.corpus import Corpus, corpus_doubts
@@ -57,7 +56,14 @@ from earmark.models.training.distributed import (
 )
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
 from earmark.models.training.progress_log import ProgressLog, Values, line
-from earmark.models.training.task import Audio, CrossProcess, TrainingTask
+from earmark.models.training.task import (
+    Audio,
+    CrossProcess,
+    TrainingTask,
+    build,
+    prepare_loss,
+    rebuild,
+)
 from earmark.models.training.throughput import Meter, peak_flops, training_flops
 
 Progress = Callable[[int, int, str], None]

@@ -10,7 +10,6 @@ import pytest
 from earmark.models.base import ModelError
 from earmark.models.muscall.audio import AudioEncoder
 from earmark.models.muscall.config import PAPER, PAPER_SSL, RELEASED, LossConfig
-from earmark.models.training.building import build
 from earmark.models.training.config import (
     NONE,
     TRAINING,
@@ -24,6 +23,7 @@ from earmark.models.training.config import (
     preset,
     preset_names,
 )
+from earmark.models.training.task import build
 
 
 def test_paper_is_the_recipe_of_the_paper():
