@@ -24,8 +24,7 @@ from torch import Tensor
 
 from earmark.datasets.audio import map_ahead
 from earmark.datasets.base import DataError, first_ten
-from earmark.models.training.corpus import Corpus
-from earmark.models.training.shards import FULL_SCALE
+from earmark.models.training.corpus import FULL_SCALE, Corpus
 
 Crop = Literal["random", "centre"]
 CaptionChoice = Literal["draw", "all", "first", "none"]

@@ -14,7 +14,7 @@ from earmark.datasets.audio import AudioError, file_digest, load, map_ahead
 from earmark.datasets.base import Captioned, DataError, first_ten
 from earmark.datasets.files.atomic import TEMPORARY, open_whole, room_left, sync_folder, write_whole
 from earmark.datasets.files.processors import usable_cores
-from earmark.models.training.shards import (
+from earmark.models.training.corpus import (
     INDEX,
     PLAN,
     Entry,

@@ -14,9 +14,8 @@ from hypothesis.extra.numpy import arrays
 from small_corpora import RATE, captioned_corpus, length, sound, write_audio
 
 from earmark.datasets.base import DataError
-from earmark.models.training.corpus import Corpus
+from earmark.models.training.corpus import HEADER_BYTES, Corpus, quantise
 from earmark.models.training.prepare import prepare
-from earmark.models.training.shards import HEADER_BYTES, quantise
 
 N_CLIPS = 12
 

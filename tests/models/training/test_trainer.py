@@ -23,9 +23,8 @@ from earmark.models.base import ModelError
 from earmark.models.training import checkpoints
 from earmark.models.training import train as termination
 from earmark.models.training import train as trainer
-from earmark.models.training.corpus import Corpus
+from earmark.models.training.corpus import HEADER_BYTES, Corpus
 from earmark.models.training.prepare import prepare
-from earmark.models.training.shards import HEADER_BYTES
 from earmark.models.training.train import (
     CHECKPOINTS,
     CollapsedError,
