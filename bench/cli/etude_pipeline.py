@@ -33,8 +33,7 @@ from earmark.datasets.files.processors import usable_cores
 from earmark.models.base import ModelError
 from earmark.models.support.training_log import LOG, METRICS
 from earmark.models.training.config import load_config
-from earmark.models.training.prepare import prepare
-from earmark.models.training.sources import open_source
+from earmark.models.training.prepare import open_source, prepare
 
 CONFIGS: Mapping[str, str] = {
     name: f'preset = "{name}"'

@@ -11,8 +11,7 @@ import typer
 
 from earmark.bench.cli.check_command import parse_options
 from earmark.bench.cli.console import progress_bar
-from earmark.models.training.prepare import Prepared, prepare
-from earmark.models.training.sources import open_source
+from earmark.models.training.prepare import Prepared, open_source, prepare
 
 
 def prepare_corpus(

@@ -12,8 +12,7 @@ from small_corpora import RATE, files_of, length, write_audio, write_manifest, w
 from earmark.datasets.base import DataError
 from earmark.datasets.captions import manifest as captions_manifest
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.prepare import prepare
-from earmark.models.training.sources import open_source
+from earmark.models.training.prepare import open_source, prepare
 
 N_CLIPS = 20
 
