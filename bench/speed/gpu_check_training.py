@@ -27,7 +27,7 @@ class Ours:
 
     def step(self, batch: Any) -> int:
         """Learn from a batch."""
-        from earmark.models.training import accumulation
+        from earmark.models.training import optimisation as accumulation
         from earmark.models.training.batches import scale
         from earmark.models.training.task import Audio, CrossProcess
 

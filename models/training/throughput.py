@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from earmark.models.training.accumulation import running_statistics
 from earmark.models.training.config import Precision
+from earmark.models.training.optimisation import running_statistics
 
 # Dense peaks of the makers' data sheets, in 1e12 FLOP/s: half precision with single-precision sums,
 # and single precision without TensorFloat-32.

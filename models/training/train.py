@@ -37,7 +37,8 @@ from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic import write_whole
 from earmark.models.base import Floats, ModelError
 from earmark.models.muscall.losses import Rows, unit
-from earmark.models.training import accumulation, checkpoints
+from earmark.models.training import checkpoints
+from earmark.models.training import optimisation as accumulation
 from earmark.models.training.augmentation import Augmentation
 from earmark.models.training.batches import Batch, Batches, scale
 from earmark.models.training.checkpoints import Checkpoint, to_resume

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from earmark.models.muscall.losses import Rows, info_nce, nt_xent, unit, with_self_supervision
-from earmark.models.training.accumulation import backward
+from earmark.models.training.optimisation import backward
 
 N, SIZE = 12, 3
 
