@@ -218,8 +218,7 @@ class _Job:
 
     def lacks_its_log(self, made_from: Mapping[str, str]) -> bool:
         """Return whether it was exported without the log that its run still has."""
-        from earmark.models.training.checkpoints import BEST
-        from earmark.models.training.export import CHECKPOINTS
+        from earmark.models.training.checkpoints import BEST, CHECKPOINTS
 
         there = (self.run / METRICS, self.run / CHECKPOINTS / BEST)
         return (
@@ -297,7 +296,7 @@ def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step
 
 
 def _export(job: _Job, made_from: Mapping[str, str]) -> None:
-    from earmark.models.training.export import export
+    from earmark.models.training.checkpoints import export
 
     half = job.exported.with_name(f"{job.name}.half")
     shutil.rmtree(half, ignore_errors=True)

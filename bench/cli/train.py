@@ -180,9 +180,9 @@ def export_checkpoint(
     Raises
     ------
     ModelError
-        As :func:`earmark.models.training.export.export`.
+        As :func:`earmark.models.training.checkpoints.export`.
     """
-    from earmark.models.training.export import export
+    from earmark.models.training.checkpoints import export
 
     card = export(checkpoint, out, name=name, licence=licence, training_datasets=training_datasets)
     typer.echo(f"{out}: {card.name}. {card.note}")

@@ -100,7 +100,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "a shard": ("bench", "earmark.models.training.prepare", "_write_shard", "after"),
     "the index": ("bench", "earmark.models.training.prepare", "_finish", "after"),
     "a training": ("bench", "earmark.bench.cli.etude_pipeline", "_export", "before"),
-    "an export": ("bench", "earmark.models.training.export", "export", "after"),
+    "an export": ("bench", "earmark.models.training.checkpoints", "export", "after"),
     "listening": ("bench", "earmark.bench.embeddings.store", "write_shard", "after"),
     "scoring": ("bench", "earmark.bench.run.runner", "_record", "before"),
     "the record": ("bench", "earmark.reports.record.files", "_sync_folders", "before"),
@@ -122,7 +122,7 @@ COUNTED = {
     "tracks": ("earmark.datasets.etude.track_files", "render"),
     "clips": ("earmark.models.training.prepare", "_decode"),
     "epochs": ("earmark.models.training.checkpoints", "save"),
-    "exports": ("earmark.models.training.export", "export"),
+    "exports": ("earmark.models.training.checkpoints", "export"),
 }
 
 DISK = [(os, "fsync"), *((Path, n) for n in ("replace", "rename", "unlink", "mkdir", "write_text"))]

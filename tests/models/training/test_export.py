@@ -14,8 +14,8 @@ from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 from earmark.models.training import checkpoints
+from earmark.models.training.checkpoints import export
 from earmark.models.training.corpus import Corpus
-from earmark.models.training.export import export
 from earmark.models.training.task import Audio
 from earmark.models.training.train import CHECKPOINTS, Trainer
 
