@@ -98,8 +98,8 @@ def make_ours(check: Check, *, compiled: bool, micro_batch: int | None = None) -
 def train_in_memory(check: Check, until: float) -> dict[str, Any]:
     """Time our step on data that is on the device, and its MFU."""
     from earmark.models.training.config import Precision
+    from earmark.models.training.progress import peak_flops, training_flops
     from earmark.models.training.task import Audio
-    from earmark.models.training.throughput import peak_flops, training_flops
 
     compiled = check.device.type == "cuda"
     ours = make_ours(check, compiled=compiled)

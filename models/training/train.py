@@ -56,7 +56,14 @@ from earmark.models.training.distributed import (
     norm_group,
 )
 from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
-from earmark.models.training.progress_log import ProgressLog, Values, line
+from earmark.models.training.progress import (
+    Meter,
+    ProgressLog,
+    Values,
+    line,
+    peak_flops,
+    training_flops,
+)
 from earmark.models.training.task import (
     Audio,
     CrossProcess,
@@ -65,7 +72,6 @@ from earmark.models.training.task import (
     prepare_loss,
     rebuild,
 )
-from earmark.models.training.throughput import Meter, peak_flops, training_flops
 
 Progress = Callable[[int, int, str], None]
 

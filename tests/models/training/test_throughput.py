@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from earmark.models.training import throughput
-from earmark.models.training.throughput import Meter, peak_flops, training_flops
+from earmark.models.training import progress as throughput
+from earmark.models.training.progress import Meter, peak_flops, training_flops
 
 
 class Encoder(nn.Module):
