@@ -11,7 +11,8 @@ from torch import Tensor
 
 from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
-from earmark.models.muscall import PAPER, RELEASED, MusCALL, inference, model
+from earmark.models.muscall import PAPER, RELEASED, MusCALL, model
+from earmark.models.muscall import model as inference
 from earmark.models.muscall.config import (
     PAPER_SSL,
     RELEASED_SSL,
