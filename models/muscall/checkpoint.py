@@ -29,8 +29,8 @@ from torch import Tensor
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
+from earmark.models.muscall.audio import mel_filter_bank
 from earmark.models.muscall.config import RELEASED, RELEASED_SSL, MusCALLConfig
-from earmark.models.muscall.frontend import mel_filter_bank
 from earmark.models.muscall.model import MusCALL
 
 _METADATA_KEY = "earmark.muscall"

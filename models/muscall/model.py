@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from earmark.models.muscall.audio import AttentionPool, AudioEncoder, Bottleneck
+from earmark.models.muscall.audio import AttentionPool, AudioEncoder, Bottleneck, LogMel
 from earmark.models.muscall.config import MusCALLConfig, preset
-from earmark.models.muscall.frontend import LogMel
 from earmark.models.muscall.text import TextEncoder
 
 MAX_LOGIT_SCALE = math.log(100.0)

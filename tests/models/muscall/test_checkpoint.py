@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from earmark.models.base import ModelError
 from earmark.models.muscall import MusCALL, checkpoint
+from earmark.models.muscall.audio import mel_filter_bank
 from earmark.models.muscall.checkpoint import load, load_released, released_name, save
-from earmark.models.muscall.frontend import mel_filter_bank
 
 
 def assert_same_weights(model, other):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
+from earmark.models.muscall.audio import LogMel, mel_filter_bank
 from earmark.models.muscall.config import PAPER, RELEASED, AudioConfig
-from earmark.models.muscall.frontend import LogMel, mel_filter_bank
 
 CONFIGS = {"paper": PAPER.audio, "released": RELEASED.audio}
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from earmark.models.muscall import RELEASED, MusCALL
+from earmark.models.muscall.audio import mel_filter_bank
 from earmark.models.muscall.checkpoint import load_released
-from earmark.models.muscall.frontend import mel_filter_bank
 from earmark.models.muscall.losses import Rows, info_nce, released_weights
 
 
