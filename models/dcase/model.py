@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from earmark.models.base import ModelError
-from earmark.models.dcase.audio import CRNN
+from earmark.models.dcase.audio import CRNN, LogMel
 from earmark.models.dcase.config import DCASEConfig
-from earmark.models.dcase.frontend import LogMel
 from earmark.models.dcase.text import Vocabulary, WordMean, Words
 
 MAXIMUM_SCALE = 100.0

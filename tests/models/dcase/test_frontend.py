@@ -11,8 +11,8 @@ import torch
 
 from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
+from earmark.models.dcase.audio import LogMel
 from earmark.models.dcase.config import FrontEndConfig
-from earmark.models.dcase.frontend import LogMel
 
 
 def slaney_hz(mel: np.ndarray) -> np.ndarray:
