@@ -17,7 +17,7 @@ from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
 from earmark.models.dcase.checkpoint import load
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
-from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
+from earmark.models.dcase.text import WordVectors, read_word_vectors, train_word_vectors
 from earmark.models.support.adapter import (
     RESAMPLER,
     check_texts,

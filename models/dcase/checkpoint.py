@@ -26,8 +26,7 @@ from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
-from earmark.models.dcase.text import Vocabulary
-from earmark.models.dcase.word_vectors import WordVectors
+from earmark.models.dcase.text import Vocabulary, WordVectors
 
 _FORMAT = "earmark-dcase-1"
 _TABLE = "text_enc.word_enc.embedding.weight"

@@ -29,8 +29,7 @@ from earmark.models.base import ModelError, TextEmbedder
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.losses import sample_impostors, triplet_ranking_loss
 from earmark.models.dcase.model import DCASE
-from earmark.models.dcase.text import Vocabulary
-from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
+from earmark.models.dcase.text import Vocabulary, WordVectors, read_word_vectors, train_word_vectors
 from earmark.models.muscall.config import LossConfig, MusCALLConfig
 from earmark.models.muscall.losses import (
     Rows,

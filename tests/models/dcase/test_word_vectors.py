@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from earmark.models.base import ModelError
-from earmark.models.dcase.text import Vocabulary
-from earmark.models.dcase.word_vectors import WordVectors, read_word_vectors, train_word_vectors
+from earmark.models.dcase.text import Vocabulary, WordVectors, read_word_vectors, train_word_vectors
 
 gensim = pytest.importorskip("gensim", reason="gensim is not installed")
 
@@ -163,7 +162,7 @@ def test_training_puts_words_of_one_company_together():
 def test_training_gives_the_same_vectors_in_another_process():
     table = train_word_vectors(SENTENCES[:40], dimension=20, seed=3)
     code = (
-        "import hashlib, json, sys; from earmark.models.dcase.word_vectors import *;"
+        "import hashlib, json, sys; from earmark.models.dcase.text import *;"
         "table = train_word_vectors(json.load(sys.stdin), dimension=20, seed=3);"
         "print(hashlib.sha256(table.vectors.numpy().tobytes()).hexdigest())"
     )
