@@ -27,8 +27,8 @@ class Ours:
 
     def step(self, batch: Any) -> int:
         """Learn from a batch."""
-        from earmark.models.training import optimisation as accumulation
         from earmark.models.training.batches import scale
+        from earmark.models.training.optimisation import backward
         from earmark.models.training.task import Audio, CrossProcess
 
         size = self.micro_batch or len(batch)
@@ -45,7 +45,7 @@ class Ours:
             micro_batches.append(self.task.inputs(audio, batch.captions[rows]))
         pair_ids = self.task.pair_ids(batch)
         across = CrossProcess(lambda rows: rows, 0, torch.Generator().manual_seed(self.step_number))
-        loss = accumulation.backward(
+        loss = backward(
             self.module,
             micro_batches,
             lambda features: self.task.loss(features, pair_ids, across),

@@ -1,4 +1,4 @@
-"""The audio encoder: five convolutions and a bidirectional GRU, averaged over time."""
+"""From waveforms to log-mels, and from these by five convolutions and a GRU to a mean over time."""
 
 from __future__ import annotations
 

@@ -12,6 +12,9 @@ A word is looked up as it is, then in lower case; else it is ``<UNK>``, which ha
 own and counts in the mean, as in the released code. (That code tries a lemma and a stem before it
 gives up, and makes named entities ``<UNK>``.) A text without any word is one ``<UNK>``: a mean of
 nothing has no direction. Google's word2vec vectors hold no "a", "and", "of" and "to".
+
+Tables of word vectors are read from a word2vec file, or trained on the available captions; both
+need gensim (LGPL-2.1-only), which is imported when it is asked for and never before.
 """
 
 from __future__ import annotations

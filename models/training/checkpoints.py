@@ -1,4 +1,4 @@
-"""Checkpoints: everything from which a run goes on as if it had not stopped.
+"""Checkpoints, from which a run goes on as if it had not stopped, and their export.
 
 A run's folder holds ``checkpoints/step-<n>.pt``, the last two, and ``checkpoints/best.pt``. A kill
 at any moment leaves whole files. They are read without running any code that a file may hold.
@@ -168,11 +168,11 @@ def to_resume(
         )
     found = load(paths[-1])
     changed = differences(config, parse_plain(found.config, of=str(paths[-1])))
-    for side, fingerprint in fingerprints.items():
+    for side, own in fingerprints.items():
         other = found.fingerprints.get(side, "none")
-        if other != fingerprint:
+        if other != own:
             changed.append(
-                f"the corpus data.{side} has the fingerprint {fingerprint[:12]}, there {other[:12]}"
+                f"the corpus data.{side} has the fingerprint {own[:12]}, there {other[:12]}"
             )
     if changed:
         raise ModelError(

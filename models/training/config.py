@@ -19,6 +19,31 @@ Every key of every table is a field of the classes below, of
 :class:`earmark.models.muscall.MusCALLConfig` and of
 :class:`earmark.models.dcase.config.DCASEConfig`. An unknown key is refused. ``"none"`` stands for
 None, which TOML has not.
+
+Frozen towers
+-------------
+The preset ``locked`` has a file of another form (:class:`LockedConfig`): which vectors, which
+texts, how they are joined. Relative paths start at the file's own folder. ::
+
+    preset = "locked"
+    seed = 0
+
+    [data]
+    embeddings = "{data}/musav_embeddings/msd-musicnn-1.npz"
+    texts = "{data}/musav/data/genres.chunk_000-006.jsonl"
+    text_key = "genres"
+    datasets = ["musav"]                 # ids, for the contamination flag
+    licence = "CC BY-NC-SA 4.0"          # the weights are derived from it
+
+    [audio]                              # what made the embeddings: a model and its options
+    loader = "essentia-backbone"
+    name = "msd-musicnn-1"
+
+    [text]
+    loader = "sentence-bert"
+
+    [training]
+    temperature = 0.15
 """
 
 from __future__ import annotations

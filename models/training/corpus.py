@@ -2,6 +2,24 @@
 
 A corpus is a folder that :func:`earmark.models.training.prepare.prepare` wrote: shards of mono
 int16 at one sample rate, and an index with each clip's id, captions, place, length and digest.
+
+Layout
+------
+::
+
+    index.jsonl        a heading, a line per clip, a line per refused clip, the digest of all before
+    shard-00000.npy    NumPy's format, one dimension, little-endian int16: clips one after another
+    ...
+
+Until the index is there the corpus is unfinished, and these files stand in its place::
+
+    plan.json          what is being prepared
+    shard-00000.json   the lines of a shard's clips; without it the shard does not count
+
+Clips stand in the order of their source and a shard ends behind the clip with which it reaches the
+plan's size, so that the bytes of all files follow from the source alone. Lines are JSON. A clip's
+place is counted in samples; its ``sha256`` is that of its bytes in the shard, ``source_sha256``
+that of the file it was decoded from.
 """
 
 from __future__ import annotations
@@ -47,7 +65,7 @@ class Corpus:
             raise DataError("no corpus is given: give at least one folder that was prepared")
         self._folders = folders
         self._paths: list[Path] = []
-        rates, fingerprints, sizes = [], [], []
+        rates, fingerprints, sizes = list[int](), list[str](), list[int]()
         ids, captions, columns = list[str](), list[tuple[str, ...]](), list[tuple[int, int, int]]()
         digests = list[bytes]()
         self.sources, self.synthetic = (), False
@@ -321,7 +339,8 @@ class Index:
             "n_refused": len(self.refused),
             "fingerprint": content_fingerprint(self.plan.sample_rate, self.entries),
         }
-        lines = [heading, *(each._asdict() for each in (*self.entries, *self.refused))]
+        lines = [heading, *(entry._asdict() for entry in self.entries)]
+        lines += [one._asdict() for one in self.refused]
         body = "".join(f"{_json(line)}\n" for line in lines).encode()
         last = _json({"sha256": hashlib.sha256(body).hexdigest()})
         write_whole(path, body + f"{last}\n".encode())

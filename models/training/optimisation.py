@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules.
+"""Optimisers, learning-rate schedules, and gradients of batches that do not fit into memory.
 
 The learning rate of step *s* (from 0) of a run of *S* steps:
 
@@ -7,6 +7,28 @@ The learning rate of step *s* (from 0) of a run of *S* steps:
   zero where *h* is below 1, as PyTorch's ``CosineAnnealingLR`` does.
 * ``plateau``: ``lr``, times ``factor`` each time the validation loss has not fallen by
   ``threshold`` for more than ``patience`` validations.
+
+Accumulation
+------------
+A contrastive loss is of the whole batch, so that the mean of micro-batches' losses is another
+loss: each pair would meet fewer negatives. :func:`backward` is exact instead [1]_:
+
+1. every micro-batch is encoded without a graph, and the state of the random numbers kept;
+2. the loss of all features gives the gradient of each feature;
+3. every micro-batch is encoded again, with its random numbers of before (so that dropout drops the
+   same units), and its features' gradients go back through the graph.
+
+Memory is that of one micro-batch and all features; the price is one more forward pass. A batch of
+one micro-batch is encoded once.
+
+What is *not* as in one large batch is BatchNorm: its statistics are those of a micro-batch, as
+they are those of a process where there are several. Its running statistics move once per
+micro-batch.
+
+References
+----------
+.. [1] L. Gao, Y. Zhang, J. Han, J. Callan, "Scaling Deep Contrastive Learning Batch Size under
+       Memory Limited Setup", RepL4NLP 2021 (GradCache).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""``prepare``: decode a corpus once into shards and an index, resumable after a kill."""
+"""``prepare``: decode a corpus once into shards and an index, resumable after a kill.
+
+Its source is captioned clips of any loader, or a plain folder of audio (:func:`open_source`).
+"""
 
 from __future__ import annotations
 

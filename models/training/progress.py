@@ -1,4 +1,14 @@
-"""Metrics of a run: ``metrics.csv``, TensorBoard, and lines to read."""
+"""What a run tells of itself: ``metrics.csv``, TensorBoard, lines to read, and how fast it is.
+
+MFU, the model FLOPs utilisation [1]_, is what the model's own products would take at the device's
+peak over what they took: forward and backward are counted, recomputation and the front end are
+not. Recurrent layers are not counted by PyTorch's counter, so that the DCASE baseline's MFU is a
+lower bound.
+
+References
+----------
+.. [1] A. Chowdhery et al., "PaLM: Scaling Language Modeling with Pathways", 2022, section 4.1.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@ A training task is a module whose ``forward`` encodes one micro-batch, so that p
 compilation and synchronisation between processes apply to it, and whose ``loss`` is of the whole
 batch's features on all processes. Front end and augmentation run on the device, once per batch, in
 :meth:`TrainingTask.inputs`; nothing learned depends on them.
+
+What turns captions into numbers is made of the training captions once (:func:`build`) and then
+travels with every checkpoint, so that a checkpoint is read without the corpus (:func:`rebuild`).
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 ::
 
     config → corpora → task → Fabric → each batch: augment, encode, loss, step
-                                        → each epoch: validate, keep the best, write a checkpoint
+                                     → each epoch: validate, keep the best, write a checkpoint
 
 The same loop trains on a CPU, on one GPU, on several, and on several machines. Next door are
-:mod:`.task` (what a model makes of a batch), :mod:`.accumulation` (gradients of large batches),
+:mod:`.task` (what a model makes of a batch), :mod:`.optimisation` (gradients of large batches),
 :mod:`.distributed` (processes), :mod:`.checkpoints` (going on where a run stopped).
 """
 
@@ -38,7 +38,6 @@ from earmark.datasets.files.atomic import write_whole
 from earmark.models.base import Floats, ModelError
 from earmark.models.muscall.losses import Rows, unit
 from earmark.models.training import checkpoints
-from earmark.models.training import optimisation as accumulation
 from earmark.models.training.augmentation import Augmentation
 from earmark.models.training.batches import Batch, Batches, scale
 from earmark.models.training.checkpoints import Checkpoint, to_resume
@@ -55,7 +54,12 @@ from earmark.models.training.distributed import (
     micro_batch_of,
     norm_group,
 )
-from earmark.models.training.optimisation import Schedule, build_optimiser, learning_rate
+from earmark.models.training.optimisation import (
+    Schedule,
+    backward,
+    build_optimiser,
+    learning_rate,
+)
 from earmark.models.training.progress import (
     Meter,
     ProgressLog,
@@ -271,7 +275,7 @@ class Trainer:
         pair_ids = self.task.pair_ids(batch)
         draws = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
         across = CrossProcess(self.gather, self.fabric.global_rank, draws)
-        loss = accumulation.backward(
+        loss = backward(
             self.module,
             micro_batches,
             lambda features: self._loss(features, pair_ids, across),

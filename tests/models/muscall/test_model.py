@@ -12,7 +12,6 @@ from torch import Tensor
 from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.muscall import PAPER, RELEASED, MusCALL, model
-from earmark.models.muscall import model as inference
 from earmark.models.muscall.config import (
     PAPER_SSL,
     RELEASED_SSL,
@@ -251,7 +250,7 @@ def test_the_model_for_inference_computes_the_same(pooling, n_samples, tiny, tin
 
 def test_pooling_for_inference_equals_full_attention_in_double_precision(tiny):
     pool = tiny.audio_encoder.pool.double()
-    fast = inference.MeanQueryPool(pool)
+    fast = model.MeanQueryPool(pool)
     for grid in ((2, 2), (2, 5)):
         x = torch.randn(3, 128, *grid, dtype=torch.float64)
         torch.testing.assert_close(fast(x), pool(x), rtol=0, atol=1e-12)

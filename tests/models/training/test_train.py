@@ -21,7 +21,6 @@ from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 from earmark.datasets.base import DataError
 from earmark.models.base import ModelError
 from earmark.models.training import checkpoints
-from earmark.models.training import train as termination
 from earmark.models.training import train as trainer
 from earmark.models.training.corpus import HEADER_BYTES, Corpus
 from earmark.models.training.prepare import prepare
@@ -370,7 +369,7 @@ def test_channels_last_changes_no_result(corpora, tmp_path):
 def test_weight_decay_in_the_gradient_collapses_where_decoupled_decay_learns(
     corpora, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(termination, "COLLAPSED_STEPS", 10)
+    monkeypatch.setattr(trainer, "COLLAPSED_STEPS", 10)
     # Of the paper's schedule the sum of learning rates is 2.9, here .9: large enough, in 60 steps.
     optimiser = {"learning_rate": 3e-2, "weight_decay": 0.2, "betas": (0.9, 0.98), "eps": 1e-6}
     training = {"epochs": 20, "validate_every": 20}
@@ -389,7 +388,7 @@ def test_weight_decay_in_the_gradient_collapses_where_decoupled_decay_learns(
 
 @pytest.mark.parametrize("side", ["audio", "text"])
 def test_a_tower_without_a_difference_is_named(corpora, tmp_path, monkeypatch, side):
-    monkeypatch.setattr(termination, "COLLAPSED_STEPS", 4)
+    monkeypatch.setattr(trainer, "COLLAPSED_STEPS", 4)
     made = Trainer(run_config(corpora), tmp_path / "a", score=CosineOfPairs(), tell=quiet)
     projection = {"audio": made.task.model.audio_projection}.get(side)
     weights = projection or made.task.model.text_projection

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from earmark.models.training import progress as throughput
+from earmark.models.training import progress
 from earmark.models.training.progress import Meter, peak_flops, training_flops
 
 
@@ -53,7 +53,7 @@ def test_a_cpus_peak_is_not_known():
 
 def test_rates_are_over_the_time_since_the_last_reading(monkeypatch):
     clock = iter((0.0, 4.0, 4.0, 6.0, 6.0))
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
     meter = Meter(peak=1000.0)
     meter.flops_a_sample = 50.0
     meter.count(8, waited=1.0)
