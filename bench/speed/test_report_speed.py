@@ -29,7 +29,7 @@ def _alone(runs: list[Run]) -> str:
 
 
 def _beside(runs: list[Run]) -> str:
-    return page_html(page_side_by_side.build(side_by_side(runs, compare_models), views=VIEWS))
+    return page_html(page_side_by_side.build_side_by_side(side_by_side(runs, compare_models), views=VIEWS))
 
 
 @pytest.mark.parametrize(

@@ -141,12 +141,6 @@ def plain_value(value: float | None, metric: str) -> Cell:
     return Cell(words.number(how.factor * value, how.digits), sort=value)
 
 
-def _foot_row(name: str, value: float, n: int | None, metric: str, width: int) -> list[Cell]:
-    row = [Cell(name), plain_value(value, metric), Cell("")]
-    row.append(Cell(f"n = {words.count(n)}" if n is not None else ""))
-    return (row + [Cell("")] * width)[:width]
-
-
 def about_coverage(scores: Iterable[Score]) -> str:
     """Return whose values rest on a part of the items, and on the least part each; else nothing."""
     least: dict[str, Score] = {}

@@ -21,7 +21,7 @@ LEAST_SPREAD = 2.0
 """Of the fastest to the slowest: models of about one speed say nothing of its price."""
 
 
-def table(
+def cost_table(
     record: RunRecord, order: Sequence[str], origin: Mapping[str, Sequence[int]] | None
 ) -> Block:
     """Return a row a model, in this order; ``origin`` has their runs, where there are several."""
@@ -34,7 +34,7 @@ def table(
         [
             Cell(model),
             *([Cell(", ".join(map(str, origin.get(model, ()))))] if origin else []),
-            *_cells(costs.get(model)),
+            *_cost_cells(costs.get(model)),
         ]
         for model in order
     ]
@@ -52,11 +52,11 @@ def table(
             Column("Measured"),
         ],
         rows=rows,
-        notes=_notes(known, missing=len(known) < len(order)),
+        notes=_cost_notes(known, missing=len(known) < len(order)),
     )
 
 
-def _cells(cost: Cost | None) -> list[Cell]:
+def _cost_cells(cost: Cost | None) -> list[Cell]:
     if cost is None:
         return [Cell(words.NOTHING)] * 7
     parameters, memory = cost.parameters, cost.peak_memory_mib
@@ -71,7 +71,7 @@ def _cells(cost: Cost | None) -> list[Cell]:
     ]
 
 
-def _notes(known: Sequence[Cost], *, missing: bool) -> list[str]:
+def _cost_notes(known: Sequence[Cost], *, missing: bool) -> list[str]:
     devices = dict.fromkeys(cost.device for cost in known)
     memory = [
         *(["on a CPU that of the whole process"] if any("cpu" in one for one in devices) else []),
@@ -116,7 +116,7 @@ def millions(parameters: int) -> str:
     return three_digits(parameters / 1e6)
 
 
-def plot(record: RunRecord, boards: Sequence[Board]) -> Plot | None:
+def speed_plot(record: RunRecord, boards: Sequence[Board]) -> Plot | None:
     """Return scores against clips a second on the first board where that says something.
 
     That is where enough models of unlike speed were timed on one device: others are not comparable.
@@ -129,11 +129,11 @@ def plot(record: RunRecord, boards: Sequence[Board]) -> Plot | None:
         models = [s.model for s in timed if costs[s.model].device == device][:MOST_POINTS]
         speeds = [costs[model].clips_per_second for model in models]
         if len(models) >= FEWEST_POINTS and max(speeds) >= LEAST_SPREAD * min(speeds):
-            return _plot(board, costs, models, device)
+            return _speed_plot(board, costs, models, device)
     return None
 
 
-def _plot(board: Board, costs: Mapping[str, Cost], models: Sequence[str], device: str) -> Plot:
+def _speed_plot(board: Board, costs: Mapping[str, Cost], models: Sequence[str], device: str) -> Plot:
     scores = [score for score in board.scores if score.model in models]
     nan = math.nan
     columns: dict[str, Any] = {

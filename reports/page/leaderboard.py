@@ -82,8 +82,8 @@ def leaderboard(
     ]
     if plots:
         blocks.append(Plots(plots))
-    blocks.append(costs.table(record, order, origin))
-    if (speeds := costs.plot(record, boards_of(record, views))) is not None:
+    blocks.append(costs.cost_table(record, order, origin))
+    if (speeds := costs.speed_plot(record, boards_of(record, views))) is not None:
         blocks.append(Plots([speeds]))
     return Section("Leaderboard", "leaderboard", blocks)
 

@@ -26,7 +26,7 @@ from earmark.reports.record.schema import RunRecord
 from earmark.reports.view import Views
 
 
-def build(side: SideBySide, *, views: Views) -> Page:
+def build_side_by_side(side: SideBySide, *, views: Views) -> Page:
     """Return the report of several records."""
     record, runs = side.record, [run.record for run in side.runs]
     board = leaderboard(record, views, side.origin)

@@ -21,7 +21,7 @@ def build(record: RunRecord, items: Any, arrays: Any, **options: Any) -> Page:
 
 
 def build_side_by_side(side: SideBySide) -> Page:
-    return page_side_by_side.build(side, views=VIEWS)
+    return page_side_by_side.build_side_by_side(side, views=VIEWS)
 
 
 def render_html(*of: Any, **options: Any) -> str:

@@ -79,7 +79,7 @@ def test_scores_stand_against_speed_with_their_intervals(sample):
 )
 def test_a_figure_that_says_nothing_is_not_drawn(sample, speeds):
     record = costing(sample, speeds)
-    assert costs.plot(record, boards_of(record, VIEWS)) is None
+    assert costs.speed_plot(record, boards_of(record, VIEWS)) is None
 
 
 def test_models_of_another_device_are_not_drawn(sample):
@@ -89,4 +89,4 @@ def test_models_of_another_device_are_not_drawn(sample):
     )
     assert slow.id in SPEEDS
     record = record.model_copy(update={"models": [slow, *record.models[1:]]})
-    assert costs.plot(record, boards_of(record, VIEWS)) is None
+    assert costs.speed_plot(record, boards_of(record, VIEWS)) is None
