@@ -7,11 +7,12 @@ separator, and negative numbers a true minus.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from earmark.reports.record.schema import Comparison, Interval, Plain, Score
+from earmark.reports.record.schema import Comparison, Interval, Plain, RecordError, Score
 
 NOTHING = "—"
 
@@ -287,3 +288,14 @@ def moment(iso: str) -> str:
     months = "January February March April May June July August September October November December"
     zone = "UTC" if not when.utcoffset() else when.strftime("UTC%:z")
     return f"{when.day} {months.split()[when.month - 1]} {when.year}, {when:%H:%M} {zone}"
+
+
+def timestamp(created: str) -> int:
+    """Return seconds since 1970 of ``created``, or ``SOURCE_DATE_EPOCH`` where it is set."""
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        if not epoch.isdecimal():
+            raise RecordError(
+                f"SOURCE_DATE_EPOCH is {epoch!r}, expected whole seconds since 1970: unset it"
+            )
+        return int(epoch)
+    return int(datetime.fromisoformat(created).timestamp())

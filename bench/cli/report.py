@@ -38,7 +38,7 @@ from earmark.reports.record.schema import Comparison, RecordError, Score, TaskRe
 if TYPE_CHECKING:
     import pandas as pd
 
-    from earmark.reports.page.merging import Compared, Run
+    from earmark.reports.page.side_by_side import Compared, Run
 
 FORMATS: Final = ("html", "pdf", "md")
 _COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
@@ -83,7 +83,7 @@ def report(
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
     from earmark.bench.tasks.registry import VIEWS
-    from earmark.reports.page import page, page_side_by_side
+    from earmark.reports.page import page
     from earmark.reports.page.side_by_side import side_by_side
     from earmark.reports.page.speed import read_benchmarks, with_speed
     from earmark.reports.render.html import page_html
@@ -96,7 +96,7 @@ def report(
         built = page.build(shown, loaded[0].items, loaded[0].arrays, views=VIEWS)
     else:
         side = side_by_side(loaded, compare_models)
-        shown, built = side.record, page_side_by_side.build_side_by_side(side, views=VIEWS)
+        shown, built = side.record.build_side_by_side(side, views=VIEWS)
     played = built = with_speed(built, timed)
     if audio_mib is not None:
         from earmark.bench.cli.excerpts import excerpts_of
@@ -125,7 +125,7 @@ def report(
             write_whole(path, content)
             written.append(path)
         if figures:
-            from earmark.reports.render.figure_files import write_figures
+            from earmark.reports.render.data_files import write_figures
 
             written += write_figures(built, folder / "figures", write=write_whole)
     except OSError as error:
@@ -156,7 +156,7 @@ def load(run: Path | str) -> Run:
     RecordError
         If there is no readable record, or a file is not the one that was written with it.
     """
-    from earmark.reports.page.merging import Run
+    from earmark.reports.page.side_by_side import Run
 
     record = record_io.read(run)
     return Run(
@@ -172,7 +172,7 @@ def load(run: Path | str) -> Run:
 
 def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
     """Compare the models of a task on its headline metric, on every dimension and direction."""
-    from earmark.reports.page.merging import Compared
+    from earmark.reports.page.side_by_side import Compared
 
     chosen = headline(task)
     found = Compared()

@@ -19,7 +19,7 @@ from earmark.bench.run.suite import read_suite
 from earmark.datasets.base import DataError
 from earmark.datasets.files.fetch import fetch as download
 from earmark.reports import words as formats
-from earmark.reports.page.cells import common_chance
+from earmark.reports.page.tables import common_chance
 from earmark.reports.record.files import read
 from earmark.reports.record.lookup import headline, select
 from earmark.reports.record.schema import NotRun, RunRecord, TaskResult

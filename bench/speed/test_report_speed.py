@@ -15,9 +15,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from earmark.bench.cli.report import compare_models
 from earmark.bench.tasks.registry import VIEWS
-from earmark.reports.page import page, page_side_by_side
-from earmark.reports.page.merging import Run
-from earmark.reports.page.side_by_side import side_by_side
+from earmark.reports.page import page
+from earmark.reports.page.side_by_side import Run, side_by_side
 from earmark.reports.render.html import page_html
 
 MOST_BYTES = 5_000_000
@@ -29,7 +28,7 @@ def _alone(runs: list[Run]) -> str:
 
 
 def _beside(runs: list[Run]) -> str:
-    return page_html(page_side_by_side.build_side_by_side(side_by_side(runs, compare_models), views=VIEWS))
+    return page_html(page.build_side_by_side(side_by_side(runs, compare_models), views=VIEWS))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-A figure's keyword arguments are columns of equal length, one entry a mark: what :func:`to_csv`
+A figure's keyword arguments are columns of equal length, one entry a mark: what :func:`figure_csv`
 writes is what was drawn. Accuracies are shares in [0, 1] and shown in per cent. ``width`` is that
 of a paper's column (3.3 in, panels below each other) or of its text block (7 in, side by side).
 A figure with nothing to show raises: nobody is handed a blank panel.
@@ -57,10 +57,10 @@ class Line:
     subset: str | None = None
 
 
-def to_csv(columns: Columns) -> str:
+def figure_csv(columns: Columns) -> str:
     """Return the columns of a figure as CSV with a header.
 
-    >>> to_csv({"model": ["a", "b, c"], "value": [0.5, None]})
+    >>> figure_csv({"model": ["a", "b, c"], "value": [0.5, None]})
     'model,value\\na,0.5\\n"b, c",\\n'
     """
     file = io.StringIO()

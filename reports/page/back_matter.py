@@ -21,7 +21,7 @@ from earmark.reports.content import (
     text,
 )
 from earmark.reports.findings.task import has_seen, names_of
-from earmark.reports.page.cells import LONG
+from earmark.reports.page.tables import LONG
 from earmark.reports.record.schema import DatasetEntry, ModelEntry, RunRecord
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from earmark.reports import words
-from earmark.reports.content import Cell, Column, TableBlock
-from earmark.reports.page.cells import (
-    LONG,
-    Notes,
-    Part,
-    about_coverage,
-    about_intervals,
-    common_chance,
-    plain_value,
-    standing,
-    value_columns,
-)
+from earmark.reports.content import Audible, Cell, Column, TableBlock
 from earmark.reports.record.lookup import (
     HALF_CREDIT,
     OFFICIAL,
+    SIGNIFICANT,
     Dimension,
+    Standing,
+    against,
     best_first,
     groups_of,
     letters,
@@ -29,7 +21,7 @@ from earmark.reports.record.lookup import (
     select,
     unpaired,
 )
-from earmark.reports.record.schema import Score, TaskResult
+from earmark.reports.record.schema import Comparison, Interval, Plain, Score, Table, TaskResult
 
 
 def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension) -> TableBlock:
@@ -239,3 +231,318 @@ def _ranked(scores: Sequence[Score]) -> list[str]:
 
 def _sentence(dimension: Dimension, end: str = ". ") -> str:
     return f"{dimension.capitalize()}{end}" if dimension else ""
+
+
+MOST_LETTERS = 1500
+"""Letters of models' names in a table of groups that is not folded away: half a page."""
+
+
+def comparisons(pairs: Sequence[Comparison], *, caption: str, folded: bool = False) -> TableBlock:
+    """Return paired differences as they come; a long table is folded away, another where asked."""
+    sided = any(pair.dimension for pair in pairs)
+    subsets = len({pair.subset for pair in pairs}) > 1
+    metrics = list(dict.fromkeys(pair.metric for pair in pairs))
+    how = words.metric(metrics[0])
+    by = words.listed([words.metric(name).title for name in metrics])
+    unit = f" ({how.difference_unit})" if how.difference_unit and len(metrics) == 1 else ""
+    columns = [
+        *([Column("Dimension")] if sided else []),
+        *([Column("Set")] if subsets else []),
+        *([Column("Metric")] if len(metrics) > 1 else []),
+        Column("Model"),
+        Column("Other"),
+        Column(f"Difference{unit}", numeric=True),
+        Column(f"{level(pairs[0].interval)} interval", numeric=True),
+        Column("p", numeric=True),
+        Column("p, Holm", numeric=True),
+        Column("Detectable", numeric=True),
+        Column("n", numeric=True),
+    ]
+    basis = (
+        "on the same items"
+        if any(pair.interval for pair in pairs)
+        else "from the intervals of the two scores, as if their items were others"
+    )
+    rows = []
+    for pair in pairs:
+        apart = pair.p_holm < SIGNIFICANT
+        scale = words.metric(pair.metric)
+        rows.append(
+            [
+                *([Cell(pair.dimension or words.NOTHING)] if sided else []),
+                *([Cell(words.subset(pair.subset))] if subsets else []),
+                *([Cell(scale.title)] if len(metrics) > 1 else []),
+                Cell(pair.model),
+                Cell(pair.other),
+                Cell(
+                    words.difference(pair),
+                    sort=pair.difference,
+                    tone="strong" if apart else "plain",
+                ),
+                interval_cell(pair.interval, pair.metric),
+                Cell(words.p_value(pair.p_value), sort=pair.p_value),
+                Cell(
+                    words.p_value(pair.p_holm),
+                    sort=pair.p_holm,
+                    tone="strong" if apart else "plain",
+                ),
+                plain_value(pair.minimum_detectable_difference, pair.metric),
+                Cell(words.count(pair.n), sort=pair.n),
+            ]
+        )
+    return TableBlock(
+        caption=caption,
+        columns=columns,
+        rows=rows,
+        notes=[
+            f"Model minus other {basis} ({by}). "
+            f"Bold: told apart at {SIGNIFICANT:g} after Holm’s correction. Detectable: the "
+            f"smallest difference that a test on these items would find four times in five."
+        ],
+        folded=folded or len(rows) > LONG,
+    )
+
+
+def group_table(task: TaskResult) -> TableBlock:
+    """Return on every set which models cannot be told apart."""
+    sided = any(group.dimension for group in task.groups)
+    rows = []
+    for metric, subset, side in dict.fromkeys(
+        (group.metric, group.subset, group.dimension) for group in task.groups
+    ):
+        here = select(task.groups, metric=metric, subset=subset, dimension=side)
+        for number, group in enumerate(here):
+            rows.append(
+                [
+                    Cell(words.subset(subset)),
+                    *([Cell(side or words.NOTHING)] if sided else []),
+                    Cell(words.metric(metric).title),
+                    Cell("abcdefghijklmnopqrstuvwxyz"[number % 26]),
+                    Cell(", ".join(group.models)),
+                ]
+            )
+    return TableBlock(
+        caption="Models that cannot be told apart, on every set",
+        columns=[
+            Column("Set"),
+            *([Column("Dimension")] if sided else []),
+            Column("Metric"),
+            Column("Group"),
+            Column("Models, best first"),
+        ],
+        rows=rows,
+        folded=len(rows) > LONG or sum(len(row[-1].text) for row in rows) > MOST_LETTERS,
+    )
+
+
+def own(
+    table: Table, *, audible: Mapping[str, Audible] | None = None, folded: bool = False
+) -> TableBlock:
+    """Return a task's own table as it is; a long one is folded away, another where asked."""
+    numeric = [
+        _is_numeric([row[place] for row in table.rows]) for place in range(len(table.columns))
+    ]
+    rows = [
+        [
+            Cell(_written(name, value), sort=_sort_key(value) if is_number else None)
+            for name, value, is_number in zip(table.columns, row, numeric, strict=True)
+        ]
+        for row in table.rows
+    ]
+    return TableBlock(
+        caption=table.title,
+        columns=[
+            Column(_head(name), numeric=is_number, audible=(audible or {}).get(name))
+            for name, is_number in zip(table.columns, numeric, strict=True)
+        ],
+        rows=rows,
+        notes=[table.note] if table.note else [],
+        folded=folded or len(rows) > LONG,
+    )
+
+
+def _head(name: str) -> str:
+    """Return a column's name as a head has it; a statistic's letter stays small."""
+    return words.sentence(name) if len(name.split(",")[0]) > 1 else name
+
+
+def _written(column: str, value: Plain) -> str:
+    """Return a value of a task's own table; ranks are counts, with halves where items tied."""
+    if column == "metric" and isinstance(value, str):
+        return words.metric(value).title
+    if column == "rank" and isinstance(value, int | float):
+        return words.count(value)
+    return words.cell(value)
+
+
+def _is_numeric(values: Sequence[Plain]) -> bool:
+    there = [value for value in values if value is not None]
+    return bool(there) and all(_sort_key(value) is not None for value in there)
+
+
+def _sort_key(value: Plain) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+MOST_NAMES = 3
+"""Models that a note names; of more it gives the number."""
+LONG = 24
+"""Tables of more rows are folded away on a page that can fold."""
+
+Part = tuple[Column, Callable[[Score], Cell]]
+"""A column, and how a score fills it."""
+
+_STANDING: dict[Standing, str] = {
+    "better": "above",
+    "worse": "below",
+    "level": "not told apart",
+    "unknown": words.NOTHING,
+}
+
+
+class Notes:
+    """Reasons why values are missing, each once, numbered in order of appearance."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, str] = {}
+
+    @property
+    def texts(self) -> list[str]:
+        return [f"({mark}) {reason}" for reason, mark in self._marks.items()]
+
+    def mark(self, score: Score) -> str:
+        reason = score.reason or ""
+        return self._marks.setdefault(reason, str(len(self._marks) + 1))
+
+    def cell(self, score: Score | None) -> Cell:
+        """Return the value above its interval, or a dash with the mark of the reason."""
+        if score is None:
+            return Cell(words.NOTHING)
+        if score.value is None:
+            return Cell(words.NOTHING, mark=self.mark(score))
+        return Cell(
+            words.score_value(score),
+            sub=words.interval(score.interval, score.metric),
+            sort=score.value,
+            mark=self.mark(score) if score.reason else "",
+        )
+
+    def value(self, score: Score) -> Cell:
+        """Return the value alone, set strong, or a dash with the mark of the reason."""
+        if score.value is None:
+            return Cell(words.NOTHING, mark=self.mark(score))
+        mark = self.mark(score) if score.reason else ""
+        return Cell(words.score_value(score), sort=score.value, mark=mark, tone="strong")
+
+
+def value_columns(head: str, scores: Sequence[Score], notes: Notes) -> list[Part]:
+    """Return the columns that say what a score is and what it rests on."""
+    parts: list[Part] = [
+        (Column(head, numeric=True), notes.value),
+        (
+            Column(f"{level(first_interval(scores))} interval", numeric=True),
+            lambda s: interval_cell(s.interval, s.metric),
+        ),
+    ]
+    if any(score.correct is not None for score in scores):
+        parts.append((Column("Correct / scored", numeric=True), _correct))
+    else:
+        parts.append((Column("n", numeric=True), lambda s: Cell(words.count(s.n), sort=s.n)))
+    parts.append((Column("Coverage", numeric=True), _coverage))
+    if any(score.ties is not None for score in scores):
+        parts.append(
+            (
+                Column("Ties", numeric=True),
+                lambda s: Cell(_ties(s), sort=s.ties),
+            )
+        )
+    return parts
+
+
+def first_interval(scores: Iterable[Score]) -> Interval | None:
+    """Return the interval that names the level of a column."""
+    return next((score.interval for score in scores if score.interval), None)
+
+
+def level(bounds: Interval | None) -> str:
+    """Return the level of intervals in per cent, 95 where there is none."""
+    return f"{100 * (bounds.level if bounds else 0.95):g}\N{NO-BREAK SPACE}%"
+
+
+def interval_cell(bounds: Interval | None, metric: str) -> Cell:
+    """Return both ends of an interval, sorted by its lower end."""
+    return Cell(
+        words.interval(bounds, metric) or words.NOTHING, sort=bounds.low if bounds else None
+    )
+
+
+def _correct(score: Score) -> Cell:
+    correct = words.NOTHING if score.correct is None else words.count(score.correct)
+    return Cell(f"{correct} / {words.count(score.n)}", sort=score.correct)
+
+
+def _ties(score: Score) -> str:
+    if not score.ties:
+        return words.cell(score.ties)
+    return f"{words.cell(score.ties)} ({words.percent(score.ties / score.n_items)})"
+
+
+def _coverage(score: Score) -> Cell:
+    if score.n_items == 0:
+        return Cell(words.NOTHING)
+    share = score.n / score.n_items
+    return Cell(words.percent(share), sort=share)
+
+
+def standing(score: Score, line: float | None) -> Cell:
+    """Return on which side of a line a score lies, in words."""
+    if line is None or score.value is None:
+        return Cell(words.NOTHING)
+    standing = against(score, line)
+    return Cell(_STANDING[standing], tone="muted" if standing == "level" else "plain")
+
+
+def common_chance(scores: Sequence[Score]) -> float | None:
+    """Return the level of chance that scores share; None where models have each their own."""
+    levels = {None if score.chance is None else round(score.chance, 12) for score in scores}
+    return levels.pop() if len(levels) == 1 else None
+
+
+def plain_value(value: float | None, metric: str) -> Cell:
+    """Return a bare value as its metric is written."""
+    if value is None:
+        return Cell(words.NOTHING)
+    how = words.metric(metric)
+    return Cell(words.number(how.factor * value, how.digits), sort=value)
+
+
+def about_coverage(scores: Iterable[Score]) -> str:
+    """Return whose values rest on a part of the items, and on the least part each; else nothing."""
+    least: dict[str, Score] = {}
+    for score in scores:
+        if score.value is None or score.n == score.n_items:
+            continue
+        known = least.get(score.model)
+        if known is None or score.n * known.n_items < known.n * score.n_items:
+            least[score.model] = score
+    parts = [f"{s.model} on {s.n:,} of {s.n_items:,}" for s in least.values()]
+    if len(parts) > MOST_NAMES:
+        fewest = min(least.values(), key=lambda s: s.n / s.n_items)
+        parts = [f"{len(parts):,} models, {fewest.model} on {fewest.n:,} of {fewest.n_items:,}"]
+    return f"Scored on a part of the items: {words.listed(parts)}." if parts else ""
+
+
+def about_intervals(scores: Iterable[Score]) -> str:
+    """Return how the intervals of these scores were made, in a sentence."""
+    kinds = dict.fromkeys(
+        (s.interval.level, s.interval.method, s.interval.unit, s.interval.replicates)
+        for s in scores
+        if s.interval
+    )
+    return " ".join(
+        f"Intervals: {100 * level:g}\N{NO-BREAK SPACE}%, {method} over {unit}s"
+        + (f", {replicates:,} replicates." if replicates else ".")
+        for level, method, unit, replicates in kinds
+    )

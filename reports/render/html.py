@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from earmark.reports.content import Cell, Column, Page, Plot, Section, TableBlock
-from earmark.reports.figures.parts import to_csv
+from earmark.reports.figures.parts import figure_csv
 from earmark.reports.figures.style import palette, printable, svg
 from earmark.reports.render import data_files as exports
 
@@ -124,7 +124,7 @@ class _Exported:
 
 def _data_of(plot: Plot) -> dict[str, str]:
     """Return what is downloaded as a figure's data: CSV, compressed where it is long."""
-    content = to_csv(plot.data).encode()
+    content = figure_csv(plot.data).encode()
     kind, ending = "text/csv;charset=utf-8", "csv"
     if len(content) > _MOST_PLAIN:
         content = gzip.compress(content, mtime=0)

@@ -30,8 +30,8 @@ from earmark.reports.content import (
     plain,
     text,
 )
-from earmark.reports.figures.dates import timestamp
 from earmark.reports.figures.style import printable, svg
+from earmark.reports.words import timestamp
 
 if TYPE_CHECKING:
     pass

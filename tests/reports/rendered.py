@@ -8,7 +8,7 @@ from typing import Any
 from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Gap, Page, Plot, Text
 from earmark.reports.findings.task import findings
-from earmark.reports.page import page, page_side_by_side
+from earmark.reports.page import page
 from earmark.reports.page.side_by_side import SideBySide
 from earmark.reports.record.schema import RunRecord, TaskResult
 from earmark.reports.render import pdf
@@ -21,7 +21,7 @@ def build(record: RunRecord, items: Any, arrays: Any, **options: Any) -> Page:
 
 
 def build_side_by_side(side: SideBySide) -> Page:
-    return page_side_by_side.build_side_by_side(side, views=VIEWS)
+    return page.build_side_by_side(side, views=VIEWS)
 
 
 def render_html(*of: Any, **options: Any) -> str:

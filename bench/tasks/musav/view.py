@@ -32,7 +32,7 @@ from earmark.reports.content import (
     text,
 )
 from earmark.reports.findings.task import standings
-from earmark.reports.page.cells import plain_value
+from earmark.reports.page.tables import plain_value
 from earmark.reports.record.lookup import (
     best_first,
     dimensions,

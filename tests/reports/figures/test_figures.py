@@ -111,7 +111,7 @@ def test_names_of_any_length_fit(n_models, length, width):
 @pytest.mark.parametrize("kind", DRAWN)
 def test_the_data_come_back_from_the_csv(kind):
     columns = DRAWN[kind][1]()
-    header, *rows = csv.reader(io.StringIO(figures.to_csv(columns)))
+    header, *rows = csv.reader(io.StringIO(figures.figure_csv(columns)))
     assert header == list(columns)
     back = dict(zip(header, zip(*rows, strict=True), strict=True))
     for name, values in columns.items():

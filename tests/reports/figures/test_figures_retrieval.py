@@ -13,7 +13,7 @@ from scipy.stats import hypergeom
 from earmark.bench.tasks.retrieval import view
 from earmark.bench.tasks.retrieval.view import chance_recall, pool_size
 from earmark.reports.content import TALLEST, Gap, Plot
-from earmark.reports.figures.parts import FigureError, to_csv
+from earmark.reports.figures.parts import FigureError, figure_csv
 from earmark.reports.figures.retrieval import joint_map, rank_histogram, recall_curve, similarities
 from earmark.reports.record.schema import TaskResult
 
@@ -66,7 +66,7 @@ def test_one_model_and_twelve_fit(joint, n_models):
 
 def test_every_figure_hands_out_its_data(figures):
     for plot in figures:
-        lines = to_csv(plot.data).splitlines()
+        lines = figure_csv(plot.data).splitlines()
         assert len(lines) > 10
         assert lines[0] == ",".join(plot.data)
 

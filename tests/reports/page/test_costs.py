@@ -5,7 +5,8 @@ import pytest
 from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Plots, TableBlock
 from earmark.reports.findings.headlines import boards_of
-from earmark.reports.page import costs, leaderboard
+from earmark.reports.page import leaderboard
+from earmark.reports.page import leaderboard as costs
 from earmark.reports.record.schema import Cost
 
 SPEEDS = {"emomusic-msd-musicnn-2": 2, "deam-msd-musicnn-2": 20, "muscall-text-axis": 200}

@@ -11,12 +11,11 @@ from figure_checks import SVG, WIDTHS, assert_inside, drawn_svg, written
 from rendered import build, build_side_by_side
 
 from earmark.reports.figures.lines import due, in_order, training
-from earmark.reports.figures.parts import FigureError, to_csv
+from earmark.reports.figures.parts import FigureError, figure_csv
 from earmark.reports.page import training as page_training
-from earmark.reports.page.merging import Compared, Run
-from earmark.reports.page.side_by_side import side_by_side
+from earmark.reports.page.side_by_side import Compared, Run, side_by_side
 from earmark.reports.record.schema import TrainingLog
-from earmark.reports.render.figure_files import plots_of, write_figures
+from earmark.reports.render.data_files import plots_of, write_figures
 from earmark.reports.render.html import page_html
 from earmark.reports.render.markdown import page_markdown
 from earmark.reports.render.pdf import pdf_bytes
@@ -198,7 +197,7 @@ def test_the_data_is_what_was_logged(sample):
     (section,) = page_training.sections(trained(sample, [log(n_epochs=1, bad_step=5)]))
     (plot,) = next(block.plots for block in section.blocks if block.kind == "plots")
     name = sample.record.models[0].id
-    assert to_csv(plot.data) == (
+    assert figure_csv(plot.data) == (
         "model,step,loss,learning_rate,temperature,samples_per_second,valid_loss,R@10\n"
         f"{name},5,,0.001,0.07,105.0,,\n"
         f"{name},10,3.5,0.001,0.07,110.0,,\n"
