@@ -8,31 +8,25 @@ record keeps none, the comparison rests on the scores' intervals alone and says 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from earmark.bench.cli.console import Progress, silent
-from earmark.bench.metrics import regression
-from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import (
-    compare,
     holm,
     minimum_detectable_difference,
 )
-from earmark.bench.metrics.intervals import IDENTITY, Scale, Statistic
-from earmark.bench.metrics.statistics import REPLICATES, SEED, ratio
-from earmark.bench.tasks.task import Dimension, comparison_of, groups_of
+from earmark.bench.metrics.statistics import REPLICATES, SEED
+from earmark.bench.scoring.items import Arrays, TaskItems, UnmeasurableError
+from earmark.bench.scoring.results import compared, differs, groups_of
+from earmark.bench.tasks.registry import task_of
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic import write_whole
 from earmark.reports.record import files as record_io
-from earmark.reports.record.lookup import HALF_CREDIT, headline, select, unique
+from earmark.reports.record.lookup import headline, select, unique
 from earmark.reports.record.schema import Comparison, RecordError, Score, TaskResult
 
 if TYPE_CHECKING:
@@ -41,7 +35,6 @@ if TYPE_CHECKING:
     from earmark.reports.page.side_by_side import Compared, Run
 
 FORMATS: Final = ("html", "pdf", "md")
-_COLUMNS = {"mrr": "reciprocal_rank", "pairwise_accuracy": "outcome"}
 
 
 class ReportError(ValueError):
@@ -170,7 +163,7 @@ def load(run: Path | str) -> Run:
     )
 
 
-def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
+def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Compared:
     """Compare the models of a task on its headline metric, on every dimension and direction."""
     from earmark.reports.page.side_by_side import Compared
 
@@ -188,12 +181,11 @@ def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
             scores = [s for s in select(everyone, dimension=side) if s.value is not None]
             if len(scores) < 2:
                 continue
-            outcomes = _outcomes(task, items, scores)
-            if isinstance(outcomes, str):
+            pairs = _paired(task, items, arrays, scores)
+            if isinstance(pairs, str):
+                how = f"unpaired, from the intervals of the scores ({pairs}), Holm"
                 pairs = _unpaired(scores)
-                how = f"unpaired, from the intervals of the scores ({outcomes}), Holm"
             else:
-                pairs = _paired(outcomes, scores)
                 how = f"paired on {pairs[0].n:,} items, randomisation over units, Holm"
             place = name if side is None else f"{name}, {side}"
             found.how.append(f"{metric} ({place}): {how}.")
@@ -202,117 +194,44 @@ def compare_models(task: TaskResult, items: pd.DataFrame) -> Compared:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcomes:
-    """Columns of every model ``(n_models, n_items, n_columns)`` and what is made of their sums."""
-
-    columns: Floats
-    statistic: Statistic
-    units: Any
-    scale: Scale
-
-
-def _outcomes(task: TaskResult, items: pd.DataFrame, scores: Sequence[Score]) -> _Outcomes | str:
-    """Return per-item outcomes that add up to the scores, or why there are none."""
-    first = scores[0]
+def _paired(
+    task: TaskResult, items: pd.DataFrame, arrays: Arrays, scores: Sequence[Score]
+) -> list[Comparison] | str:
+    """Return comparisons of outcomes that give the scores, or why there are none."""
+    kind = task_of(task.kind)
+    if kind is None:
+        return f"no task {task.kind!r} is installed"
     if not {"model", "item", "unit"} <= set(items.columns):
         return "the records keep no outcomes by item"
-    tables = _by_model(task, items, first, [score.model for score in scores])
-    if isinstance(tables, str):
-        return tables
-    columns = _columns(task, first.metric, tables)
-    if isinstance(columns, str):
-        return columns
-    table, statistic, scale = columns
-    made = statistic(table.sum(axis=1))
-    for score, value in zip(scores, made, strict=True):
-        if not math.isclose(value, score.value or 0.0, rel_tol=1e-9, abs_tol=1e-12):
+    outcomes = TaskItems(
+        kind.measure,
+        items,
+        arrays,
+        task.scores,
+        derived_subsets=kind.derived_subsets,
+        headline_subset=task.headline_subset,
+    )
+    first = outcomes.rows(scores[0])
+    statistics = []
+    for score in scores:
+        own = outcomes.rows(score)
+        if own.empty or not first[["item", "unit"]].equals(own[["item", "unit"]]):
+            return f"the outcomes of {score.model} are not on the items of {scores[0].model}"
+        try:
+            statistics.append(outcomes.measured(score))
+        except UnmeasurableError as error:
+            return error.reason
+        if differs(score, statistics[-1]):
             return f"the outcomes of {score.model} do not add up to its score"
-    if task.kind == "musav":
-        # Models with gaps are held to the pairs that all of them judged.
-        common = np.logical_and.reduce(table[:, :, 1] > 0)
-        table = table * common[None, :, None]
-    return _Outcomes(table, statistic, next(iter(tables.values()))["unit"].to_numpy(), scale)
-
-
-def _by_model(
-    task: TaskResult, items: pd.DataFrame, score: Score, models: Sequence[str]
-) -> dict[str, pd.DataFrame] | str:
-    """Return each model's rows of the score's set in one order of the items."""
-    rows = items
-    if "subset" in rows:
-        rows = rows[rows["subset"] == score.subset]
-    elif task.kind == "musav":
-        if score.subset not in rows:
-            return f"the records do not say which items are in {score.subset}"
-        rows = rows[rows[score.subset].astype(bool)]
-    if score.dimension is not None and "dimension" in rows:
-        rows = rows[rows["dimension"] == score.dimension]
-    # An item may be asked several times (draws of captions): told apart by its place.
-    rows = rows.assign(_nth=rows.groupby(["model", "item"]).cumcount())
-    found = dict(iter(rows.sort_values(["item", "_nth"]).groupby("model", sort=False)))
-    tables = {model: found.get(model, rows.iloc[:0]) for model in models}
-    first = next(iter(tables.values()))
-    for model, own in tables.items():
-        same = len(own) == len(first) and all(
-            np.array_equal(own[name].to_numpy(), first[name].to_numpy())
-            for name in ("item", "unit")
-        )
-        if not same or own.empty:
-            return f"the outcomes of {model} are not on the items of {models[0]}"
-    return tables
-
-
-def _columns(
-    task: TaskResult, metric: str, tables: Mapping[str, pd.DataFrame]
-) -> tuple[Floats, Statistic, Scale] | str:
-    first = next(iter(tables.values()))
-    if task.kind == "av_regression" and {"rated", "predicted"} <= set(first.columns):
-        of = {entry.name: entry for entry in regression.METRICS}.get(metric)
-        if of is None:
-            return f"no rule to add up {metric}"
-        rated = first["rated"].to_numpy(float)
-        if any(not np.isfinite(own["predicted"].to_numpy(float)).all() for own in tables.values()):
-            return "some model left items without a prediction"
-        moments = [
-            regression.moments(rated, own["predicted"].to_numpy(float)) for own in tables.values()
-        ]
-        statistic = partial(regression.from_sums, metric=of)
-        return np.stack(moments), statistic, regression.PAIRED_SCALES[of.name]
-    name = "outcome" if metric == HALF_CREDIT else _COLUMNS.get(metric, metric)
-    if name not in first:
-        return f"the records keep no {metric} by item"
-    values = np.stack([own[name].to_numpy(float) for own in tables.values()])
-    scored = np.isfinite(values)
-    credit = (values + 1) / 2 if metric == HALF_CREDIT else values
-    return np.stack([np.where(scored, credit, 0.0), scored * 1.0], axis=2), ratio, IDENTITY
-
-
-def _paired(outcomes: _Outcomes, scores: Sequence[Score]) -> list[Comparison]:
-    first = scores[0]
-    models = [score.model for score in scores]
-    n = int((outcomes.columns[0, :, 1] > 0).sum()) if outcomes.statistic is ratio else first.n
-    found = compare(
-        outcomes.columns,
-        outcomes.statistic,
-        units=outcomes.units,
-        scale=outcomes.scale,
+    found = compared(
+        scores,
+        statistics,
+        outcomes.units(scores[0]),
+        unit=scores[0].interval.unit if scores[0].interval else "item",
         replicates=REPLICATES,
         seed=SEED,
     )
-    return [
-        comparison_of(
-            one,
-            models,
-            metric=first.metric,
-            subset=first.subset,
-            dimension=first.dimension,
-            unit=first.interval.unit if first.interval else "item",
-            n_units=len(set(outcomes.units)),
-            n=n,
-        )
-        for one in found
-    ]
+    return found or "fewer than two units"
 
 
 def _unpaired(scores: Sequence[Score]) -> list[Comparison]:
@@ -333,7 +252,7 @@ def _unpaired(scores: Sequence[Score]) -> list[Comparison]:
             other=other.model,
             metric=one.metric,
             subset=one.subset,
-            dimension=_dimension(one),
+            dimension=one.dimension,
             difference=_value(one) - _value(other),
             interval=None,
             p_value=p_value,
@@ -356,7 +275,3 @@ def _standard_error(score: Score) -> float:
 
 def _value(score: Score) -> float:
     return 0.0 if score.value is None else score.value
-
-
-def _dimension(score: Score) -> Dimension | None:
-    return score.dimension

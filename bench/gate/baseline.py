@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 from earmark.bench.gate.evidence import (
     BASELINE_FILE,
     BASELINE_VERSION,
-    KEYS,
-    OUTCOMES,
-    TRUTH_ARRAYS,
     Evidence,
-    is_truth,
+    truth_of,
 )
+from earmark.bench.scoring.items import KEYS
+from earmark.bench.tasks.registry import task_of
 from earmark.reports.record import files as record_io
 from earmark.reports.record.schema import RecordError, RunRecord, TaskResult
 
@@ -145,13 +144,14 @@ def _bare(task: TaskResult, arrays: list[str]) -> TaskResult:
 
 
 def _own_columns(task: TaskResult, items: pd.DataFrame) -> pd.DataFrame:
-    metrics = {score.metric for score in task.scores}
-    kept = [
-        column
-        for column in items.columns
-        if not is_truth(column) and column in {*KEYS, *OUTCOMES, *metrics}
-    ]
-    return items[kept]
+    kind = task_of(task.kind)
+    if kind is None:
+        raise RecordError(
+            f"{task.id}: no task {task.kind!r} is installed, which knows what of its items is the "
+            f"models' own: install it, then write the baseline"
+        )
+    own = {*KEYS, *kind.outcomes, *(score.metric for score in task.scores)} - kind.truth
+    return items[[column for column in items.columns if column in own]]
 
 
 def _own_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -167,18 +167,22 @@ def completed(baseline: Evidence, candidate: Evidence) -> Evidence:
     Only to be used after the digests of the truth were compared, and the item sets.
     """
     items, arrays = {}, {}
-    for name, table in baseline.items.items():
+    for task in baseline.record.tasks:
+        name, table = task.id, baseline.items[task.id]
         if name not in candidate.items:
             items[name], arrays[name] = table, baseline.arrays[name]
             continue
+        truth_columns = truth_of(task.kind)
         full = candidate.items[name]
         keys = [key for key in KEYS if key != "model" and key in full.columns]
-        lacking = [c for c in full.columns if is_truth(c) and c not in table.columns]
+        lacking = [c for c in full.columns if c in truth_columns and c not in table.columns]
         if lacking and set(keys) <= set(table.columns):
             truth = full[[*keys, *lacking]].drop_duplicates(keys)
             table = table.merge(truth, on=keys, how="left", validate="many_to_one")
         items[name] = table
-        borrowed = {k: v for k, v in candidate.arrays[name].items() if k in TRUTH_ARRAYS}
+        borrowed = {
+            k: v for k, v in candidate.arrays[name].items() if f"arrays/{k}" in truth_columns
+        }
         arrays[name] = borrowed | dict(baseline.arrays[name])
     return Evidence(
         baseline.folder, baseline.record, items, arrays, baseline.truth, baseline.reason

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from earmark.bench.gate.evidence import KEYS, Evidence, is_truth
+from earmark.bench.gate.evidence import Evidence, truth_of
 from earmark.bench.gate.policy import Limits, Rule
+from earmark.bench.metrics import classification, pairwise, regression, tagging
 from earmark.bench.run.suite import SENTINEL
-from earmark.bench.scoring.statistic import DIRECTIONS, Measured, Rankings, Sums
+from earmark.bench.scoring.items import KEYS
+from earmark.bench.scoring.results import differs
+from earmark.bench.scoring.statistic import Statistic, SumStatistic
+from earmark.bench.tasks.registry import Scoring, task_of
 from earmark.bench.tasks.task import item_digest
 from earmark.datasets.base import first_ten
 from earmark.reports.record.schema import DatasetEntry, ModelEntry, Score, TaskResult
@@ -25,6 +29,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OF_A_MODEL = ("crop of ", "scale of ", "predictions of ")
+DIRECTIONS: Final[Mapping[str, bool]] = {
+    metric.name: metric.higher_is_better
+    for metric in (
+        *classification.METRICS,
+        *tagging.METRICS,
+        *regression.METRICS,
+        pairwise.PAIRWISE_ACCURACY,
+    )
+} | {"median_rank": False, "mean_rank": False, "mrr": True, "pairwise_accuracy_half_credit": True}
+"""Whether higher is better, as the code has it; recalls and other means say so in the record."""
 _CHANGED_SHARE: Final = 0.01
 """Of a reference's outcomes that may differ: near ties on another machine."""
 
@@ -109,7 +123,8 @@ def _definition(ours: TaskResult, theirs: TaskResult) -> Iterator[str]:
         None,
         "none",
     )
-    by_seed = theirs.kind == "probe" or drawn
+    kind = task_of(theirs.kind)
+    by_seed = drawn or (kind is not None and kind.seeded)
     for key in sorted(ours.protocol.keys() | theirs.protocol.keys()):
         if key.startswith(_OF_A_MODEL) or key == "replicates" or (key == "seed" and not by_seed):
             continue
@@ -207,12 +222,13 @@ def _truth(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[str]:
 def _reference_outcomes(candidate: Evidence, baseline: Evidence, task: TaskResult) -> Iterator[str]:
     """Hold models that know nothing, and never change, against themselves."""
     ours, theirs = candidate.items[task.id], baseline.items[task.id]
+    truth = truth_of(task.kind)
     columns = [
         column
         for column in theirs.columns
         if column in ours.columns
         and column not in KEYS
-        and not is_truth(column)
+        and column not in truth
         and theirs[column].dtype.kind in "fiub"
     ]
     entries = [{one.id: one for one in run.record.models} for run in (candidate, baseline)]
@@ -241,14 +257,14 @@ def same_space(ours: ModelEntry | None, theirs: ModelEntry | None) -> bool:
     return all(getattr(ours, word) == getattr(theirs, word) for word in words)
 
 
-def check_definition(ours: Score, theirs: Score, kind: str, rule: Rule) -> Iterator[str]:
+def check_definition(ours: Score, theirs: Score, kind: Scoring | None, rule: Rule) -> Iterator[str]:
     """Yield how a metric's definition differs between runs, from the code's or the policy's."""
     for word in ("higher_is_better", "lower_bound", "upper_bound"):
         new, old = getattr(ours, word), getattr(theirs, word)
         if new != old:
             yield f"changed metric definition: {word} is {new}, in the baseline {old}"
-    # A probe's chance follows from what it predicts, and may differ between models.
-    if kind != "probe" and not _close(ours.chance, theirs.chance):
+    varies = kind is not None and kind.chance_varies
+    if not varies and not _close(ours.chance, theirs.chance):
         yield (
             f"changed metric definition: chance is {ours.chance}, in the baseline {theirs.chance}"
         )
@@ -310,20 +326,18 @@ def check_coverage(score: Score, n_items: int, limits: Limits, drawn: bool) -> I
         )
 
 
-def check_scored(score: Score, one: Measured, side: str) -> Iterator[str]:
+def check_scored(score: Score, one: Statistic, side: str) -> Iterator[str]:
     """Yield whether a score states another number of items than count in it."""
-    if isinstance(one, Sums) and score.value is not None:
+    if isinstance(one, SumStatistic) and score.value is not None:
         found = int(np.count_nonzero(one.is_scored))
         if found != score.n:
             yield f"item sets differ in the {side}: the score states n = {score.n}, {found} count"
 
 
 def check_same_scored(
-    candidate: Measured, baseline: Measured, items: Sequence[str]
+    candidate: Statistic, baseline: Statistic, items: Sequence[str]
 ) -> Iterator[str]:
     """Yield whether the runs leave different items out, for ties or missing predictions."""
-    if not (isinstance(candidate, Sums) and isinstance(baseline, Sums)):
-        return
     apart = np.flatnonzero(candidate.is_scored != baseline.is_scored)
     if apart.size:
         names = first_ten([items[int(index)] for index in apart])
@@ -334,7 +348,7 @@ def check_same_scored(
         )
 
 
-def check_value(score: Score, one: Measured, side: str) -> Iterator[str]:
+def check_value(score: Score, one: Statistic, side: str) -> Iterator[str]:
     """Yield whether a recorded score is not what its items give."""
     if score.value is None:
         yield f"undefined in the {side}: {score.reason}"
@@ -344,10 +358,9 @@ def check_value(score: Score, one: Measured, side: str) -> Iterator[str]:
     slip = 1e-9 * max(1.0, abs(score.value))
     if not low - slip <= score.value <= high + slip:
         yield f"score outside its bounds in the {side}: {score.value} is not in [{low}, {high}]"
-    least, most = one.bounds if isinstance(one, Rankings) else (one.value, one.value)
     if not np.isfinite(one.value):
         yield f"NaN or infinity in the {side}: its items give {one.value}"
-    elif not least - slip <= score.value <= most + slip:
+    elif differs(score, one):
         yield (
             f"the score is not that of its items in the {side}: recorded {score.value:.10g}, the "
             f"items give {one.value:.10g}"

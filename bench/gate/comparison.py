@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from earmark.bench.gate import checks, degenerate
 from earmark.bench.gate.checks import name_of, references, same_space
 from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
-from earmark.bench.gate.evidence import Evidence
+from earmark.bench.gate.evidence import Evidence, truth_of
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier
 from earmark.bench.metrics.base import Floats
-from earmark.bench.scoring.statistic import NotGateableError, Pair, Scales, Sums, measured
+from earmark.bench.scoring.items import UnmeasurableError
+from earmark.bench.scoring.statistic import Pair, Statistic
+from earmark.bench.tasks.registry import task_of
 from earmark.reports.record.lookup import exceeds
 from earmark.reports.record.schema import ModelEntry, Score, TaskResult
 
@@ -83,24 +85,24 @@ class Comparison:
         if ours is None:
             return self._row("invalid", [f"metric missing: {name_of(self.score)}"]), None
         causes = [
-            *checks.check_definition(ours, self.score, self.task.kind, self.rule),
+            *checks.check_definition(ours, self.score, task_of(self.task.kind), self.rule),
             *self._limits(),
         ]
         sides = {"candidate": (self.candidate, ours), "baseline": (self.baseline, self.score)}
-        found = {}
+        found: dict[str, Statistic] = {}
         for side, (run, score) in sides.items():
             try:
-                found[side] = self._measured(run, score)
-            except NotGateableError as error:
+                found[side] = run.items_of(self.task).measured(score)
+            except UnmeasurableError as error:
                 causes.append(f"{side}: {error}")
                 continue
             causes += self._side_causes(side, run, score, found[side])
         if len(found) < 2:
             return self._row("invalid", causes), None
-        units = self.candidate.rows(self.task.id, ours)
-        labels = units["unit" if "unit" in units.columns else "item"].to_numpy()
-        pair = Pair(found["candidate"], found["baseline"], labels)
-        causes += checks.check_same_scored(pair.candidate, pair.baseline, units["item"].tolist())
+        items = self.candidate.items_of(self.task)
+        pair = Pair(found["candidate"], found["baseline"], items.units(ours))
+        names = items.rows(ours)["item"].tolist()
+        causes += checks.check_same_scored(pair.candidate, pair.baseline, names)
         if pair.n_units < 2:
             causes.append(f"n below the minimum: {pair.n_units} unit to resample")
         if causes:
@@ -141,24 +143,11 @@ class Comparison:
         if self.rule.must_beat_chance and asked and self.score.chance is None:
             yield f"must_beat_chance is asked, but {self.score.metric} states no chance level"
 
-    def _measured(self, run: Evidence, score: Score) -> Any:
-        entry = entry_of(run, score.model)
-        dataset = next((d for d in run.record.datasets if d.id == self.task.dataset), None)
-        return measured(
-            score,
-            run.rows(self.task.id, score),
-            run.arrays[self.task.id],
-            headline_subset=self.task.headline_subset or self.task.scores[0].subset,
-            scales=Scales(
-                entry.av_scale if entry else None, dataset.rating_scale if dataset else None
-            ),
-            prompts=run.prompts(self.task.id, score),
-        )
-
-    def _side_causes(self, side: str, run: Evidence, score: Score, one: Any) -> Iterator[str]:
-        rows = run.rows(self.task.id, score)
+    def _side_causes(self, side: str, run: Evidence, score: Score, one: Statistic) -> Iterator[str]:
+        items = run.items_of(self.task)
+        rows = items.rows(score)
         drawn = self.task.protocol.get("draws", "none") != "none"
-        n_scored = int(np.count_nonzero(one.is_scored)) if isinstance(one, Sums) else len(rows)
+        n_scored = int(np.count_nonzero(one.is_scored))
         yield from (
             f"{side}: {cause}"
             for cause in (
@@ -171,10 +160,10 @@ class Comparison:
         arrays = run.arrays[self.task.id]
         yield from degenerate.check_constant(rows, arrays, score.model, side)
         passive = {
-            name: run.rows(self.task.id, score.model_copy(update={"model": name}))
+            name: items.rows(score.model_copy(update={"model": name}))
             for name in references(self.task)
         }
-        yield from degenerate.check_sentinel(rows, passive, side)
+        yield from degenerate.check_sentinel(rows, passive, truth_of(self.task.kind), side)
 
     def _at_chance(self, pair: Pair, drawn: Floats, scores: dict[str, Score]) -> Iterator[str]:
         if not self.limits.must_beat_chance or self.score.chance is None:

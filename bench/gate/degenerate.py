@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.gate.evidence import KEYS, is_truth
+from earmark.bench.scoring.items import KEYS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,13 +60,13 @@ def _constant_ranking(rows: pd.DataFrame) -> str | None:
 
 
 def check_sentinel(
-    rows: pd.DataFrame, others: Mapping[str, pd.DataFrame], side: str
+    rows: pd.DataFrame, others: Mapping[str, pd.DataFrame], truth: frozenset[str], side: str
 ) -> Iterator[str]:
     """Yield whether a model has the very outcomes of one that knows nothing."""
     columns = [
         column
         for column in rows.columns
-        if column not in KEYS and not is_truth(column) and rows[column].dtype.kind in "fiu"
+        if column not in KEYS and column not in truth and rows[column].dtype.kind in "fiu"
     ]
     for name, other in others.items():
         if not columns or len(other) != len(rows) or not set(columns) <= set(other.columns):

@@ -21,25 +21,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from earmark.bench.gate import checks
 from earmark.bench.gate.baseline import completed
 from earmark.bench.gate.checks import Hole, name_of
-from earmark.bench.gate.comparison import entry_of
 from earmark.bench.gate.evidence import Evidence
-from earmark.bench.metrics import comparisons, tagging
+from earmark.bench.metrics import comparisons
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import PairedComparison
+from earmark.bench.scoring.items import UnmeasurableError
 from earmark.bench.scoring.statistic import (
-    NotGateableError,
+    MedianStatistic,
     Pair,
-    Rankings,
-    Scales,
-    Sums,
-    measured,
+    Statistic,
+    SumStatistic,
+    compare,
 )
 from earmark.reports.record.lookup import headline
 from earmark.reports.record.schema import Score, TaskResult
@@ -117,7 +115,7 @@ def compare_runs(
                 found.append(
                     _difference(first, second, one, score, replicates=replicates, seed=seed)
                 )
-            except NotGateableError as error:
+            except UnmeasurableError as error:
                 holes.append(Hole(f"{one.id} / {name_of(score)}", str(error)))
         if metric is not None and not any(_chosen(one, metric)):
             holes.append(Hole(one.id, f"it has no metric {metric!r}"))
@@ -155,13 +153,13 @@ def _difference(
     pair = Pair(
         _measured(second, task, score),
         _measured(first, task, score),
-        _units(second, task, score),
+        second.items_of(task).units(score),
     )
     sign = 1.0 if score.higher_is_better else -1.0
     new, old = pair.candidate.value, pair.baseline.value
     found = _tested(pair, replicates=replicates, seed=seed)
     ends = sorted(sign * end for end in (found.interval.low, found.interval.high)) if found else ()
-    gained, lost = _flips(pair, second.rows(task.id, score)["item"].tolist(), sign)
+    gained, lost = _flips(pair, second.items_of(task).rows(score)["item"].tolist(), sign)
     return Difference(
         task=task.id,
         metric=score.metric,
@@ -184,42 +182,21 @@ def _difference(
     )
 
 
-def _measured(run: Evidence, task: TaskResult, score: Score) -> Sums | Rankings:
-    entry = entry_of(run, score.model)
-    dataset = next((d for d in run.record.datasets if d.id == task.dataset), None)
-    found = measured(
-        score,
-        run.rows(task.id, score),
-        run.arrays[task.id],
-        headline_subset=task.headline_subset or task.scores[0].subset,
-        scales=Scales(entry.av_scale if entry else None, dataset.rating_scale if dataset else None),
-        prompts=run.prompts(task.id, score),
-    )
-    if not isinstance(found, Sums | Rankings):
-        raise NotGateableError(
+def _measured(run: Evidence, task: TaskResult, score: Score) -> Statistic:
+    found = run.items_of(task).measured(score)
+    if isinstance(found, MedianStatistic):
+        raise UnmeasurableError(
             f"{score.metric} is a median, of which there is no paired test: compare the mean rank"
         )
     return found
 
 
-def _units(run: Evidence, task: TaskResult, score: Score) -> np.ndarray:
-    rows = run.rows(task.id, score)
-    return np.asarray(rows["unit" if "unit" in rows.columns else "item"].to_numpy())
-
-
 def _tested(pair: Pair, *, replicates: int, seed: int) -> PairedComparison | None:
     """Return the paired comparison of candidate and baseline; None of fewer than two units."""
-    new, old = pair.candidate, pair.baseline
-    options: dict[str, Any] = {"units": pair.units, "replicates": replicates, "seed": seed}
     if pair.n_units < 2:
         return None
-    if isinstance(new, Rankings) and isinstance(old, Rankings):
-        scores = [new.scores, old.scores]
-        return tagging.compare(new.labels, scores, metric=new.metric, **options)[0]
-    if isinstance(new, Sums) and isinstance(old, Sums):
-        columns = np.stack([new.columns, old.columns])
-        return comparisons.compare(columns, new.statistic, scale=new.scale, **options)[0]
-    return None
+    both = [pair.candidate, pair.baseline]
+    return compare(both, pair.units, replicates=replicates, seed=seed)[0]
 
 
 def _flips(
@@ -227,7 +204,9 @@ def _flips(
 ) -> tuple[list[Flip] | None, list[Flip] | None]:
     """Return the items that became better and worse, by how much."""
     new, old = pair.candidate, pair.baseline
-    if not (isinstance(new, Sums) and isinstance(old, Sums)) or new.columns.shape[1] != 2:
+    if not (isinstance(new, SumStatistic) and isinstance(old, SumStatistic)):
+        return None, None
+    if new.columns.shape[1] != 2:
         return None, None
     change = sign * (new.columns[:, 0] - old.columns[:, 0])
     order = np.argsort(-np.abs(change), kind="stable")

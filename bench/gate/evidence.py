@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.tasks.musav.truth import BREAKDOWNS
-from earmark.bench.tasks.zero_shot.prompts import ENSEMBLE, MEAN
+from earmark.bench.scoring.items import Measure, TaskItems, UnmeasurableError
+from earmark.bench.scoring.statistic import Statistic
+from earmark.bench.tasks.registry import task_of
 from earmark.reports.record import files as record_io
 from earmark.reports.record.schema import RecordError, RunRecord, Score, TaskResult
 
@@ -29,39 +30,6 @@ if TYPE_CHECKING:
 
 BASELINE_FILE: Final = "baseline.json"
 BASELINE_VERSION: Final = 1
-
-KEYS: Final = ("model", "item", "subset", "dimension")
-TRUTH: Final = (
-    "unit",
-    "label",
-    "group",
-    "rated",
-    "truth",
-    "triplet_type",
-    "n_tags",
-    "n_relevant",
-    "draws",
-)
-OUTCOMES: Final = (
-    "rank",
-    "top_item",
-    "reciprocal_rank",
-    "predicted",
-    "margin",
-    "difference",
-    "outcome",
-)
-"""Outcomes beside the columns that are called as a metric is."""
-TRUTH_ARRAYS: Final = ("labels", "tags", "classes", "items")
-
-
-def is_truth(column: str) -> bool:
-    """Return whether a column of items comes from the dataset.
-
-    >>> is_truth("gt.ct"), is_truth("recall_at_10")
-    (True, False)
-    """
-    return column in TRUTH or column.split(".")[0] == "gt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,49 +44,43 @@ class Evidence:
     """Task to column (or ``arrays/<name>``) to digest."""
     reason: str | None = None
     """Why this was made the baseline, where it is one that was written as such."""
-    _rows: dict[tuple[str | None, ...], pd.DataFrame] = field(default_factory=dict)
+    _items: dict[str, TaskItems] = field(default_factory=dict)
 
     def task(self, name: str) -> TaskResult | None:
         return next((task for task in self.record.tasks if task.id == name), None)
 
-    def prompts(self, task: str, score: Score) -> list[pd.DataFrame]:
-        """Return the items of each prompt, where a score is the mean of a metric over prompts."""
-        found = self.task(task)
-        if found is None or score.subset != MEAN:
-            return []
-        subsets = dict.fromkeys(one.subset for one in found.scores if one.model == score.model)
-        return [
-            self.rows(task, score.model_copy(update={"subset": name}))
-            for name in subsets
-            if name not in (MEAN, ENSEMBLE)
-        ]
+    def items_of(self, task: TaskResult) -> TaskItems:
+        """Return a task's per-item outcomes with what makes scores of them.
 
-    def rows(self, task: str, score: Score) -> pd.DataFrame:
-        """Return the items that a score rests on, in the order of their ids."""
-        key = (task, score.model, score.subset, score.dimension)
-        if key not in self._rows:
-            self._rows[key] = rows_of(self.items[task], score)
-        return self._rows[key]
+        ``task`` may be the other run's result: its headline is the one that both are held to.
+        """
+        if task.id not in self._items:
+            kind = task_of(task.kind)
+            dataset = next((one for one in self.record.datasets if one.id == task.dataset), None)
+            self._items[task.id] = TaskItems(
+                _not_installed(task.kind) if kind is None else kind.measure,
+                self.items[task.id],
+                self.arrays[task.id],
+                (self.task(task.id) or task).scores,
+                derived_subsets={} if kind is None else kind.derived_subsets,
+                headline_subset=task.headline_subset,
+                model_scales={one.id: one.av_scale for one in self.record.models},
+                rating_scale=dataset.rating_scale if dataset else None,
+            )
+        return self._items[task.id]
 
 
-def rows_of(items: pd.DataFrame, score: Score) -> pd.DataFrame:
-    """Return a table's rows of one model, subset and dimension, in the order of item ids."""
-    if not {"model", "item"} <= set(items.columns):
-        return items.iloc[:0]
-    mask = (items["model"] == score.model).to_numpy()
-    if "dimension" in items.columns and score.dimension is not None:
-        mask = mask & (items["dimension"] == score.dimension).to_numpy()
-    if "subset" in items.columns:
-        mask = mask & (items["subset"] == score.subset).to_numpy()
-    elif score.subset in items.columns and items[score.subset].dtype == bool:
-        mask = mask & items[score.subset].to_numpy()
-    elif score.subset in BREAKDOWNS and {"gt", "triplet_type"} <= set(items.columns):
-        of_any = (items["triplet_type"] == "global_triplet").to_numpy()
-        wanted = of_any if score.subset == BREAKDOWNS[1] else ~of_any
-        mask = mask & wanted & items["gt"].to_numpy(bool)
-    elif score.subset != "all":
-        mask = np.zeros_like(mask)
-    return items[mask].sort_values("item", kind="stable").reset_index(drop=True)
+def _not_installed(kind: str) -> Measure:
+    def measure(score: Score, rows: Any, arrays: Any, about: Any) -> Statistic:
+        raise UnmeasurableError(f"no task {kind!r} is installed, which knows how it is scored")
+
+    return measure
+
+
+def truth_of(kind: str) -> frozenset[str]:
+    """Return the columns of items, and ``arrays/<name>``, that a kind of task has from datasets."""
+    task = task_of(kind)
+    return frozenset({"unit"}) if task is None else task.truth
 
 
 def read_evidence(path: Path | str) -> Evidence:
@@ -135,8 +97,7 @@ def read_evidence(path: Path | str) -> Evidence:
     arrays = {task.id: record_io.read_arrays(folder, task.id) for task in record.tasks}
     note = folder / BASELINE_FILE
     if not note.exists():
-        truth = {name: truth_digests(items[name], arrays[name]) for name in items}
-        return Evidence(folder, record, items, arrays, truth)
+        return Evidence(folder, record, items, arrays, digests_of(record, items, arrays))
     kept = _read_note(note)
     found = hashlib.sha256((folder / record_io.RUN_FILE).read_bytes()).hexdigest()
     if kept["run_sha256"] != found:
@@ -163,16 +124,30 @@ def _read_note(note: Path) -> dict[str, Any]:
     return dict(kept)
 
 
-def truth_digests(items: pd.DataFrame, arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+def digests_of(
+    record: RunRecord,
+    items: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+) -> dict[str, dict[str, str]]:
+    """Return the digests of each task's truth."""
+    return {
+        task.id: _truth_digests(items[task.id], arrays[task.id], truth_of(task.kind))
+        for task in record.tasks
+    }
+
+
+def _truth_digests(
+    items: pd.DataFrame, arrays: Mapping[str, NDArray[Any]], truth: frozenset[str]
+) -> dict[str, str]:
     """Return the digest of each truth column over all items, whatever their order, and arrays."""
     keys = [name for name in ("item", "subset", "dimension") if name in items.columns]
     found = {}
-    for column in filter(is_truth, items.columns):
+    for column in (name for name in items.columns if name in truth):
         rows = items[[*keys, column]].drop_duplicates()
         lines = sorted("\x1f".join(map(_text, row)) for row in rows.itertuples(index=False))
         found[column] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    for name in TRUTH_ARRAYS:
-        if name in arrays:
+    for name in sorted(arrays):
+        if f"arrays/{name}" in truth:
             values = np.ascontiguousarray(arrays[name])
             content = values.astype(str) if values.dtype.kind == "U" else values
             head = f"{values.dtype.kind} {values.shape} ".encode()

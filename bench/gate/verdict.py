@@ -24,6 +24,7 @@ from earmark.bench.gate.comparison import (
 from earmark.bench.gate.decision import Measure
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, settled
+from earmark.bench.tasks.registry import task_of
 from earmark.datasets.files.names import suggest
 from earmark.reports.record.lookup import headline
 from earmark.reports.record.schema import Score, TaskResult
@@ -38,8 +39,6 @@ EXIT_CODES: Final[dict[Outcome, int]] = {
     "invalid": 3,
 }
 _ORDER: Final = {"invalid": 0, "fail": 1, "inconclusive": 2, "pass": 3}
-_AUDIO_ALONE: Final = {"probe"}
-_WITH_TEXTS: Final = {"retrieval", "zero_shot_classification", "zero_shot_tagging"}
 _TIERS: Final = {"critical": 0, "supporting": 1, "advisory": 2}
 
 
@@ -279,11 +278,12 @@ def _from_the_store(candidate: Evidence, gated: Iterable[Gated]) -> Iterator[str
 
 def _where_to_look(candidate: Evidence, gated: Sequence[Gated]) -> Iterator[str]:
     """Yield which models still hear as they did, and went wrong only where texts are read."""
-    kinds = {task.id: task.kind for task in candidate.record.tasks}
+    kinds = {task.id: task_of(task.kind) for task in candidate.record.tasks}
+    needs = {name: kind.needs for name, kind in kinds.items() if kind is not None}
     for model in dict.fromkeys(row.model for row in gated):
-        rows = [row for row in gated if row.model == model and row.task in kinds]
-        heard = [row for row in rows if kinds[row.task] in _AUDIO_ALONE]
-        read = [row for row in rows if kinds[row.task] in _WITH_TEXTS]
+        rows = [row for row in gated if row.model == model and row.task in needs]
+        heard = [row for row in rows if "text" not in needs[row.task]]
+        read = [row for row in rows if "text" in needs[row.task]]
         repeated = all(row.method == "exact replay" and row.status == "pass" for row in heard)
         if heard and read and repeated and all(row.status in ("fail", "invalid") for row in read):
             names = ", ".join(dict.fromkeys(row.task for row in heard))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.scoring.items import DerivedSubsets, Measure
 from earmark.bench.tasks.av_cross_dataset import task as av_cross_dataset
 from earmark.bench.tasks.av_cross_dataset.view import VIEW as AV_CROSS_DATASET
 from earmark.bench.tasks.av_predictions import AVPredictions, predict_from_audio
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.view import VIEW as AV_REGRESSION
+from earmark.bench.tasks.labels import class_scores, tag_scores
+from earmark.bench.tasks.musav import scores as musav_scores
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.sources import predict_musav
 from earmark.bench.tasks.musav.view import VIEW as MUSAV
 from earmark.bench.tasks.probe import task as probe
 from earmark.bench.tasks.probe.view import VIEW as PROBE
+from earmark.bench.tasks.retrieval import scores as retrieval_scores
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.failures import check_sentences
 from earmark.bench.tasks.retrieval.view import VIEW as RETRIEVAL
@@ -202,3 +207,56 @@ VIEWS: Mapping[str, View] = {
     "zero_shot_tagging": TAGGING,
 }
 """How a reader sees the results of each task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How a kind of task is measured again, from a record alone."""
+
+    measure: Measure
+    needs: frozenset[str]
+    """What it asks of models: ``audio``, ``text``."""
+    truth: frozenset[str]
+    """Columns of items (and ``arrays/<name>``) that come from the dataset."""
+    outcomes: frozenset[str]
+    """Columns that come from the model and are measured, beside those called as a metric is."""
+    derived_subsets: DerivedSubsets = field(default_factory=dict)
+    seeded: bool = False
+    """Whether the seed decides more than what is resampled, whatever the protocol says."""
+    chance_varies: bool = False
+    """Whether the level of chance follows from what a model predicts."""
+
+
+_AUDIO, _BOTH = frozenset({"audio"}), frozenset({"audio", "text"})
+_RATED = Scoring(av_regression.measure, _AUDIO, av_regression.TRUTH, av_regression.OUTCOMES)
+_SCORING: Mapping[str, Scoring] = {
+    "av_cross_dataset": _RATED,
+    "av_regression": _RATED,
+    "musav": Scoring(
+        musav_scores.measure,
+        _AUDIO,
+        musav_scores.TRUTH,
+        musav_scores.OUTCOMES,
+        musav_scores.DERIVED_SUBSETS,
+    ),
+    "retrieval": Scoring(
+        retrieval_scores.measure, _BOTH, retrieval_scores.TRUTH, retrieval_scores.OUTCOMES
+    ),
+    "zero_shot_classification": Scoring(
+        class_scores.measure, _BOTH, class_scores.TRUTH, class_scores.OUTCOMES
+    ),
+    "zero_shot_tagging": Scoring(tag_scores.measure, _BOTH, tag_scores.TRUTH, frozenset()),
+    "probe": Scoring(
+        probe.measure,
+        _AUDIO,
+        probe.TRUTH,
+        class_scores.OUTCOMES,
+        seeded=True,
+        chance_varies=True,
+    ),
+}
+
+
+def task_of(kind: str) -> Scoring | None:
+    """Return how records of a kind are measured; None where no such task is installed."""
+    return _SCORING.get(kind)

@@ -301,7 +301,7 @@ class Compared:
     how: list[str] = field(default_factory=list)
 
 
-Compare = Callable[[TaskResult, "pd.DataFrame"], Compared]
+Compare = Callable[[TaskResult, "pd.DataFrame", Arrays], Compared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +419,7 @@ def merged_part(parts: Sequence[Part], compare: Compare) -> Part:
     )
     table = pd.concat(items, ignore_index=True)
     if {model for model in models if model not in first.task.models}:
-        found = compare(task, table)
+        found = compare(task, table, arrays)
         how = {BETWEEN_RUNS: " ".join(found.how)} if found.how else {}
         protocol = task.protocol | how
         comparisons, groups = found.comparisons, found.groups

@@ -14,7 +14,7 @@ import pandas as pd
 from captioned_sets import by_lot, captioned, constant, knowing, unit_rows, vectors_of
 from invented_musav import write_musav
 
-from earmark.bench.gate.evidence import Evidence, truth_digests
+from earmark.bench.gate.evidence import Evidence, digests_of
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.retrieval import task as retrieval
@@ -67,7 +67,7 @@ class Recording:
         """What the gate reads of this run, without the files between."""
         record = RunRecord.model_validate(self.record)
         arrays = {name: self.arrays.get(name, {}) for name in self.items}
-        truth = {name: truth_digests(self.items[name], arrays[name]) for name in self.items}
+        truth = digests_of(record, self.items, arrays)
         return Evidence(Path(record.id), record, self.items, arrays, truth)
 
     def write(self, folder: Path) -> Path:

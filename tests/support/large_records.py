@@ -50,7 +50,7 @@ def compared(run: Run) -> Run:
     """Return the run with its models compared on every task, as a task does it."""
     tasks = []
     for task in run.record.tasks:
-        found = compare_models(task, run.items[task.id])
+        found = compare_models(task, run.items[task.id], {})
         changes = {"comparisons": found.comparisons, "groups": found.groups}
         tasks.append(task.model_copy(update=changes))
     return Run(run.record.model_copy(update={"tasks": tasks}), run.items, run.arrays)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,18 +18,27 @@ from earmark.bench.metrics import regression
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.regression import METRICS, PEARSON_R
 from earmark.bench.metrics.statistics import Estimate
-from earmark.bench.tasks.task import (
+from earmark.bench.scoring.items import (
+    About,
+    Arrays,
+    TaskItems,
+    UnmeasurableError,
+    finite,
+    table_of,
+    undetermined,
+)
+from earmark.bench.scoring.results import (
     INTERVALS,
     PAIRED_TEST,
-    SIGNIFICANT,
     Dimension,
-    TaskOutput,
-    comparison_of,
+    compared_items,
     groups_of,
-    item_digest,
     score_of,
 )
+from earmark.bench.scoring.statistic import SumStatistic
+from earmark.bench.tasks.task import TaskOutput, item_digest
 from earmark.datasets.base import Clip, DataError, RatedClips, Scale
+from earmark.reports.record.lookup import SIGNIFICANT
 from earmark.reports.record.schema import (
     Comparison,
     Group,
@@ -39,7 +49,13 @@ from earmark.reports.record.schema import (
     TaskResult,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
+TRUTH = frozenset({"unit", "label", "group", "rated"})
+OUTCOMES = frozenset({"predicted"})
+_METRICS = {metric.name: metric for metric in METRICS}
 
 
 def evaluate(
@@ -110,19 +126,21 @@ def evaluate(
                 item_digest=digest,
                 unit=unit,
             )
-        paired = _comparisons(
-            rated[:, column],
-            {model: table[:, column] for model, table in values.items()},
-            dimension,
-            units=units,
-            unit=unit,
-            replicates=replicates,
-            seed=seed,
-        )
+    items = _items(clips, rated, raw, dataset.scale)
+    outcomes = TaskItems(
+        measure,
+        table_of(items),
+        {},
+        scores,
+        model_scales=scales,
+        rating_scale=(dataset.scale.low, dataset.scale.high),
+        as_given=True,
+    )
+    for dimension in DIMENSIONS:
+        own = [s for s in scores if s.dimension == dimension and s.metric == PEARSON_R.name]
+        paired = compared_items(outcomes, own, unit=unit, replicates=replicates, seed=seed)
         comparisons += paired
-        groups += groups_of(
-            [s for s in scores if s.dimension == dimension and s.metric == PEARSON_R.name], paired
-        )
+        groups += groups_of(own, paired)
     result = TaskResult(
         id=task_id,
         kind="av_regression",
@@ -146,7 +164,31 @@ def evaluate(
             *_too_few(replicates, len(predictions)),
         ],
     )
-    return TaskOutput(result, _items(clips, rated, raw, dataset.scale))
+    return TaskOutput(result, items)
+
+
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> SumStatistic:
+    """Return the statistic of predictions and ratings that a score is of."""
+    metric = _METRICS.get(score.metric)
+    if metric is None or not {"rated", "predicted"} <= set(rows.columns):
+        raise undetermined(score.metric)
+    rated, predicted = finite(rows, "rated"), finite(rows, "predicted")
+    if np.ptp(rated) == 0:
+        raise UnmeasurableError(
+            f"all {len(rated)} ratings are {rated[0]:g}: agreement is undefined"
+        )
+    if about.model_scale is not None and about.rating_scale is not None:
+        predicted = on_scale(predicted, about.model_scale, Scale(*about.rating_scale))
+    elif metric != PEARSON_R:
+        raise UnmeasurableError(
+            f"{metric.name} needs the model's scale and that of the ratings, and the record does "
+            f"not have both"
+        )
+    return SumStatistic(
+        regression.moments(rated, predicted),
+        partial(regression.from_sums, metric=metric),
+        scale=regression.PAIRED_SCALES[metric.name],
+    )
 
 
 def constant_ratings(rated: Floats, dimension: str) -> str | None:
@@ -194,42 +236,6 @@ def _scores(
             estimate = Estimate(np.nan, None, estimate.n, estimate.n_units, reason)
         scores.append(score_of(metric, estimate, unit=unit, **details))
     return scores
-
-
-def _comparisons(
-    rated: Floats,
-    values: Mapping[str, Floats],
-    dimension: Dimension,
-    *,
-    units: Any,
-    unit: str,
-    replicates: int,
-    seed: int,
-) -> list[Comparison]:
-    models = [model for model, column in values.items() if np.ptp(column) > 0]
-    if len(models) < 2 or np.ptp(rated) == 0 or len(np.unique(units)) < 2:
-        return []
-    found = regression.compare(
-        rated,
-        [values[m] for m in models],
-        metric=PEARSON_R,
-        units=units,
-        replicates=replicates,
-        seed=seed,
-    )
-    return [
-        comparison_of(
-            one,
-            models,
-            metric=PEARSON_R.name,
-            subset="all",
-            dimension=dimension,
-            unit=unit,
-            n_units=len(np.unique(units)),
-            n=len(rated),
-        )
-        for one in found
-    ]
 
 
 def _protocol(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,30 @@ from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.classification import ACCURACY, METRICS, Classification
 from earmark.bench.metrics.intervals import LOGIT
 from earmark.bench.metrics.statistics import Estimate, estimate_statistic, unit_sums
-from earmark.bench.tasks.labels.dataset import unit_word
-from earmark.bench.tasks.task import comparison_of, groups_of, item_digest, score_of
-from earmark.bench.tasks.zero_shot.prompts import MEAN
+from earmark.bench.scoring.items import (
+    About,
+    Arrays,
+    TaskItems,
+    UnmeasurableError,
+    mean_of,
+    table_of,
+    undetermined,
+)
+from earmark.bench.scoring.results import compared_items, groups_of, score_of
+from earmark.bench.scoring.statistic import SumStatistic
+from earmark.bench.tasks.labels.dataset import ENSEMBLE, MEAN, unit_word
+from earmark.bench.tasks.task import item_digest
 from earmark.datasets.base import Clip, DataError, first_ten
+from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import Comparison, Group, Plain, Reference, Score, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOP_K = 3
 """Of the second accuracy, where there are more classes than that."""
+TRUTH = frozenset({"unit", "label", "arrays/classes"})
+OUTCOMES = frozenset({"predicted", "margin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +152,12 @@ def score_classes(
         found.warnings.append(
             f"classes without a clip, over which no mean is taken: {', '.join(first.absent)}"
         )
-    found.comparisons = _comparisons(truth, scores, headline, replicates=replicates, seed=seed)
-    found.groups = groups_of(
-        [s for s in found.scores if s.metric == ACCURACY.name and s.subset == headline],
-        found.comparisons,
+    own = select(found.scores, metric=ACCURACY.name, subset=headline)
+    by_clip = TaskItems(measure, table_of(found.items), {}, found.scores, as_given=True)
+    found.comparisons = compared_items(
+        by_clip, own, unit=truth.unit, replicates=replicates, seed=seed
     )
+    found.groups = groups_of(own, found.comparisons)
     found.references = _references(first, headline)
     found.tables = [per_class_table(kept)]
     found.arrays["classes"] = np.array(truth.classes)
@@ -231,36 +248,52 @@ def _scores(
     return scores
 
 
-def _comparisons(
-    truth: ClassTruth,
-    scores: Mapping[str, Mapping[str, Floats]],
-    headline: str,
-    *,
-    replicates: int,
-    seed: int,
-) -> list[Comparison]:
-    if len(scores) < 2 or len(np.unique(truth.units)) < 2:
-        return []
-    compared = classification.compare(
-        truth.truth,
-        [by_subset[headline] for by_subset in scores.values()],
-        metric=ACCURACY,
-        units=truth.units,
-        replicates=replicates,
-        seed=seed,
-    )
-    return [
-        comparison_of(
-            one,
-            list(scores),
-            metric=ACCURACY.name,
-            subset=headline,
-            unit=truth.unit,
-            n_units=len(np.unique(truth.units)),
-            n=len(truth.clips),
-        )
-        for one in compared
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> SumStatistic:
+    """Return the statistic of classified clips that a score is of."""
+    if score.metric in rows.columns:
+        return mean_of(rows, score.metric)
+    metric = {one.name: one for one in METRICS}.get(score.metric)
+    if metric is None or not {"label", "predicted"} <= set(rows.columns):
+        raise undetermined(score.metric)
+    if score.subset != MEAN:
+        return _of_classes(metric, rows, arrays)
+    parts = [
+        _of_classes(metric, prompt(), arrays)
+        for name, prompt in about.subsets.items()
+        if name not in (MEAN, ENSEMBLE)
     ]
+    width = parts[0].columns.shape[1]
+
+    def mean(sums: Floats) -> Floats:
+        values = [part.statistic(one) for part, one in zip(parts, _split(sums, width), strict=True)]
+        return np.asarray(np.mean(values, axis=0))
+
+    return SumStatistic(np.hstack([part.columns for part in parts]), mean, scale=LOGIT)
+
+
+def _of_classes(metric: Metric, rows: pd.DataFrame, arrays: Arrays) -> SumStatistic:
+    if "classes" not in arrays:
+        raise UnmeasurableError(f"{metric.name} needs the array of classes")
+    classes = [str(one) for one in arrays["classes"]]
+    assigned = np.zeros((len(rows), len(classes)))
+    for row, text in enumerate(rows["predicted"]):
+        assigned[row, _named(str(text), classes)] = 1
+    truth = classification.encode(list(rows["label"]), classes)
+    columns = classification.counts(truth, assigned)
+    return SumStatistic(columns, partial(classification.from_sums, metric=metric), scale=LOGIT)
+
+
+def _named(text: str, classes: Sequence[str]) -> list[int]:
+    """Return the classes that a prediction names: one, or several that tie."""
+    if text in classes:
+        return [classes.index(text)]
+    parts = text.split(" or ") if text else []
+    if not parts or not set(parts) <= set(classes):
+        raise UnmeasurableError(
+            f"the items name no class for an item (predicted {text!r}), as for means over prompts",
+            instead="the accuracy, or another subset",
+        )
+    return [classes.index(part) for part in parts]
 
 
 def _references(found: Classification, headline: str) -> list[Reference]:

@@ -8,6 +8,10 @@ from typing import Any
 from earmark.datasets.base import Clip, DataError, first_ten
 from earmark.datasets.gtzan import GENRES, GTZAN
 
+ENSEMBLE = "ensemble"
+MEAN = "mean of prompts"
+"""Subsets beside a prompt's own: its vectors averaged, and its scores."""
+
 
 def listed_clips(dataset: Any) -> Sequence[Clip]:
     """Return a dataset's clips.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,33 @@ from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.intervals import LOGIT, studentised_interval
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.metrics.tagging import AVERAGE_PRECISION, METRICS, ROC_AUC, TaggingScore
+from earmark.bench.scoring.items import (
+    About,
+    Arrays,
+    TaskItems,
+    UnmeasurableError,
+    table_of,
+    undetermined,
+)
+from earmark.bench.scoring.results import (
+    chance_references,
+    compared_items,
+    groups_of,
+    score_of,
+)
+from earmark.bench.scoring.statistic import RankingStatistic
 from earmark.bench.tasks.labels.class_scores import Scored
-from earmark.bench.tasks.labels.dataset import unit_word
+from earmark.bench.tasks.labels.dataset import MEAN, unit_word
 from earmark.bench.tasks.labels.view import PER_TAG
-from earmark.bench.tasks.task import comparison_of, groups_of, item_digest, score_of
-from earmark.bench.tasks.zero_shot.prompts import MEAN
+from earmark.bench.tasks.task import item_digest
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
-from earmark.reports.record.schema import Comparison, Plain, Reference, Score, Table
+from earmark.reports.record.lookup import select
+from earmark.reports.record.schema import Plain, Reference, Score, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRUTH = frozenset({"unit", "n_tags", "arrays/labels", "arrays/tags", "arrays/items"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +140,26 @@ def score_tags(
             found.scores += _scores(truth, _mean_of_prompts(of_prompts), model, MEAN)
             _add_items(found.items, truth, model, MEAN)
     first = next(iter(kept.values()))
-    found.comparisons = _comparisons(truth, scores, headline, replicates=replicates, seed=seed)
-    found.groups = groups_of(
-        [s for s in found.scores if s.metric == ROC_AUC.name and s.subset == headline],
-        found.comparisons,
-    )
-    found.references = _references(truth, first, headline)
-    found.tables = _tables(truth, kept)
-    found.warnings += _left_out(truth, first)
     found.arrays["tags"] = np.array(truth.tags)
     found.arrays["labels"] = truth.labels.astype(np.uint8)
     found.arrays["items"] = np.array([clip.id for clip in truth.clips])
+    exact = {f"scores.{model}": by_subset[headline] for model, by_subset in scores.items()}
+    by_clip = TaskItems(
+        measure,
+        table_of(found.items),
+        found.arrays | exact,
+        found.scores,
+        headline_subset=headline,
+        as_given=True,
+    )
+    own = select(found.scores, metric=ROC_AUC.name, subset=headline)
+    found.comparisons = compared_items(
+        by_clip, own, unit=truth.unit, replicates=replicates, seed=seed
+    )
+    found.groups = groups_of(own, found.comparisons)
+    found.references = _references(truth, found.scores, first, headline)
+    found.tables = _tables(truth, kept)
+    found.warnings += _left_out(truth, first)
     return found
 
 
@@ -164,51 +193,35 @@ def _scores(
     ]
 
 
-def _comparisons(
-    truth: TagTruth,
-    scores: Mapping[str, Mapping[str, Floats]],
-    headline: str,
-    *,
-    replicates: int,
-    seed: int,
-) -> list[Comparison]:
-    if len(scores) < 2 or len(np.unique(truth.units)) < 2:
-        return []
-    compared = tagging.compare(
-        truth.labels,
-        [by_subset[headline] for by_subset in scores.values()],
-        metric=ROC_AUC,
-        units=truth.units,
-        replicates=replicates,
-        seed=seed,
-    )
-    return [
-        comparison_of(
-            one,
-            list(scores),
-            metric=ROC_AUC.name,
-            subset=headline,
-            unit=truth.unit,
-            n_units=len(np.unique(truth.units)),
-            n=len(truth.clips),
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> RankingStatistic:
+    """Return the statistic of tagged clips that a score is of."""
+    metric = {one.name: one for one in METRICS}.get(score.metric)
+    if metric is None:
+        raise undetermined(score.metric)
+    own = f"scores.{score.model}"
+    if score.subset != about.headline_subset or not {own, "labels", "items"} <= arrays.keys():
+        raise UnmeasurableError(
+            f"no per-item scores of {score.subset!r}; those of the headline subset "
+            f"{about.headline_subset!r} are kept"
         )
-        for one in compared
-    ]
+    place = {str(item): index for index, item in enumerate(arrays["items"])}
+    if set(place) != set(rows["item"]):
+        raise UnmeasurableError(
+            "items and array 'items' name other items", cause="item sets differ"
+        )
+    order = [place[item] for item in rows["item"]]
+    scores = np.asarray(arrays[own], np.float64)[order]
+    if not np.isfinite(scores).all():
+        raise UnmeasurableError(
+            f"{int((~np.isfinite(scores)).sum())} scores of tags are not finite",
+            cause="NaN or infinity",
+        )
+    return RankingStatistic(np.asarray(arrays["labels"], np.uint8)[order], scores, metric)
 
 
 def _references(
-    truth: TagTruth, found: Mapping[str, TaggingScore], headline: str
+    truth: TagTruth, scores: Sequence[Score], found: Mapping[str, TaggingScore], headline: str
 ) -> list[Reference]:
-    lines = [
-        Reference(
-            name="chance",
-            subset=headline,
-            metric=metric.name,
-            value=float(metric.chance or 0),
-            note="expected of a random order",
-        )
-        for metric in truth.metrics
-    ]
     constant = Reference(
         name="constant scores",
         subset=headline,
@@ -216,7 +229,8 @@ def _references(
         value=found[AVERAGE_PRECISION.name].chance,
         note="the tags' mean share of clips",
     )
-    return [*lines, constant]
+    own = select(scores, subset=headline)
+    return [*chance_references(own, note="expected of a random order"), constant]
 
 
 def _tables(truth: TagTruth, kept: Mapping[str, Mapping[str, TaggingScore]]) -> list[Table]:

@@ -7,7 +7,8 @@ compared with half credit for predicted ties, on the pairs that none of them mis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,43 +16,40 @@ from numpy.typing import NDArray
 from earmark.bench.metrics import pairwise
 from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes, Ties
-from earmark.bench.tasks.musav.truth import Truth
-from earmark.bench.tasks.task import comparison_of, item_digest, score_of
+from earmark.bench.scoring.items import (
+    About,
+    Arrays,
+    DerivedSubsets,
+    UnmeasurableError,
+    undetermined,
+)
+from earmark.bench.scoring.results import score_of
+from earmark.bench.scoring.statistic import SumStatistic
+from earmark.bench.tasks.musav.truth import BREAKDOWNS, Truth
+from earmark.bench.tasks.task import item_digest
+from earmark.datasets.judgements.musav import SUBSETS
 from earmark.reports.record import lookup as scores
-from earmark.reports.record.schema import Comparison, Score
+from earmark.reports.record.schema import Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 HALF_CREDIT = Metric(scores.HALF_CREDIT, higher_is_better=True, lower=0.0, upper=1.0, chance=0.5)
-Mask = NDArray[np.bool_]
 RULES: tuple[tuple[Metric, Ties], ...] = ((HALF_CREDIT, "half"), (PAIRWISE_ACCURACY, "official"))
+TRUTH = frozenset({"unit", "truth", "triplet_type", *SUBSETS})
+OUTCOMES = frozenset({"difference", "outcome"})
 
 
-@dataclass(frozen=True)
-class DimensionScores:
-    """What :func:`score_dimension` finds, by ground-truth set."""
-
-    scores: Mapping[str, list[Score]]
-    comparisons: Mapping[str, list[Comparison]]
-
-
-def score_dimension(
-    truth: Truth, outcomes: Mapping[str, Outcomes], *, replicates: int, seed: int
-) -> DimensionScores:
-    """Score and compare models by their outcomes on the pairs of ``gt``."""
+def score_dimension(truth: Truth, outcomes: Mapping[str, Outcomes]) -> list[Score]:
+    """Score models by their outcomes on the pairs of ``gt``, on each ground-truth set."""
     digests = {subset: item_digest(truth.ids[member]) for subset, member in truth.members.items()}
-    return DimensionScores(
-        {
-            subset: [
-                _score(truth, subset, model, codes, metric, ties, digests[subset])
-                for model, codes in outcomes.items()
-                for metric, ties in RULES
-            ]
-            for subset in truth.members
-        },
-        {
-            subset: _comparisons(truth, subset, outcomes, replicates=replicates, seed=seed)
-            for subset in truth.members
-        },
-    )
+    return [
+        _score(truth, subset, model, codes, metric, ties, digests[subset])
+        for subset in truth.members
+        for model, codes in outcomes.items()
+        for metric, ties in RULES
+    ]
 
 
 def _score(
@@ -80,43 +78,31 @@ def _score(
     )
 
 
-def _compared(outcomes: Mapping[str, Outcomes], member: Mask) -> dict[str, Mask]:
-    """Return the models with any prediction in a set, each with the pairs that none misses."""
-    judged = {model: codes != Outcome.MISSING for model, codes in outcomes.items()}
-    models = [model for model, seen in judged.items() if np.any(seen & member)]
-    common: Mask = np.logical_and.reduce([member, *(judged[model] for model in models)])
-    return dict.fromkeys(models, common)
-
-
-def _comparisons(
-    truth: Truth, subset: str, outcomes: Mapping[str, Outcomes], *, replicates: int, seed: int
-) -> list[Comparison]:
-    compared = _compared(outcomes, truth.members[subset])
-    models = list(compared)
-    if len(models) < 2:
-        return []
-    common = compared[models[0]]
-    judged = pairwise.credit(outcomes[models[0]][common], ties="half")[:, 1] > 0
-    n_triplets = len(np.unique(truth.triplets[common][judged]))
-    if n_triplets < 2:
-        return []
-    found = pairwise.compare(
-        [outcomes[model][common] for model in models],
-        units=truth.triplets[common],
-        ties="half",
-        replicates=replicates,
-        seed=seed,
-    )
-    return [
-        comparison_of(
-            one,
-            models,
-            metric=HALF_CREDIT.name,
-            subset=subset,
-            dimension=truth.dimension,
-            unit="triplet",
-            n_units=n_triplets,
-            n=int(judged.sum()),
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> SumStatistic:
+    """Return the statistic of judged pairs that a score is of."""
+    ties = {metric.name: rule for metric, rule in RULES}.get(score.metric)
+    if ties is None or not {"truth", "outcome"} <= set(rows.columns):
+        raise undetermined(score.metric)
+    codes = rows["outcome"].to_numpy(dtype=np.float64, na_value=np.nan)
+    missing = np.isnan(codes)
+    strange = ~missing & ~np.isin(codes, [-1, 0, 1])
+    if strange.any():
+        raise UnmeasurableError(
+            f"an outcome of a pair is {codes[strange][0]}", cause="NaN or infinity"
         )
-        for one in found
-    ]
+    codes = np.where(missing, Outcome.MISSING, codes)
+    codes = np.where((rows["truth"] == "ab").to_numpy(), Outcome.TRUTH_TIED, codes)
+    return SumStatistic(pairwise.credit(codes.astype(np.int8), ties=ties))
+
+
+def _triplets(items: pd.DataFrame, *, of_any: bool) -> NDArray[np.bool_]:
+    return np.asarray(
+        ((items["triplet_type"] == "global_triplet") == of_any).to_numpy()
+        & items["gt"].to_numpy(bool)
+    )
+
+
+DERIVED_SUBSETS: DerivedSubsets = {
+    BREAKDOWNS[0]: partial(_triplets, of_any=False),
+    BREAKDOWNS[1]: partial(_triplets, of_any=True),
+}

@@ -16,13 +16,22 @@ import numpy as np
 from earmark.bench.metrics.agreement import HumanReference, human_reference
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcome, Outcomes
+from earmark.bench.scoring.items import TaskItems, table_of
+from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST, compared_items, groups_of
 from earmark.bench.tasks.musav import tables
 from earmark.bench.tasks.musav.checks import check_predictions, warnings_of
-from earmark.bench.tasks.musav.scores import HALF_CREDIT, RULES, score_dimension
+from earmark.bench.tasks.musav.scores import (
+    DERIVED_SUBSETS,
+    HALF_CREDIT,
+    RULES,
+    measure,
+    score_dimension,
+)
 from earmark.bench.tasks.musav.truth import Humans, Truth, read_both
-from earmark.bench.tasks.task import INTERVALS, PAIRED_TEST, TaskOutput, groups_of
+from earmark.bench.tasks.task import TaskOutput
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV
+from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import (
     Comparison,
     Group,
@@ -92,14 +101,23 @@ def evaluate(
     groups: list[Group] = []
     outcomes = [_judge_all(truth, values) for truth in truths]
     for truth, judged in zip(truths, outcomes, strict=True):
-        found = score_dimension(truth, judged, replicates=replicates, seed=seed)
+        scores += score_dimension(truth, judged)
+    items = _items(truths, values, outcomes)
+    by_pair = TaskItems(
+        measure, table_of(items), {}, scores, derived_subsets=DERIVED_SUBSETS, as_given=True
+    )
+    for truth in truths:
         for subset in truth.members:
-            scores += found.scores[subset]
-            comparisons += found.comparisons[subset]
-            groups += groups_of(
-                [score for score in found.scores[subset] if score.metric == HALF_CREDIT.name],
-                found.comparisons[subset],
+            ranked = [
+                one
+                for one in select(scores, metric=HALF_CREDIT.name, subset=subset)
+                if one.dimension == truth.dimension
+            ]
+            paired = compared_items(
+                by_pair, ranked, unit="triplet", replicates=replicates, seed=seed
             )
+            comparisons += paired
+            groups += groups_of(ranked, paired)
     result = TaskResult(
         id=task_id,
         kind="musav",
@@ -117,7 +135,7 @@ def evaluate(
         ),
         warnings=warnings_of(own, truths, scale=scale),
     )
-    return TaskOutput(result, _items(truths, values, outcomes))
+    return TaskOutput(result, items)
 
 
 def _title(dataset: MusAV) -> str:

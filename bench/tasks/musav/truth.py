@@ -13,7 +13,7 @@ from earmark.bench.metrics import pairwise
 from earmark.bench.metrics.agreement import rating_matrix
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcomes
-from earmark.bench.tasks.task import Dimension
+from earmark.bench.scoring.results import Dimension
 from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV, Pair
 
 BREAKDOWNS = ("gt, genre triplets", "gt, global triplets")

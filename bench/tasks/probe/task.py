@@ -14,25 +14,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.bench.scoring.items import About, Arrays
+from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST
+from earmark.bench.scoring.statistic import Statistic
+from earmark.bench.tasks.labels import class_scores, tag_scores
 from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
 from earmark.bench.tasks.labels.dataset import classes_of, listed_clips, unit_word
 from earmark.bench.tasks.labels.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.probe import fit as probe_fit
 from earmark.bench.tasks.probe.fit import Fold, Probed, Targets
-from earmark.bench.tasks.task import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
+from earmark.bench.tasks.task import Context, Ran, TaskOutput
 from earmark.bench.tasks.vectors import JointVectors, gather
 from earmark.bench.tasks.zero_shot.prompts import clip_vectors
 from earmark.bench.tasks.zero_shot.task import unheard
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
-from earmark.reports.record.schema import Plain, Table, TaskResult
+from earmark.reports.record.schema import Plain, Score, Table, TaskResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Evaluation = Literal["auto", "partitions", "cross-validation"]
 TEST, CROSS_VALIDATED = "test", "cross-validated"
+TRUTH = class_scores.TRUTH | tag_scores.TRUTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,13 @@ def evaluate(
         arrays=list(found.arrays),
     )
     return TaskOutput(result, found.items, found.arrays)
+
+
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> Statistic:
+    """Return the statistic of clips with classes, or with tags, that a score is of."""
+    if "n_tags" in rows.columns:
+        return tag_scores.measure(score, rows, arrays, about)
+    return class_scores.measure(score, rows, arrays, about)
 
 
 def _problem(

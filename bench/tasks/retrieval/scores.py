@@ -14,15 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from earmark.bench.metrics import retrieval
 from earmark.bench.metrics.base import Floats, Metric
-from earmark.bench.metrics.comparisons import compare
 from earmark.bench.metrics.intervals import too_few
 from earmark.bench.metrics.statistics import Estimate
+from earmark.bench.scoring.items import (
+    About,
+    Arrays,
+    UnmeasurableError,
+    finite,
+    mean_of,
+    undetermined,
+)
+from earmark.bench.scoring.results import score_of
+from earmark.bench.scoring.statistic import MedianStatistic, SumStatistic
 from earmark.bench.tasks.retrieval.failures import TopHits
 from earmark.bench.tasks.retrieval.pools import (
     Draw,
@@ -33,12 +42,18 @@ from earmark.bench.tasks.retrieval.pools import (
     units_of,
 )
 from earmark.bench.tasks.retrieval.protocol import Direction, Setting
-from earmark.bench.tasks.task import comparison_of, item_digest, score_of
+from earmark.bench.tasks.task import item_digest
 from earmark.datasets.base import Captioned
-from earmark.reports.record.schema import Comparison, Plain, Reference, Score, Table
+from earmark.reports.record.schema import Plain, Score, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADLINE = "recall_at_10"
 HEADLINE_K = 10
+TRUTH = frozenset({"unit", "n_relevant", "draws"})
+OUTCOMES = frozenset({"rank", "top_item", "reciprocal_rank"})
+_COLUMNS = {"mrr": "reciprocal_rank", "mean_rank": "rank"}
 _OF_A_RANKING = {
     "map_at_10": retrieval.average_precision_at_k,
     "ndcg_at_10": retrieval.ndcg_at_k,
@@ -120,51 +135,23 @@ def _metrics(drawn: Drawn, ks: Sequence[int], setting: Setting) -> dict[str, Met
     }
 
 
-def references_of(scores: Sequence[Score]) -> list[Reference]:
-    """Return a line of chance for each metric of one direction."""
-    lines = {one.metric: one for one in scores if one.chance is not None}
-    return [
-        Reference(
-            name="chance", subset=one.subset, metric=name, value=float(one.chance or 0.0), n=one.n
-        )
-        for name, one in lines.items()
-    ]
-
-
-def compare_models(
-    heard: HeardSet,
-    outcomes: Outcomes,
-    way: Direction,
-    setting: Setting,
-    *,
-    replicates: int,
-    seed: int,
-) -> list[Comparison]:
-    """Return the paired comparisons of R@10 in one direction, on the same queries and draws."""
-    models = list(outcomes)
-    drawn = outcomes[models[0]][way]
-    units = units_of(heard, way, drawn.query)
-    n_units = len(np.unique(units))
-    if len(models) < 2 or HEADLINE_K not in usable_ks(drawn) or n_units < 2:
-        return []
-    credit = [
-        retrieval.recall_at_k(outcomes[model][way].ranks, HEADLINE_K, rule=setting.rule)
-        for model in models
-    ]
-    columns = np.stack([np.stack([each, np.ones_like(each)], axis=1) for each in credit])
-    found = compare(columns, units=units, replicates=replicates, seed=seed)
-    return [
-        comparison_of(
-            one,
-            models,
-            metric=HEADLINE,
-            subset=way,
-            unit=unit_name(heard),
-            n_units=n_units,
-            n=len(np.unique(drawn.query)),
-        )
-        for one in found
-    ]
+def measure(
+    score: Score, rows: pd.DataFrame, arrays: Arrays, about: About
+) -> SumStatistic | MedianStatistic:
+    """Return the statistic of queries that a score is of, each as often as it was drawn."""
+    times = finite(rows, "draws") if "draws" in rows.columns else np.ones(len(rows))
+    if score.metric == "median_rank" and "rank" in rows.columns:
+        if (times != 1).any():
+            raise UnmeasurableError(
+                "the items hold each query's mean rank over the draws, and not the ranks that the "
+                "median is of",
+                instead="the mean rank",
+            )
+        return MedianStatistic(finite(rows, "rank"))
+    column = _COLUMNS.get(score.metric, score.metric)
+    if column not in rows.columns:
+        raise undetermined(score.metric)
+    return mean_of(rows, column, times=times)
 
 
 @dataclass(frozen=True, slots=True)

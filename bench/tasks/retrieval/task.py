@@ -22,6 +22,14 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics import retrieval
 from earmark.bench.metrics.products import UNIT_TOLERANCE, validate
+from earmark.bench.scoring.items import TaskItems, table_of
+from earmark.bench.scoring.results import (
+    INTERVALS,
+    PAIRED_TEST,
+    chance_references,
+    compared_items,
+    groups_of,
+)
 from earmark.bench.tasks.retrieval.failures import (
     TopHits,
     failures_table,
@@ -49,18 +57,18 @@ from earmark.bench.tasks.retrieval.protocol import Direction, Setting, other_cro
 from earmark.bench.tasks.retrieval.scores import (
     HEADLINE,
     Items,
-    compare_models,
     draws_table,
     item_rows,
-    references_of,
+    measure,
     score_models,
     unit_name,
     usable_ks,
 )
-from earmark.bench.tasks.task import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput, groups_of
+from earmark.bench.tasks.task import Context, Ran, TaskOutput
 from earmark.bench.tasks.vectors import JointVectors, gather
 from earmark.datasets.base import Captioned, Clip, DataError, first_ten
 from earmark.models.base import UNTRAINED
+from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import (
     Comparison,
     Group,
@@ -195,13 +203,18 @@ def evaluate(
         found = score_models(
             dataset, heard, outcomes, way, setting, replicates=replicates, seed=seed
         )
-        paired = compare_models(heard, outcomes, way, setting, replicates=replicates, seed=seed)
         scores += found
-        references += references_of(found)
-        comparisons += paired
-        groups += groups_of([one for one in found if one.metric == HEADLINE], paired)
+        references += chance_references(found, with_n=True)
         for model in outcomes:
             item_rows(items, heard, model, way, outcomes[model][way], hits[model, way], setting)
+    by_query = TaskItems(measure, table_of(items.columns), arrays, scores, as_given=True)
+    for way in setting.directions:
+        own = select(scores, metric=HEADLINE, subset=way)
+        paired = compared_items(
+            by_query, own, unit=unit_name(heard), replicates=replicates, seed=seed
+        )
+        comparisons += paired
+        groups += groups_of(own, paired)
     result = TaskResult(
         id=task_id,
         kind="retrieval",

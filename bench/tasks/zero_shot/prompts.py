@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from earmark.bench.metrics.base import Floats
+from earmark.bench.tasks.labels.dataset import ENSEMBLE
 from earmark.bench.tasks.labels.view import PROMPTS
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets.base import DataError, first_ten
@@ -40,8 +41,6 @@ from earmark.models.base import ModelError
 from earmark.reports.record.schema import Plain, Score, Table
 
 PLACE = "{label}"
-ENSEMBLE = "ensemble"
-MEAN = "mean of prompts"
 
 Centring = Literal["none", "audio", "text", "both"]
 

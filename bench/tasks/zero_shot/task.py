@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST
 from earmark.bench.tasks.labels.class_scores import ClassTruth, score_classes
-from earmark.bench.tasks.labels.dataset import classes_of
-from earmark.bench.tasks.task import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
+from earmark.bench.tasks.labels.dataset import ENSEMBLE, classes_of
+from earmark.bench.tasks.task import Context, Ran, TaskOutput
 from earmark.bench.tasks.vectors import JointVectors, gather
 from earmark.bench.tasks.zero_shot import protocol as protocols
 from earmark.bench.tasks.zero_shot.prompts import (
-    ENSEMBLE,
     Vocabulary,
     prompt_texts,
     prompts_table,

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST
+from earmark.bench.tasks.labels.dataset import ENSEMBLE
 from earmark.bench.tasks.labels.tag_scores import score_tags, tag_truth
-from earmark.bench.tasks.task import INTERVALS, PAIRED_TEST, Context, Ran, TaskOutput
+from earmark.bench.tasks.task import Context, Ran, TaskOutput
 from earmark.bench.tasks.vectors import JointVectors, gather
 from earmark.bench.tasks.zero_shot import protocol as protocols
 from earmark.bench.tasks.zero_shot.prompts import (
-    ENSEMBLE,
     Vocabulary,
     prompt_texts,
     prompts_table,

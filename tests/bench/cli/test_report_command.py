@@ -69,8 +69,8 @@ def two(base, tmp_path_factory):
 
 
 def test_models_of_two_runs_are_compared_on_the_same_items():
-    task, items, _ = joint.classification(MODELS, kind="probe")
-    found = compare_models(task, items)
+    task, items, arrays = joint.classification(MODELS, kind="probe")
+    found = compare_models(task, items, arrays)
     assert found.how == [
         "accuracy (cross-validated): paired on 400 items, randomisation over units, Holm."
     ]
@@ -87,21 +87,21 @@ def test_models_of_two_runs_are_compared_on_the_same_items():
 
 
 def test_the_order_of_items_in_a_record_does_not_matter():
-    task, items, _ = joint.classification(MODELS[:2], kind="probe")
+    task, items, arrays = joint.classification(MODELS[:2], kind="probe")
     shuffled = items.sample(frac=1, random_state=3).reset_index(drop=True)
-    assert compare_models(task, items) == compare_models(task, shuffled)
+    assert compare_models(task, items, arrays) == compare_models(task, shuffled, arrays)
 
 
 def test_both_directions_of_retrieval_are_compared():
-    task, items, _ = joint.retrieval(MODELS[:2])
-    found = compare_models(task, items)
+    task, items, arrays = joint.retrieval(MODELS[:2])
+    found = compare_models(task, items, arrays)
     assert {pair.subset for pair in found.comparisons} == {"text-to-audio", "audio-to-text"}
 
 
 def test_pairs_are_compared_with_half_credit_as_the_task_itself_does():
     sample = report_sample.sample()
     task = sample.record.tasks[0]
-    found = compare_models(task, sample.items[task.id])
+    found = compare_models(task, sample.items[task.id], {})
     own = {
         (p.model, p.other, p.dimension): p.difference for p in task.comparisons if p.subset == "gt"
     }
@@ -119,7 +119,7 @@ def test_pairs_are_compared_with_half_credit_as_the_task_itself_does():
 def test_correlations_are_compared_from_the_predictions():
     sample = report_sample.sample()
     task = sample.record.tasks[1]
-    found = compare_models(task, sample.items[task.id])
+    found = compare_models(task, sample.items[task.id], {})
     assert [how.split(":")[1][:7] for how in found.how] == [" paired", " paired"]
     values = {(s.model, s.dimension): s.value for s in task.scores if s.metric == "pearson_r"}
     for pair in found.comparisons:
@@ -131,7 +131,7 @@ def test_correlations_are_compared_from_the_predictions():
     ("damage", "reason"),
     [
         (lambda t: t.assign(accuracy=1 - t.accuracy), "do not add up to its score"),
-        (lambda t: t.drop(columns="accuracy"), "the records keep no accuracy by item"),
+        (lambda t: t.drop(columns="accuracy"), "no per-item outcomes of accuracy in the record"),
         (lambda t: t.drop(columns="unit"), "the records keep no outcomes by item"),
         (lambda t: t.iloc[:-5], "the outcomes of clap-larger-music are not on the items of musc"),
     ],
@@ -139,8 +139,8 @@ def test_correlations_are_compared_from_the_predictions():
 def test_outcomes_that_do_not_carry_the_scores_leave_an_unpaired_comparison_that_says_so(
     damage, reason
 ):
-    task, items, _ = joint.classification(MODELS[:2], kind="probe")
-    found = compare_models(task, damage(items))
+    task, items, arrays = joint.classification(MODELS[:2], kind="probe")
+    found = compare_models(task, damage(items), arrays)
     (how,) = found.how
     assert "unpaired, from the intervals of the scores" in how and reason in how
     (pair,) = found.comparisons
@@ -148,8 +148,8 @@ def test_outcomes_that_do_not_carry_the_scores_leave_an_unpaired_comparison_that
 
 
 def test_unpaired_p_values_are_those_of_two_normal_estimates():
-    task, items, _ = joint.classification(MODELS[:2], kind="probe")
-    (pair,) = compare_models(task, items.drop(columns="unit")).comparisons
+    task, items, arrays = joint.classification(MODELS[:2], kind="probe")
+    (pair,) = compare_models(task, items.drop(columns="unit"), arrays).comparisons
     one, other = (s for s in task.scores if s.metric == "accuracy")
     errors = [(s.interval.high - s.interval.low) / (2 * 1.959963984540054) for s in (one, other)]
     from scipy.stats import norm

@@ -9,14 +9,14 @@ from scipy.stats import norm
 from earmark.bench.gate.decision import decide, measure, p_above
 from earmark.bench.metrics import regression
 from earmark.bench.metrics.statistics import ratio
-from earmark.bench.scoring.statistic import Median, Pair, Sums
+from earmark.bench.scoring.statistic import MedianStatistic, Pair, SumStatistic
 
 ALPHA, POWER, MARGIN = 0.05, 0.8, 0.04
 
 
 def mean_of(values):
     values = np.asarray(values, float)
-    return Sums(np.stack([values, np.ones_like(values)], axis=1), ratio, is_mean=True)
+    return SumStatistic(np.stack([values, np.ones_like(values)], axis=1), ratio, is_mean=True)
 
 
 def measured(candidate, baseline, *, units=None, replicates=500, seed=0, higher=True, **margin):
@@ -154,7 +154,7 @@ def test_a_relative_margin_is_a_share_of_the_baseline():
 def test_a_median_is_resampled_as_a_whole():
     rng = np.random.default_rng(0)
     ranks = rng.integers(1, 40, 101).astype(float)
-    pair = Pair(Median(ranks + 30), Median(ranks), np.arange(101))
+    pair = Pair(MedianStatistic(ranks + 30), MedianStatistic(ranks), np.arange(101))
     drawn = pair.resample(replicates=2000, seed=3)
     assert np.allclose(drawn[0] - drawn[1], 30)
     again = np.median(ranks[rng.integers(101, size=(2000, 101))], axis=1)
@@ -168,7 +168,7 @@ def test_replicates_without_a_value_count_against_both_sides():
     rated = np.array([1.0, 2.0, 3.0, 4.0])
     pair = Pair(
         *(
-            Sums(
+            SumStatistic(
                 regression.moments(rated, predicted),
                 lambda sums: regression.from_sums(sums, regression.PEARSON_R),
             )
