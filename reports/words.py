@@ -105,8 +105,8 @@ def metric_in_text(name: str) -> str:
 def sentence(words: str) -> str:
     """Return words with a capital first, and nothing else changed.
 
-    >>> sentence("set GT of MusAV")
-    'Set GT of MusAV'
+    >>> sentence("set GT")
+    'Set GT'
     """
     return words[:1].upper() + words[1:]
 

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -79,3 +81,41 @@ def test_ci_runs_the_test_command_of_the_readme():
 def test_constraints_name_torch_and_torchaudio_of_one_version():
     pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
     assert pins["torch"] == pins["torchaudio"]
+
+
+ROOMS = {path.parent.name for path in (ROOT / "bench" / "tasks").glob("*/view.py")}
+KINDS = ROOMS - {"labels", "zero_shot"} | {"zero_shot_classification", "zero_shot_tagging"}
+
+
+@pytest.mark.parametrize("path", modules("reports"), ids=lambda path: path.relative_to(ROOT))
+def test_reports_know_no_task_by_name_and_ask_for_no_kind(path):
+    code = ast.parse(path.read_text())
+    named = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)} & KINDS
+    named |= set(path.relative_to(ROOT).with_suffix("").parts) & KINDS
+    assert not named, f"{path}: knows {named}; what is of one task goes to its view"
+    for node in ast.walk(code):
+        if isinstance(node, ast.Compare):
+            asked = [one for one in ast.walk(node) if isinstance(one, ast.Attribute)]
+            assert "kind" not in {one.attr for one in asked}, (
+                f"{path}:{node.lineno}: asks for a kind"
+            )
+
+
+def test_a_view_imports_reports_and_views_alone():
+    views = sorted((ROOT / "bench" / "tasks").glob("*/view.py"))
+    assert len(views) > 5
+    for path in views:
+        for name in imports(path):
+            shared = name in {"earmark.bench.tasks.labels", "earmark.bench.tasks.musav.view"}
+            inside = name.startswith("earmark.reports") or shared
+            assert inside or not name.startswith("earmark"), f"{path}: a view imports {name}"
+
+
+def test_no_library_of_figures_is_imported_with_a_view():
+    code = (
+        "import sys, importlib\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "assert 'matplotlib' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    names = [f"earmark.bench.tasks.{room}.view" for room in sorted(ROOMS)]
+    subprocess.run([sys.executable, "-c", code, *names], check=True)

@@ -169,13 +169,13 @@ def _clips(wish: Wish, opened: _Opened | str) -> Iterator[tuple[str, Clip | str]
         yield wish.name, opened
         return
     ids: tuple[str, ...] = (wish.name,)
-    if wish.kind == "pair":
+    if wish.what == "pair":
         ids = opened.of_pair.get(wish.name, ())
-    elif wish.kind != "clip":
+    elif wish.what != "clip":
         owner = opened.of_caption.get(wish.name)
         ids = () if owner is None else (owner,)
     if not ids:
-        yield wish.name, f"{wish.dataset} has no such {wish.kind}"
+        yield wish.name, f"{wish.dataset} has no such {wish.what}"
     for name in ids:
         yield name, opened.clips.get(name, f"{wish.dataset} has no such clip")
 

@@ -89,7 +89,7 @@ def report(
         built = page.build(shown, loaded[0].items, loaded[0].arrays, views=VIEWS)
     else:
         side = side_by_side(loaded, compare_models)
-        shown, built = side.record.build_side_by_side(side, views=VIEWS)
+        shown, built = side.record, page.build_side_by_side(side, views=VIEWS)
     played = built = with_speed(built, timed)
     if audio_mib is not None:
         from earmark.bench.cli.excerpts import excerpts_of

@@ -1,4 +1,4 @@
-"""Figures of zero-shot classification and tagging, by the conventions of ``figures``.
+"""Figures of prompts, classes and tags, by the conventions of ``parts``.
 
 :func:`prompts` shows how far a score depends on the words of the prompt, :func:`confusion` which
 classes are taken for which, :func:`tags` how each tag of a tagger does.

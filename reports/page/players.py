@@ -42,8 +42,8 @@ class Wish:
     dataset: str
     """As the suite calls it."""
     task: str
-    """The kind of the task, e.g. ``musav``."""
-    kind: Audible
+    """Its kind."""
+    what: Audible
     """What ``name`` is: of a clip, of a pair of clips, or a caption's words or id."""
     name: str
 
@@ -97,7 +97,7 @@ def _tables(page: Page, record: RunRecord) -> Iterator[tuple[TaskResult, TableBl
     tasks = {f"task-{task.id}": task for task in record.tasks}
 
     def inside(section: Section) -> Iterator[TableBlock]:
-        yield from (block for block in section.blocks if block.kind == "table")
+        yield from (block for block in section.blocks if isinstance(block, TableBlock))
         for part in section.sections:
             yield from inside(part)
 
@@ -140,7 +140,7 @@ def _played(
 ) -> Section:
     blocks: list[Block] = []
     for block in section.blocks:
-        if block.kind == "table":
+        if isinstance(block, TableBlock):
             rows = [
                 [
                     replace(cell, players=_players(wish, excerpts, names))
@@ -164,10 +164,10 @@ def _players(
     players = []
     for number, excerpt in enumerate(excerpts.of[wish]):
         label, shown = f"Play {excerpt.item}", ""
-        if wish.kind == "pair":
+        if wish.what == "pair":
             shown = ("first", "second")[number]
             label = f"Play the {shown} song, {excerpt.item}"
-        elif wish.kind != "clip":
+        elif wish.what != "clip":
             label, shown = f"{label}, the clip of this caption", f"its clip: {excerpt.item}"
         clip = (excerpt.dataset, excerpt.item)
         again = clip in names

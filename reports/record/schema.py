@@ -172,7 +172,7 @@ class TaskResult(Part):
     id: FileName
     """Unique in the record; names the items and arrays files."""
     kind: str
-    """``musav``, ``av_regression``, ..."""
+    """The name of the task in the suite: it says who measured, and whose view shows the result."""
     dataset: str
     title: str
     protocol: dict[str, Plain]

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from earmark.reports.content import Cell, Column, Page, Plot, Section, TableBlock
+from earmark.reports.content import Cell, Column, Page, Plot, Plots, Section, TableBlock
 from earmark.reports.figures.parts import figure_csv
 from earmark.reports.figures.style import PAPER, Width, printable, style, svg
 from earmark.reports.words import timestamp
@@ -233,7 +233,7 @@ def plots_of(report: Page) -> Iterator[Plot]:
 
 def _plots(section: Section) -> Iterator[Plot]:
     for block in section.blocks:
-        if block.kind == "plots":
+        if isinstance(block, Plots):
             yield from block.plots
     for part in section.sections:
         yield from _plots(part)

@@ -70,7 +70,7 @@ def _has_players(sections: Sequence[Section]) -> bool:
         any(cell.players for row in block.rows for cell in row)
         for section in sections
         for block in section.blocks
-        if block.kind == "table"
+        if isinstance(block, TableBlock)
     ) or any(_has_players(section.sections) for section in sections)
 
 

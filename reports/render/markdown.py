@@ -9,7 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from earmark.reports.content import Block, Cell, Code, Page, Section, TableBlock, Text
+from earmark.reports.content import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Facts,
+    Page,
+    Paragraph,
+    Section,
+    TableBlock,
+    Text,
+)
 from earmark.reports.figures.style import printable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#$])")
@@ -47,17 +58,17 @@ def _section(section: Section, level: int) -> list[str]:
 
 
 def _block(block: Block) -> list[str]:
-    if block.kind == "paragraph":
+    if isinstance(block, Paragraph):
         quoted = "> " if block.tone == "warning" else ""
         return [quoted + _words(block.text)]
-    if block.kind == "bullets":
+    if isinstance(block, Bullets):
         quoted = "> " if block.tone == "warning" else ""
         return [f"{quoted}- {_words(item)}" for item in block.items]
-    if block.kind == "facts":
+    if isinstance(block, Facts):
         return [f"- {escaped(name)}: {_words(said)}" for name, said in block.rows]
-    if block.kind == "code":
+    if isinstance(block, Code):
         return list(_code(block))
-    if block.kind == "table":
+    if isinstance(block, TableBlock):
         return list(_table(block))
     return [f"*Figure: {escaped(plot.title)}.* {escaped(plot.caption)}" for plot in block.plots]
 

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 from earmark.reports import words
 from earmark.reports.content import (
     Block,
+    Facts,
     Page,
     Paragraph,
     Plot,
+    Plots,
     Section,
     TableBlock,
     as_plain,
@@ -156,12 +158,12 @@ def _section(
 
 def _block(block: Block, folder: Path, numbers: itertools.count[int]) -> dict[str, Any]:
     content: dict[str, Any] = as_plain(block)
-    if block.kind == "plots":
+    if isinstance(block, Plots):
         content["plots"] = [_plot(plot, folder, next(numbers)) for plot in block.plots]
-    if block.kind == "table":
+    if isinstance(block, TableBlock):
         runs = itertools.groupby(block.columns, key=lambda column: column.group)
         content["groups"] = [{"label": name, "width": len(list(run))} for name, run in runs]
-    if block.kind == "facts":
+    if isinstance(block, Facts):
         content["halves"] = _halves(content["rows"], [plain(said) for _, said in block.rows])
     breakable: dict[str, Any] = _breakable(content)
     return breakable

@@ -116,7 +116,7 @@ def chance_recall(n_relevant: NDArray[np.int_], n_items: int, ks: Sequence[int])
 
 
 def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
-    from earmark.reports.figures import retrieval
+    from earmark.reports.figures.ranks import recall_curve
 
     if missing := {"model", "subset", "rank"} - set(items.columns):
         return [Gap(f"No R@k curve: the items have no column {words.listed(sorted(missing))}.")]
@@ -162,7 +162,7 @@ def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
             + ("Dotted: an order drawn at random." if chance else "Chance is not known."),
             description=f"A rising line for each of {words.plural(len(task.models), 'model')} in "
             f"each direction, from k = 1 on a logarithmic scale. {_best_recall(columns)}",
-            draw=partial(retrieval.recall_curve, **columns, chance=chance, pool=pool),
+            draw=partial(recall_curve, **columns, chance=chance, pool=pool),
             data=columns,
         ),
         *gaps,
@@ -189,7 +189,7 @@ def _directions(subsets: Iterable[str]) -> list[str]:
 
 
 def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
-    from earmark.reports.figures import retrieval
+    from earmark.reports.figures.ranks import rank_histogram
 
     edges = arrays.get("rank_edges")
     there = [
@@ -221,7 +221,7 @@ def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                 description="Small panels of bars, one a model and direction; the further left the "
                 "bars are high, the better the retrieval. "
                 "The tables of scores have the median and mean ranks.",
-                draw=partial(retrieval.rank_histogram, **columns),
+                draw=partial(rank_histogram, **columns),
                 data=columns,
             )
         )
@@ -259,7 +259,7 @@ def _chance_of_ranges(low: Floats, high: Floats, n_items: int | None) -> Floats:
 
 
 def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
-    from earmark.reports.figures import retrieval
+    from earmark.reports.figures.ranks import similarities
 
     columns: dict[str, Any] = {"model": [], "pairs": [], "similarity": [], "density": []}
     gaps: list[Plot | Gap] = []
@@ -302,7 +302,7 @@ def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                 description="A small panel a model with two curves: the further the curve of "
                 "aligned pairs lies to the right of that of random pairs, the better they are told "
                 f"apart. {'; '.join(f'{m}: {n}' for m, n in notes.items() if m in part)}.",
-                draw=partial(retrieval.similarities, **chosen, notes=notes),
+                draw=partial(similarities, **chosen, notes=notes),
                 data=chosen,
             )
         )
@@ -381,7 +381,7 @@ def _map(
     order: Mapping[str, int] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> list[Plot]:
-    from earmark.reports.figures import retrieval
+    from earmark.reports.figures.ranks import joint_map
 
     n = len(kinds)
     step = max(1, -(-n * min(len(points), PANELS) // MOST_POINTS))
@@ -411,7 +411,7 @@ def _map(
                 f"stay neighbours, distances and directions mean nothing. {about}{left}".strip(),
                 description=f"A small panel a model with a point for each clip and text, {how}. "
                 f"{about}".strip(),
-                draw=partial(retrieval.joint_map, **drawn, rest=OTHER, notes=notes),
+                draw=partial(joint_map, **drawn, rest=OTHER, notes=notes),
                 data=columns,
             )
         )

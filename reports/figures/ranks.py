@@ -1,4 +1,4 @@
-"""Figures of cross-modal retrieval, by the conventions of :mod:`earmark.reports.figures.parts`.
+"""Figures of ranks and similarities, by the conventions of :mod:`earmark.reports.figures.parts`.
 
 :func:`similarities` and :func:`joint_map` are the two halves of figure 4 of Manco et al.,
 "Contrastive audio-language learning for music", ISMIR 2022; :func:`recall_curve` and
