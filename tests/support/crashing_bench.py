@@ -424,12 +424,19 @@ def main(root: Path, plans: list[dict[str, Any]]) -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans are waited for
-    for module in ("bench.bench_command", "bench.train_command", "models.training.trainer"):
-        importlib.import_module(f"earmark.{module}")
-    for module in ("bench.tasks.registry", "reports.page", "reports.html", "reports.pdf"):
-        importlib.import_module(f"earmark.{module}")
-    for module in ("models.joint_muscall", "datasets.captions_manifest", "datasets.gtzan"):
-        importlib.import_module(f"earmark.{module}")
+    for module in (
+        "earmark.bench.cli.bench",
+        "earmark.bench.cli.train",
+        "earmark.bench.tasks.registry",
+        "earmark.datasets.captions.manifest",
+        "earmark.datasets.gtzan",
+        "earmark.models.adapters.muscall",
+        "earmark.models.training.train",
+        "earmark.reports.page.page",
+        "earmark.reports.render.html",
+        "earmark.reports.render.pdf",
+    ):
+        importlib.import_module(module)
     for plan in plans:
         folder = root / plan["name"].replace(" ", "-")
         if plan.get("from"):
