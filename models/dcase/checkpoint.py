@@ -10,15 +10,12 @@ order of the rows, which for the released code is ``["<pad>", *word2vec_embeds]`
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from earmark.datasets.base import first_ten
@@ -27,6 +24,7 @@ from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig
 from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import Vocabulary, WordVectors
+from earmark.models.support.weights import check_weights, read_safetensors, read_torch, tensors_of
 
 _FORMAT = "earmark-dcase-1"
 _TABLE = "text_enc.word_enc.embedding.weight"
@@ -100,36 +98,19 @@ def _load_folder(folder: Path) -> DCASE:
         raise ModelError(f"{of}: front_end is missing")
     config = validated(DCASEConfig, content, of=of, error=ModelError)
     weights = folder / "model.safetensors"
-    try:
-        state = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{weights}: missing or damaged: {error}") from error
+    state, _ = read_safetensors(weights)
     words = _read_words(folder / "vocabulary.json")
     return _fill(weights, state, config, words)
 
 
 def _read_released(path: Path) -> Mapping[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"no checkpoint {path}") from error
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: not a checkpoint, or one with pickled code, which is never run: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: truncated or not a checkpoint: {error}") from error
+    content = read_torch(path)
     if not (isinstance(content, tuple) and len(content) == 2 and isinstance(content[0], dict)):
         raise ModelError(
             f"{path}: expected a tuple (model_state_dict, optimizer_state_dict), got "
             f"{type(content).__name__}"
         )
-    state = content[0]
-    strange = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise ModelError(f"{path}: entries that are not tensors: {first_ten(strange)}")
-    return state
+    return tensors_of(content[0], path)
 
 
 def _fill(
@@ -140,23 +121,9 @@ def _fill(
     if vocabulary is not None:
         WordVectors(vocabulary, table)  # raises if the two do not fit
     model = DCASE(table, vocabulary, config)
-    own = model.state_dict()
-    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    if missing or extra:
-        raise ModelError(
-            f"{path}: not the weights of this model; missing: {first_ten(missing) or 'none'}; "
-            f"unexpected: {first_ten(extra) or 'none'}"
-        )
-    shapes = [
-        f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if state[name].shape != own[name].shape
-    ]
-    if shapes:
-        raise ModelError(f"{path}: weights of another architecture: {first_ten(shapes)}")
-    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise ModelError(f"{path}: weights that are not finite: {first_ten(sorted(broken))}")
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    fix = "They are of another architecture; a released checkpoint's front end is given as config"
+    check_weights(state, expected, path=path, of="the DCASE baseline", fix=fix)
     model.load_state_dict(state)
     return model.eval()
 

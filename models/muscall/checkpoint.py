@@ -14,24 +14,21 @@ Weights in half precision are widened to single precision.
 from __future__ import annotations
 
 import json
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from earmark.datasets.base import first_ten
 from earmark.datasets.files.config_files import validated
 from earmark.models.base import ModelError
 from earmark.models.muscall.audio import mel_filter_bank
 from earmark.models.muscall.config import RELEASED, RELEASED_SSL, MusCALLConfig
 from earmark.models.muscall.model import MusCALL
+from earmark.models.support.weights import check_weights, read_safetensors, read_torch, tensors_of
 
 _METADATA_KEY = "earmark.muscall"
 _BLOCK = r"text_encoder\.blocks\.(\d+)"
@@ -74,16 +71,17 @@ def load(path: str | Path) -> MusCALL:
     Raises
     ------
     ModelError
-        As :func:`load_released`, or if the config in the file's metadata is not understood.
+        If the file is none (:func:`load_released`), or the config in its metadata is not
+        understood.
     """
     path = Path(path)
-    config = _config_in_metadata(path) if path.suffix == ".safetensors" else None
-    if config is None:
+    if path.suffix != ".safetensors":
         return load_released(path)
-    model = MusCALL(config)
-    _fill(
-        model, _read_safetensors(path), path=path, names={name: name for name in model.state_dict()}
-    )
+    state, metadata = read_safetensors(path)
+    if (text := metadata.get(_METADATA_KEY)) is None:
+        return _of_released(state, path, RELEASED)
+    model = MusCALL(_config(text, path))
+    _fill(model, state, path=path, names={name: name for name in model.state_dict()})
     return model.eval()
 
 
@@ -100,7 +98,19 @@ def load_released(path: str | Path, *, config: MusCALLConfig = RELEASED) -> MusC
         other names, shapes, front end or values than finite weights of this config.
     """
     path = Path(path)
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if path.suffix == ".safetensors":
+        return _of_released(read_safetensors(path)[0], path, config)
+    content = read_torch(path, mapped=True)  # an optimizer's state is three times the weights' size
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise ModelError(
+            f"{path}: expected a dict with epoch, state_dict and optimizer, found {found}"
+        )
+    return _of_released(tensors_of(state, path), path, config)
+
+
+def _of_released(state: Mapping[str, Tensor], path: Path, config: MusCALLConfig) -> MusCALL:
     state = {name: value for name, value in state.items() if not name.startswith(_ENCODER_COPY)}
     average = any(name.startswith("audio_backbone.final_linear.") for name in state)
     projected = any(name.startswith("audio_ssl.simclr.projector.") for name in state)
@@ -149,20 +159,14 @@ def _fill(
     own = model.state_dict()
     expected = {theirs: own[ours].shape for ours, theirs in names.items()}
     expected |= {name: value.shape for name, value in computed.items()}
-    _require_names(path, sorted(expected), sorted(state))
-    wrong = [
-        f"{name} {tuple(state[name].shape)} for {tuple(shape)}"
-        for name, shape in expected.items()
-        if state[name].shape != shape
-    ]
-    if wrong:
-        raise ModelError(
-            f"{path}: wrong shapes: {first_ten(wrong)}. Pass load_released the config of the "
-            f"training; positional_embedding follows from audio.clip_seconds"
-        )
-    broken = [name for name in expected if not state[name].isfinite().all()]
-    if broken:
-        raise ModelError(f"{path}: weights that are not finite: {first_ten(broken)}")
+    check_weights(
+        state,
+        expected,
+        path=path,
+        of="this MusCALL",
+        fix="Pass load_released the config of the training; positional_embedding follows from "
+        "audio.clip_seconds",
+    )
     for name, value in computed.items():
         if not torch.allclose(state[name].float(), value, rtol=0, atol=1e-3):
             raise ModelError(
@@ -172,63 +176,7 @@ def _fill(
     model.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
 
 
-def _require_names(path: Path, expected: list[str], found: list[str]) -> None:
-    missing = sorted(set(expected) - set(found))
-    extra = sorted(set(found) - set(expected))
-    if missing or extra:
-        raise ModelError(
-            f"{path} is no checkpoint of this MusCALL ({len(expected)} tensors). "
-            f"Missing {len(missing)}: {first_ten(missing) or 'none'}. "
-            f"Not expected {len(extra)}: {first_ten(extra) or 'none'}"
-        )
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    _require_file(path)
-    zipped = zipfile.is_zipfile(path)
-    with path.open("rb") as file:
-        if not zipped and file.read(2) == b"PK":
-            raise ModelError(f"{path} is truncated: its archive has no end; fetch it again")
-    try:
-        # Mapped, so that an optimizer's state three times the weights' size stays on disk.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} holds more than tensors and plain containers, or is no checkpoint; it was not "
-            f"run. Keep only its state dict, in a place where you trust it: {_first_line(error)}"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as a checkpoint: {_first_line(error)}") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise ModelError(
-            f"{path}: expected a dict with epoch, state_dict and optimizer, found {found}"
-        )
-    others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
-    if others:
-        raise ModelError(f"{path}: entries of state_dict that are no tensors: {first_ten(others)}")
-    return {str(name): value for name, value in state.items()}
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    _require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
-
-
-def _config_in_metadata(path: Path) -> MusCALLConfig | None:
-    _require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
-    if text is None:
-        return None
+def _config(text: str, path: Path) -> MusCALLConfig:
     try:
         values = json.loads(text)
         if lacking := [each.name for each in fields(MusCALLConfig) if each.name not in values]:
@@ -239,12 +187,3 @@ def _config_in_metadata(path: Path) -> MusCALLConfig | None:
             f"{path}: the config in its metadata is not understood ({error}); it was written by "
             f"another version of earmark"
         ) from error
-
-
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise ModelError(f"{path} is no file; expected a MusCALL checkpoint")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]

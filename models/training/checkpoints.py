@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import random
 import re
 import shutil
@@ -22,6 +21,7 @@ import numpy as np
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic import TEMPORARY, open_whole
 from earmark.models.base import ModelError
+from earmark.models.support.weights import read_torch
 from earmark.models.training.config import RunConfig, differences, parse_plain
 
 if TYPE_CHECKING:
@@ -127,17 +127,7 @@ def load(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise ModelError(f"no checkpoint {path}; `earmark train` writes checkpoints/step-<n>.pt")
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: no checkpoint of a training run, or one with pickled code, which is never "
-            f"run: {str(error).splitlines()[0]}"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: truncated, or no checkpoint: {error}") from error
+    content = read_torch(path)
     found = content.get("format") if isinstance(content, dict) else type(content).__name__
     if found != FORMAT:
         raise ModelError(f"{path}: its format is {found!r}, expected {FORMAT!r}")

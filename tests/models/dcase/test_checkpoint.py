@@ -83,7 +83,7 @@ def test_missing_and_unexpected_names_are_listed(released):
         },
     )
     with pytest.raises(
-        ModelError, match=r"missing: audio_enc\.gru\.bias_ih_l0; unexpected: extra\.weight"
+        ModelError, match=r"Missing 1: audio_enc\.gru\.bias_ih_l0\. Not expected 1: extra\.weight"
     ):
         load(path)
 
@@ -95,7 +95,7 @@ def test_weights_of_another_architecture_are_named_with_their_shapes(released):
     )
     with pytest.raises(
         ModelError,
-        match=r"features\.1\.weight \(16, 1, 3, 3\), expected \(32, 1, 3, 3\)",
+        match=r"features\.1\.weight \(16, 1, 3, 3\) for \(32, 1, 3, 3\)",
     ):
         load(path)
 
@@ -132,7 +132,7 @@ def test_a_file_that_holds_something_else_is_named(released, content):
 def test_entries_that_are_no_tensors_are_named(released):
     path, _ = released
     rewrite(path, lambda state: {**state, "epoch": 3})
-    with pytest.raises(ModelError, match="not tensors: epoch"):
+    with pytest.raises(ModelError, match="no tensors: epoch"):
         load(path)
 
 
@@ -141,7 +141,7 @@ def test_a_truncated_file_is_named(released, part):
     path, _ = released
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(ModelError, match=r"truncated or not a checkpoint|not a checkpoint, or"):
+    with pytest.raises(ModelError, match=r"is truncated|truncated, or no|no checkpoint, or"):
         load(path)
 
 
@@ -197,7 +197,7 @@ def test_names_a_vocabulary_file_that_is_no_list_of_words(released, tmp_path, co
         ("config.json", "{", "not JSON"),
         ("config.json", '{"format": "earmark-dcase-1"}', "front_end"),
         ("config.json", '{"format": "earmark-dcase-1", "front_end": {"bands": 3}}', "bands"),
-        ("model.safetensors", "nothing", "missing or damaged"),
+        ("model.safetensors", "nothing", "cannot be read as safetensors"),
         ("vocabulary.json", "[]", "a vocabulary begins with"),
         ("vocabulary.json", "3", "expected a JSON list of words"),
     ],
@@ -212,7 +212,7 @@ def test_names_the_file_of_a_folder_that_is_damaged(make_model, tmp_path, name, 
 def test_a_folder_without_its_weights_is_named(make_model, tmp_path):
     save(make_model(), tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"model\.safetensors: missing or damaged"):
+    with pytest.raises(ModelError, match=r"no weights .*model\.safetensors"):
         load(tmp_path)
 
 

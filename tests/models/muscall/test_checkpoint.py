@@ -218,7 +218,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(base, released, tmp_path, zippe
     path = tmp_path / "trap.pth.tar"
     content = {"state_dict": released, "optimizer": Trap()}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ModelError, match=r"more than tensors and plain containers.*not run"):
+    with pytest.raises(ModelError, match=r"more than tensors and plain containers.*never run"):
         load_released(path, config=base.config)
     assert not Trap.sprung
 
@@ -249,7 +249,7 @@ def test_a_file_of_another_layout_is_named(content, message, tmp_path):
 
 @pytest.mark.parametrize("name", ["absent.pth.tar", "absent.safetensors", "."])
 def test_a_missing_file_is_named(name, tmp_path):
-    with pytest.raises(ModelError, match="is no file; expected a MusCALL checkpoint"):
+    with pytest.raises(ModelError, match="expected a file"):
         load(tmp_path / name)
 
 
