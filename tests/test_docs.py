@@ -62,6 +62,7 @@ def parse(words):
         name = words.pop(0)
         assert name in command.commands, f"earmark {' '.join([*path, name])} is no command"
         command, path = command.commands[name], [*path, name]
+        command = command.load() if isinstance(command, cli.LazyCommand) else command
     with command.make_context(" ".join(path), words, resilient_parsing=False):
         pass
 
@@ -88,6 +89,7 @@ def unknown(words):
         if words[0] not in command.commands:
             return f"command {words[0]}" if command is APP else None
         command, words = command.commands[words[0]], words[1:]
+        command = command.load() if isinstance(command, cli.LazyCommand) else command
     options = {name for one in (command, APP) for option in one.params for name in option.opts}
     options |= {name for option in command.params for name in option.secondary_opts}
     wrong = [word for word in words if word.startswith("--") and word not in options]

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.bench.cli.cli_base import INVALID
-from earmark.bench.cli.console import new_console, progress_bar
-from earmark.bench.cli.etude_pipeline import (
-    CONFIGS,
-    N_TRACKS,
-    SECONDS,
-    Step,
-    further_of,
-    make,
-    make_further,
+from earmark.bench.cli import (
+    INVALID,
+    ExitError,
+    Fetch,
+    Replicates,
+    Runs,
+    Speed,
+    Store,
+    if_interrupted,
 )
-from earmark.bench.cli.gate import print_verdict
-from earmark.bench.cli.run import LeftOut, run_suites
-from earmark.bench.cli.suite_gates import SuiteGates
+from earmark.bench.cli.console import new_console, progress_bar
+from earmark.bench.cli.etude import N_TRACKS, SECONDS, Step, further_of, make, make_further
+from earmark.bench.cli.gate import SuiteGates, print_verdict
+from earmark.bench.cli.run import Evaluated, LeftOut, evaluate, found
 from earmark.bench.gate.kept import shipped_baselines
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.files.places import cache_folder
@@ -36,90 +35,72 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One suite's record (None: nothing could run), and how long it took with its reports."""
+def bench(
+    suites: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Suite files (TOML), or names; without any: all suites that come with Earmark."
+        ),
+    ] = None,
+    out: Runs = Path("runs"),
+    store: Store = Path("store"),
+    fetch: Fetch = False,
+    tracks: Annotated[
+        int, typer.Option(min=30, help="Number of tracks of the Etude corpus.")
+    ] = N_TRACKS,
+    seconds: Annotated[float, typer.Option(min=2, help="Length of a track, in s.")] = SECONDS,
+    replicates: Replicates = None,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate/--no-gate", help="Gate each suite that has a baseline against it."),
+    ] = True,
+    baselines: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of baselines <suite>/ and policies <suite>.toml, instead of Earmark's own."
+        ),
+    ] = None,
+    speed: Speed = None,
+) -> None:
+    """Build the corpus Etude, train tiny models on it, run every suite that can run, and gate.
 
-    suite: str
-    record: Path | None
-    seconds: float
-
-
-def bench_all(
-    suites: list[Path] | None,
-    *,
-    out: Path,
-    store: Path,
-    fetch: bool,
-    tracks: int,
-    seconds: float,
-    configs: Mapping[str, str] = CONFIGS,
-    replicates: int | None,
-    gate: bool = True,
-    baselines: Path | None = None,
-    speed: Sequence[Path] = (),
-) -> int:
-    """Make Etude and its checkpoints, run the suites, hold them against their baselines.
-
-    Returns the exit code: the worst verdict's, or 3 if nothing could run.
-
-    Parameters
-    ----------
-    gate
-        Whether suites that have a baseline are gated.
-    baselines
-        Folder of ``<suite>/`` and ``<suite>.toml``; None: those that come with Earmark, which were
-        made of the corpus in its usual size and say nothing of another.
-    speed
-        Files of pytest-benchmark, whose ratios the reports show.
-
-    Raises
-    ------
-    DataError, ModelError, SuiteError, RecordError, PolicyError, Stopped
-        As :func:`~earmark.bench.cli.etude_pipeline.make`,
-        :func:`~earmark.bench.run.suite.read_suite`,
-        :func:`~earmark.bench.cli.run.run_suites` and
-        :meth:`~earmark.bench.cli.suite_gates.SuiteGates.judge`.
+    The exit code is the worst verdict's: 0 pass, 1 regression, 2 inconclusive, 3 invalid.
     """
+    paths = found(suites) if suites else shipped_suites()
+    if_interrupted(
+        f"what was built and trained is kept in the cache, finished embeddings in {store}, records "
+        f"of finished suites in {out}"
+    )
     started = time.perf_counter()
-    for path in speed:  # a wrong one is refused now, not after the work
+    for path in speed or ():  # a wrong one is refused now, not after the work
         read_benchmarks(path)
-    paths = suites or shipped_suites()
     named = [read_suite(path) for path in paths]
-    further = further_of(named)
+    # Earmark's own baselines are of the corpus in its usual size, and say nothing of another.
     why_not = _why_no_gate(gate=gate, baselines=baselines, tracks=tracks, seconds=seconds)
     gates = None if why_not else SuiteGates(baselines or shipped_baselines())
     if gates is not None:
         gates.prepare(suite.suite.name for suite in named)
     with progress_bar() as progress:
         steps = make(
-            cache_folder(),
-            n_tracks=tracks,
-            seconds=seconds,
-            configs=configs,
-            progress=progress,
-            tell=typer.echo,
+            cache_folder(), n_tracks=tracks, seconds=seconds, progress=progress, tell=typer.echo
         )
-        steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
-    measured = []
-    left = LeftOut()
-    for path, suite in zip(paths, named, strict=True):
-        begun = time.perf_counter()
-        records = run_suites(
-            [path],
+        steps += make_further(cache_folder(), further_of(named), progress=progress, tell=typer.echo)
+    console, left = new_console(), LeftOut()
+    measured = [
+        evaluate(
+            path,
             out=out,
             store=store,
             available=True,
             fetch=fetch,
             replicates=replicates,
-            json=False,
+            console=console,
+            left=left,
             gate=None if gates is None else partial(gates.judge, out=out),
-            speed=speed,
-            left_out=left,
+            speed=speed or (),
         )
-        record = records[0] if records else None
-        measured.append(Measured(suite.suite.name, record, time.perf_counter() - begun))
-    console = new_console()
+        for path in paths
+    ]
     left.print(console)
     if gates is not None:
         _print_verdicts(gates, console)
@@ -131,7 +112,8 @@ def bench_all(
         _last_line(gates, why_not, asked_for=baselines is not None),
     ):
         typer.echo(line)
-    return left.exit_code or _exit_code(measured, gates, asked_for=baselines is not None)
+    if code := left.exit_code or _exit_code(measured, gates, asked_for=baselines is not None):
+        raise ExitError(code)
 
 
 def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: float) -> str | None:
@@ -154,7 +136,7 @@ def _print_verdicts(gates: SuiteGates, console: Console) -> None:
 
 def _times(
     steps: Sequence[Step],
-    measured: Sequence[Measured],
+    measured: Sequence[Evaluated],
     gates: SuiteGates | None,
     all_in_all: float,
 ) -> Iterator[str]:
@@ -177,7 +159,7 @@ def _times(
     yield f"all in all: {all_in_all:.0f} s"
 
 
-def _places(measured: Sequence[Measured], gates: SuiteGates | None) -> Iterator[str]:
+def _places(measured: Sequence[Evaluated], gates: SuiteGates | None) -> Iterator[str]:
     for one in measured:
         if one.record is not None:
             yield f"reports of {one.suite}: {one.record / 'report.html'}, report.pdf, run.json"
@@ -186,7 +168,7 @@ def _places(measured: Sequence[Measured], gates: SuiteGates | None) -> Iterator[
         yield f"verdict on {verdict.suite}: {verdict.written[0]}, {names}"
 
 
-def _synthetic(measured: Sequence[Measured]) -> Iterator[str]:
+def _synthetic(measured: Sequence[Evaluated]) -> Iterator[str]:
     """Yield which suites rest on data that nobody played or judged."""
     suites = []
     for one in measured:
@@ -216,7 +198,7 @@ def _last_line(gates: SuiteGates | None, why_not: str | None, *, asked_for: bool
     return f"{verdicts.TITLES[gates.outcome]}. {found}{without}"
 
 
-def _exit_code(measured: Sequence[Measured], gates: SuiteGates | None, *, asked_for: bool) -> int:
+def _exit_code(measured: Sequence[Evaluated], gates: SuiteGates | None, *, asked_for: bool) -> int:
     """Return the worst verdict's code; whoever names baselines wants something to be gated."""
     if not any(one.record for one in measured):
         return INVALID

@@ -1,30 +1,45 @@
-"""``earmark list``, and the suites that ``earmark run`` lists."""
+"""``earmark list``, ``fetch`` and ``store``: what is registered, can be downloaded, and is kept."""
 
 from __future__ import annotations
 
+import hashlib
 import json as json_module
+import shutil
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from earmark.bench.cli import doctor_data
-from earmark.bench.cli.console import new_console, new_table, print_table
-from earmark.bench.cli.doctor_packages import Finding
+from earmark.bench.cli import Json, Store, if_interrupted
+from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
+from earmark.bench.cli.doctor import Finding, missing_of
+from earmark.bench.embeddings.model_code import kept_code
+from earmark.bench.embeddings.shards import Index, StoreError
+from earmark.bench.embeddings.store import IDENTITY
+from earmark.bench.embeddings.store import Store as EmbeddingStore
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.base import DataError
+from earmark.datasets.files.fetch import available, describe, find_weights
+from earmark.datasets.files.fetch import fetch as download
+from earmark.datasets.files.places import cache_folder, data_roots
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
 
+STALE = "stale"
+"""What ``--remove`` calls all spaces whose code is no longer there, or not known."""
+_SHOWN = 12
+"""Digits of a space's name; any beginning that is one space's alone will do."""
 
-def list_known(what: str, *, json: bool) -> None:
-    """Print names with what stands behind them.
 
-    Raises
-    ------
-    DataError
-        If ``what`` is none of models, datasets and suites.
-    """
+def list_(
+    what: Annotated[str, typer.Argument(help="models, datasets or suites.")],
+    json: Json = False,
+) -> None:
+    """List the registered models, datasets or suites."""
     if what == "models":
         found = MODELS.targets()
     elif what == "datasets":
@@ -44,7 +59,7 @@ def list_known(what: str, *, json: bool) -> None:
 def list_suites(*, json: bool) -> None:
     """Print the suites that come with Earmark: name, title, and whether their data are found."""
     suites = {path: read_suite(path) for path in shipped_suites()}
-    missing = {path: doctor_data.missing_of(suite) for path, suite in suites.items()}
+    missing = {path: missing_of(suite) for path, suite in suites.items()}
     if json:
         rows = [
             {
@@ -57,22 +72,219 @@ def list_suites(*, json: bool) -> None:
         ]
         typer.echo(json_module.dumps(rows, indent=2))
         return
-    console = new_console()
-    table = new_table("Suites that come with Earmark")
-    for head in ("name", "title", "data and weights"):
-        table.add_column(head)
+    table = new_table("Suites that come with Earmark", ("name", "title", "data and weights"))
     for path, suite in suites.items():
-        table.add_row(path.stem, escape(suite.suite.title), escape(_availability(missing[path])))
-    print_table(console, table)
-    typer.echo("One: earmark run NAME (--available: what can be run of it)")
+        add_row(table, path.stem, suite.suite.title, _availability(missing[path]))
+    print_table(new_console(), table)
+    typer.echo("One: earmark run NAME (--available: without what is missing)")
     typer.echo("Your own: earmark run FILE.toml. All that come with Earmark: earmark bench")
 
 
 def _availability(missing: Sequence[Finding]) -> str:
     """Return ``found``, or what is missing, a line for each way to get it."""
     lines = []
-    for mend in dict.fromkeys(one.mend for one in missing):
-        names = [one.name for one in missing if one.mend == mend]
+    for fix in dict.fromkeys(one.mend for one in missing):
+        names = [one.name for one in missing if one.mend == fix]
         shown = names[0] if len(names) == 1 else f"{len(names)} places"
-        lines.append(f"{shown} missing: {mend}")
+        lines.append(f"{shown} missing: {fix}")
     return "\n".join(lines) or "found"
+
+
+# Downloads
+
+
+def fetch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to download; without any: lists what can be downloaded."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder to keep it in, instead of EARMARK_CACHE.")
+    ] = None,
+) -> None:
+    """Download released weights and annotations; check their digests."""
+    if_interrupted("what arrived is kept in the cache")
+    items = [describe(name) for name in names or ()]  # an unknown name is refused first
+    for item in items:
+        with progress_bar() as progress:
+            place = download(item.name, cache=cache, progress=progress)
+        typer.echo(f"{item.name}: {place}\n  {item.publisher}; {item.licence}")
+    if items:
+        return
+    for item in available().values():
+        there = is_available(item.name, cache=cache or cache_folder())
+        state = "available" if there else _size(item.n_bytes)
+        typer.echo(f"{item.name:26}{state:>10}  {item.title}\n{'':38}{item.licence}")
+
+
+def is_available(name: str, *, cache: Path | None = None) -> bool:
+    """Return whether a name need not be downloaded: all its files are found in one place."""
+    item = describe(name)
+    roots = [cache or cache_folder(), *data_roots()]
+    if any(
+        all((root / item.folder / file.path).is_file() for file in item.files) for root in roots
+    ):
+        return True
+    if len(item.files) > 1:
+        return False
+    try:
+        find_weights(name)
+    except DataError:
+        return False
+    return True
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
+
+
+# The store
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One space of a store."""
+
+    space: str
+    model: str
+    version: str
+    output: str
+    rows: int
+    mib: float
+    written: str
+    code: str
+    """``there``, what has changed, or that nobody knows."""
+
+    @property
+    def is_stale(self) -> bool:
+        return self.code != "there"
+
+
+def store(
+    store: Store = Path("store"),
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPACE|stale",
+            help="Remove a space (the beginning of its name), or with `stale` all whose code has "
+            "changed or is not known.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """List the kept embeddings of each model, or remove them."""
+    if not store.is_dir():
+        raise StoreError(f"no store at {store}; name its folder with --store")
+    kept = spaces_of(store)
+    if remove:
+        _remove(store, _chosen(kept, remove, store), yes=yes)
+    elif json:
+        typer.echo(json_module.dumps([asdict(one) for one in kept], indent=2))
+    else:
+        _print_spaces(store, kept)
+
+
+def spaces_of(root: Path) -> list[Kept]:
+    """Return what a store keeps, by model and age; a folder that is no space is left out."""
+    found = (_kept(path.parent) for path in sorted(root.glob(f"*/{IDENTITY}")))
+    return sorted((one for one in found if one), key=lambda one: (one.model, one.written))
+
+
+def _kept(folder: Path) -> Kept | None:
+    try:
+        text = (folder / IDENTITY).read_bytes()
+        identity: dict[str, Any] = json_module.loads(text)
+        if hashlib.sha256(text).hexdigest() != folder.name:
+            return None
+        index = Index(folder)
+        index.refresh()
+        files = [one.stat() for one in folder.iterdir()]
+    except (OSError, ValueError):
+        return None
+    newest = max(one.st_mtime for one in files)
+    return Kept(
+        space=folder.name,
+        model=str(identity.get("adapter")),
+        version=str(identity.get("adapter_version")),
+        output=str(identity.get("output")),
+        rows=len(index.where),
+        mib=round(sum(one.st_size for one in files) / 2**20, 3),
+        written=datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds"),
+        code=_code(folder, identity),
+    )
+
+
+def _code(folder: Path, identity: dict[str, Any]) -> str:
+    if "code" not in identity:
+        return "not known: kept by the card alone (Earmark 0.1)"
+    code = kept_code(folder)
+    return "not known" if code is None else "; ".join(code.changes()) or "there"
+
+
+def _chosen(kept: Sequence[Kept], names: Sequence[str], root: Path) -> list[Kept]:
+    chosen: dict[str, Kept] = {}
+    for name in names:
+        alike = [
+            one for one in kept if (one.is_stale if name == STALE else one.space.startswith(name))
+        ]
+        if name != STALE and len(alike) != 1:
+            what = "no space" if not alike else f"{len(alike)} spaces"
+            raise StoreError(
+                f"store {root}: {what} whose name begins with {name!r}; `earmark store` lists them"
+            )
+        chosen |= {one.space: one for one in alike}
+    return list(chosen.values())
+
+
+def _remove(root: Path, chosen: Sequence[Kept], *, yes: bool) -> None:
+    if not chosen:
+        typer.echo("nothing to remove: the code of every space is there")
+        return
+    rows, mib = sum(one.rows for one in chosen), sum(one.mib for one in chosen)
+    for one in chosen:
+        typer.echo(f"{one.space[:_SHOWN]} {one.model} {one.output}, {one.rows} rows: {one.code}")
+    what = f"{len(chosen)} spaces with {rows} rows, {mib:.1f} MiB"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise StoreError(f"{what} would be removed; nobody can be asked here: add --yes")
+        if not typer.confirm(f"Remove {what}? They can only be had by listening again."):
+            typer.echo("nothing was removed")
+            return
+    opened = EmbeddingStore(root)
+    for one in chosen:
+        folder = root / one.space
+        with opened.open((folder / IDENTITY).read_text(encoding="utf-8")).locked():
+            shutil.rmtree(folder)
+    typer.echo(f"removed {what}")
+
+
+def _print_spaces(root: Path, kept: Sequence[Kept]) -> None:
+    size = sum(one.mib for one in kept)
+    table = new_table(
+        f"{root}: {len(kept)} spaces, {size:.1f} MiB", ("space", "model", "output"), ("rows", "MiB")
+    )
+    for column in ("written", "code"):
+        table.add_column(column)
+    for one in kept:
+        add_row(
+            table,
+            one.space[:_SHOWN],
+            f"{one.model} {one.version}",
+            one.output,
+            str(one.rows),
+            f"{one.mib:.1f}",
+            _age(one.written),
+            one.code,
+        )
+    print_table(new_console(), table)
+    if any(one.is_stale for one in kept):
+        typer.echo(
+            "Rows whose code is not there are read with `earmark run --trust-card` alone; "
+            f"`earmark store --remove {STALE}` removes them."
+        )
+
+
+def _age(written: str) -> str:
+    days = (datetime.now(UTC) - datetime.fromisoformat(written)).days
+    return written[:10] if days > 1 else written.replace("T", " ")[:16]

@@ -110,19 +110,34 @@ def new_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width)
 
 
-def new_table(title: str = "") -> Table:
-    """Return an empty table for :func:`print_table`."""
+def new_table(title: str = "", words: Sequence[str] = (), numbers: Sequence[str] = ()) -> Table:
+    """Return an empty table for :func:`print_table`, its numbers in columns after its words."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
-    return Table(title=title or None, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title=escape(title) or None, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for head in words:
+        table.add_column(escape(head))
+    for head in numbers:
+        table.add_column(escape(head), justify="right")
+    return table
+
+
+def add_row(table: Table, *cells: str, style: str = "") -> None:
+    """Add a row of plain text: brackets in it are no markup."""
+    from rich.markup import escape
+
+    table.add_row(*map(escape, cells), style=style)
 
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table whose words stay whole.
 
     Where the longest words of all columns do not fit side by side, a row becomes a block: what its
-    columns before the first number say, and below it one value a line.
+    columns before the first number say, and below it one value per line.
     """
     title, caption = table.title, table.caption
     table.title = table.caption = None

@@ -1,14 +1,15 @@
-"""``earmark musav``: score predictions on MusAV and print what came out."""
+"""``earmark musav``: score files of predictions on MusAV."""
 
 from __future__ import annotations
 
-import string
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.bench.cli.console import new_console, new_table, print_table
+from earmark.bench.cli import Json
+from earmark.bench.cli.console import add_row, new_console, new_table, print_table
 from earmark.bench.tasks.av_predictions import Predictions, read_predictions
 from earmark.bench.tasks.musav.tables import RELIABILITY
 from earmark.bench.tasks.musav.task import evaluate
@@ -16,8 +17,8 @@ from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, load
-from earmark.reports import words as formats
-from earmark.reports.record.lookup import HALF_CREDIT, OFFICIAL, best_first
+from earmark.reports import words
+from earmark.reports.record.lookup import HALF_CREDIT, OFFICIAL, best_first, letters
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -25,27 +26,33 @@ if TYPE_CHECKING:
     from earmark.reports.record.schema import Plain, Score, Table, TaskResult
 
 
-def score_files(
-    files: list[Path],
-    *,
-    data: str,
-    allow_missing: bool,
-    scale: tuple[float, float] | None,
-    replicates: int,
-    seed: int,
-    json: bool,
+def musav(
+    files: Annotated[
+        list[Path], typer.Argument(help="Predictions: JSONL (MusAV's format), CSV or Parquet.")
+    ],
+    data: Annotated[
+        str, typer.Option(help="MusAV's repository, or its folder data/.")
+    ] = "{data}/musav",
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Score the songs that have predictions, and show the coverage."
+        ),
+    ] = False,
+    scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Lowest and highest value that the predictions should have."),
+    ] = None,
+    replicates: Annotated[
+        int, typer.Option(min=100, help="Replicates of bootstraps and randomisation tests.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of bootstraps and randomisation tests.")] = 2022,
+    json: Json = False,
 ) -> None:
-    """Read the files, score all models in them together, print tables or JSON.
-
-    Raises
-    ------
-    DataError
-        If a file or MusAV is not as expected, or predictions and judged songs do not match.
-    """
+    """Score arousal/valence predictions on MusAV's pairwise judgements."""
     predictions = _read_all(files)
-    dataset = load(resolve(data))
     output = evaluate(
-        dataset,
+        load(resolve(data)),
         {one.model: one.values for one in predictions},
         baselines=("loudness",),
         allow_missing=allow_missing,
@@ -59,7 +66,7 @@ def score_files(
         _print(output.result, predictions)
 
 
-def _read_all(files: list[Path]) -> list[Predictions]:
+def _read_all(files: Sequence[Path]) -> list[Predictions]:
     found: dict[str, Predictions] = {}
     for path in files:
         for one in read_predictions(path):
@@ -72,7 +79,7 @@ def _read_all(files: list[Path]) -> list[Predictions]:
     return list(found.values())
 
 
-def _print(result: TaskResult, predictions: list[Predictions]) -> None:
+def _print(result: TaskResult, predictions: Sequence[Predictions]) -> None:
     console = new_console()
     for one in predictions:
         console.print(f"{one.model}: {len(one.values):,} songs, {one.path.name}", markup=False)
@@ -87,9 +94,7 @@ def _print(result: TaskResult, predictions: list[Predictions]) -> None:
 
 
 def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
-    """Return one row a model, under the name of each ground-truth set."""
-    from rich.markup import escape
-
+    """Return one row per model, under the name of each ground-truth set."""
     lines = [one for one in result.references if one.dimension == dimension]
     beside = {one.name: f"{one.name} {_percent(one.value)}" for one in lines}
     by_place = {
@@ -97,22 +102,21 @@ def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
         for one in result.scores
         if one.dimension == dimension
     }
-    table = new_table(escape(f"{dimension.capitalize()}: {', '.join(beside.values())}"))
-    table.add_column("")
+    table = new_table(f"{dimension.capitalize()}: {', '.join(beside.values())}", ("",))
     for name in ("accuracy", "95 % interval", "", "n", "ties", "official", "n"):
         table.add_column(name, justify="right" if name else "left")
     for subset in dict.fromkeys(subset for _, subset, _ in by_place):
-        letters = _letters(result, dimension, subset)
-        table.add_row(escape(subset), style="bold")
+        own = [g for g in result.groups if g.dimension == dimension and g.subset == subset]
+        shared = letters(own)
+        add_row(table, subset, style="bold")
         for score in best_first(s for s in by_place.values() if s.subset == subset):
             if score.metric == HALF_CREDIT:
                 official = by_place[OFFICIAL, subset, score.model]
-                cells = _cells(score, official, letters.get(score.model, ""))
-                table.add_row(*map(escape, cells))
+                add_row(table, *_cells(score, official, shared.get(score.model, "")))
     return table
 
 
-def _cells(score: Score, official: Score, letters: str) -> list[str]:
+def _cells(score: Score, official: Score, shared: str) -> list[str]:
     interval = score.interval
     between = f"{100 * interval.low:.1f} to {100 * interval.high:.1f}" if interval else ""
     ties = (score.ties or 0) / score.n_items if score.n_items else 0.0
@@ -120,9 +124,9 @@ def _cells(score: Score, official: Score, letters: str) -> list[str]:
         f" {score.model}",
         "undefined" if score.value is None else _percent(score.value),
         between or score.reason or "",
-        letters,
+        shared.replace(" ", ""),
         f"{score.n}",
-        formats.percent(ties),
+        words.percent(ties),
         "undefined" if official.value is None else _percent(official.value),
         f"{official.n}",
     ]
@@ -132,26 +136,15 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _letters(result: TaskResult, dimension: str, subset: str) -> dict[str, str]:
-    """Return the letters of each model's groups: models that share one cannot be told apart."""
-    letters: dict[str, str] = {}
-    groups = [g for g in result.groups if g.dimension == dimension and g.subset == subset]
-    for number, group in enumerate(groups):
-        letter = string.ascii_lowercase[number] if number < 26 else f"({number + 1})"
-        for model in group.models:
-            letters[model] = letters.get(model, "") + letter
-    return letters
-
-
 def _plain_table(table: Table) -> RichTable:
     from rich.markup import escape
 
-    printed = new_table(escape(table.title))
+    printed = new_table(table.title)
     for position, column in enumerate(table.columns):
         numeric = any(isinstance(row[position], int | float) for row in table.rows)
         printed.add_column(escape(column), justify="right" if numeric else "left")
     for row in table.rows:
-        printed.add_row(*(escape(_text(value)) for value in row))
+        add_row(printed, *map(_text, row))
     printed.caption = escape(table.note) if table.note else None
     return printed
 

@@ -8,13 +8,16 @@ record keeps none, the comparison rests on the scores' intervals alone and says 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from earmark.bench.cli.console import Progress, silent
+import typer
+
+from earmark.bench.cli import Speed, if_interrupted, same_command
+from earmark.bench.cli.console import progress_bar
 from earmark.bench.metrics.comparisons import (
     holm,
     minimum_detectable_difference,
@@ -22,17 +25,18 @@ from earmark.bench.metrics.comparisons import (
 from earmark.bench.metrics.statistics import REPLICATES, SEED
 from earmark.bench.scoring.items import Arrays, TaskItems, UnmeasurableError
 from earmark.bench.scoring.results import compared, differs, groups_of
-from earmark.bench.tasks.registry import task_of
+from earmark.bench.tasks.registry import VIEWS, task_of
 from earmark.datasets.base import first_ten
-from earmark.datasets.files.atomic import write_whole
-from earmark.reports.record import files as record_io
+from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.reports.record.files import RUN_FILE, Run, load
 from earmark.reports.record.lookup import headline, select, unique
-from earmark.reports.record.schema import Comparison, RecordError, Score, TaskResult
+from earmark.reports.record.schema import Comparison, RecordError, RunRecord, Score, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from earmark.reports.page.side_by_side import Compared, Run
+    from earmark.reports.content import Page
+    from earmark.reports.page.side_by_side import Compared
 
 FORMATS: Final = ("html", "pdf", "md")
 
@@ -42,125 +46,153 @@ class ReportError(ValueError):
 
 
 def report(
-    runs: Sequence[Path | str],
-    *,
-    out: Path | str | None,
-    formats: Sequence[str] = ("html", "pdf"),
-    figures: bool = False,
-    speed: Sequence[Path] = (),
-    audio_mib: float | None = None,
-    progress: Progress = silent,
-    tell: Callable[[str], None] = lambda line: None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run records: runs/<id>; several: a leaderboard."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report; by default, for one record, the record's own."),
+    ] = None,
+    formats: Annotated[str, typer.Option("--format", help="Some of html,pdf,md.")] = "html,pdf",
+    figures: Annotated[
+        bool,
+        typer.Option("--figures", help="Export each figure: SVG, PDF, PNG, and its data as CSV."),
+    ] = False,
+    audio: Annotated[
+        bool,
+        typer.Option(
+            "--audio",
+            help="Add players to the HTML's tables of failures and pairs, each with an excerpt of "
+            "the clip. Before you pass such a page on, check that the licences allow it.",
+        ),
+    ] = False,
+    audio_mib: Annotated[
+        float, typer.Option(min=0.1, help="The most that --audio may add to the page, in MiB.")
+    ] = 8.0,
+    speed: Speed = None,
 ) -> list[Path]:
-    """Render records into ``out/report.<format>``; return what was written.
-
-    ``out`` is the record's own folder where it is None and there is one record. With ``figures``
-    every figure is exported too, to ``out/figures/``, as SVG, PDF and PNG with its data as CSV.
-    ``speed`` are files of pytest-benchmark whose ratios are shown
-    (:mod:`earmark.reports.page.speed`). With ``audio_mib`` the tables of failures and pairs in the
-    HTML get players (:mod:`earmark.bench.cli.excerpts`), until their excerpts come to so many MiB;
-    ``tell`` hears what their licences ask for, and what cannot be played.
-
-    Raises
-    ------
-    RecordError
-        If there is no readable record, one is given twice, or a file of ``speed`` is none.
-    ReportError
-        If a format is unknown, several records are given and no ``out``, or players are asked for
-        and no HTML.
-    """
+    """Render a run record, or a leaderboard of several, as HTML, PDF or Markdown."""
+    if_interrupted(
+        lambda: (
+            f"reports that were finished are whole, no other was begun; `{same_command()}` "
+            f"renders them again"
+        )
+    )
     wanted = parsed_formats(formats)
-    if audio_mib is not None and "html" not in wanted:
+    if audio and "html" not in wanted:
         raise ReportError("players are in the HTML report alone: add html to --format")
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
-    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports.page import page
     from earmark.reports.page.side_by_side import side_by_side
     from earmark.reports.page.speed import read_benchmarks, with_speed
-    from earmark.reports.render.html import page_html
-    from earmark.reports.render.markdown import page_markdown
-    from earmark.reports.render.pdf import pdf_bytes
 
-    timed = [read_benchmarks(path) for path in speed]
+    timed = [read_benchmarks(path) for path in speed or ()]
     if len(loaded) == 1:
         shown = loaded[0].record
         built = page.build(shown, loaded[0].items, loaded[0].arrays, views=VIEWS)
     else:
         side = side_by_side(loaded, compare_models)
         shown, built = side.record, page.build_side_by_side(side, views=VIEWS)
-    played = built = with_speed(built, timed)
-    if audio_mib is not None:
-        from earmark.bench.cli.excerpts import excerpts_of
-        from earmark.reports.page.players import wishes, with_players
+    built = with_speed(built, timed)
+    played = _with_players(built, shown, loaded, mib=audio_mib) if audio else built
+    folder = runs[0] if out is None else out
+    folder = folder.parent if folder.name == RUN_FILE else folder
+    written = _write(built, folder, wanted, html=played, figures=figures)
+    for path in written:
+        typer.echo(path)
+    return written
 
-        records = [run.record for run in loaded]
-        excerpts = excerpts_of(wishes(built, shown), records, mib=audio_mib, progress=progress)
-        played = with_players(built, shown, excerpts)
-        for warning in excerpts.warnings:
-            tell(f"warning: {warning}")
-        if lost := excerpts.unplayable:
-            tell(f"warning: no player for {first_ten([one.item for one in lost])}")
-    folder = Path(runs[0] if out is None else out)
-    folder = folder.parent if folder.name == record_io.RUN_FILE else folder
+
+def _with_players(built: Page, shown: RunRecord, runs: Sequence[Run], *, mib: float) -> Page:
+    """Add players of at most so many MiB; say what licences ask for, and what cannot be played."""
+    from earmark.bench.cli.excerpts import excerpts_of
+    from earmark.reports.page.players import wishes, with_players
+
+    with progress_bar() as progress:
+        excerpts = excerpts_of(
+            wishes(built, shown), [run.record for run in runs], mib=mib, progress=progress
+        )
+    for warning in excerpts.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if lost := excerpts.unplayable:
+        typer.echo(f"warning: no player for {first_ten([one.item for one in lost])}", err=True)
+    return with_players(built, shown, excerpts)
+
+
+def render_reports(
+    run: Path, out: Path, *, gate: Mapping[str, Any] | None = None, speed: Sequence[Path] = ()
+) -> list[Path]:
+    """Render a record into ``out/report.html`` and ``out/report.pdf``; return the paths.
+
+    ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
+    of pytest-benchmark (:mod:`earmark.reports.page.speed`).
+    """
+    from earmark.reports.gate.verdict import section
+    from earmark.reports.page.page import build
+    from earmark.reports.page.speed import read_benchmarks, with_speed
+
+    timed = [read_benchmarks(path) for path in speed]
+    found = load(run)
+    part = None if gate is None else section(gate)
+    built = build(found.record, found.items, found.arrays, views=VIEWS, gate=part)
+    page = with_speed(built, timed)
+    return _write(page, out, ["html", "pdf"])
+
+
+def _write(
+    page: Page,
+    folder: Path,
+    formats: Sequence[str],
+    *,
+    html: Page | None = None,
+    figures: bool = False,
+) -> list[Path]:
+    """Write a page in some formats (``html``: the page with players) and perhaps its figures."""
+    from earmark.reports.render.html import page_html
+    from earmark.reports.render.markdown import page_markdown
+    from earmark.reports.render.pdf import pdf_bytes
+
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in wanted:
+        for name in formats:
             path = folder / f"report.{name}"
             if name == "html":
-                content = page_html(played).encode()
+                content = page_html(html or page).encode()
             elif name == "md":
-                content = page_markdown(built).encode()
+                content = page_markdown(page).encode()
             else:
-                content = pdf_bytes(built)
+                content = pdf_bytes(page)
             write_whole(path, content)
             written.append(path)
         if figures:
             from earmark.reports.render.data_files import write_figures
 
-            written += write_figures(built, folder / "figures", write=write_whole)
+            written += write_figures(page, folder / "figures", write=write_whole)
     except OSError as error:
-        raise RecordError(f"report in {folder} could not be written: {error.strerror}") from error
+        raise RecordError(
+            f"the reports could not be written to {folder}: {error.strerror or error}"
+            f"{room_left(error, folder)}; the records are whole, and `earmark report` renders them "
+            f"again"
+        ) from error
     return written
 
 
-def parsed_formats(formats: Sequence[str]) -> list[str]:
-    """Return the formats once each, from ``["html,pdf"]`` or ``["html", "pdf"]``.
+def parsed_formats(words: str) -> list[str]:
+    """Return the formats once each.
 
-    Raises
-    ------
-    ReportError
-        If one is unknown or none is given.
+    >>> parsed_formats("html, pdf,html")
+    ['html', 'pdf']
     """
-    wanted = [name for part in formats for name in part.replace(" ", "").split(",") if name]
-    if unknown := [name for name in wanted if name not in FORMATS] or not wanted:
-        named = repr(unknown[0]) if isinstance(unknown, list) else "none"
+    wanted = [name for name in words.replace(" ", "").split(",") if name]
+    unknown = [repr(name) for name in wanted if name not in FORMATS]
+    if unknown or not wanted:
+        named = unknown[0] if unknown else "none"
         raise ReportError(f"format {named} of a report: expected some of {', '.join(FORMATS)}")
     return list(dict.fromkeys(wanted))
-
-
-def load(run: Path | str) -> Run:
-    """Return a record with its per-item outcomes and arrays, each held against its digest.
-
-    Raises
-    ------
-    RecordError
-        If there is no readable record, or a file is not the one that was written with it.
-    """
-    from earmark.reports.page.side_by_side import Run
-
-    record = record_io.read(run)
-    return Run(
-        record=record,
-        items={task.id: record_io.read_items(run, task.id, record=record) for task in record.tasks},
-        arrays={
-            task.id: record_io.read_arrays(run, task.id, record=record)
-            for task in record.tasks
-            if task.arrays
-        },
-    )
 
 
 def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Compared:

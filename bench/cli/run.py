@@ -1,34 +1,207 @@
-"""``earmark run``: run suites, draw progress, say what came out and what could not run."""
+"""``earmark run`` and ``earmark embed``: evaluate suites, or only fill the store for them."""
 
 from __future__ import annotations
 
 import json as json_module
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from earmark.bench.cli.cli_base import INTERNAL, INVALID, ExitError
-from earmark.bench.cli.console import duration, new_console, new_table, print_table, progress_bar
-from earmark.bench.cli.fetch_command import is_at_hand
-from earmark.bench.run.runner import UNFORESEEN, render_reports, run_suite
-from earmark.bench.run.suite import read_suite
-from earmark.datasets.base import DataError
-from earmark.datasets.files.fetch import fetch as download
-from earmark.reports import words as formats
-from earmark.reports.page.tables import common_chance
-from earmark.reports.record.files import read
-from earmark.reports.record.lookup import headline, select
-from earmark.reports.record.schema import NotRun, RunRecord, TaskResult
+from earmark.bench.cli import (
+    INTERNAL,
+    INVALID,
+    ExitError,
+    Fetch,
+    Json,
+    Replicates,
+    Runs,
+    Store,
+    if_interrupted,
+)
+from earmark.bench.cli.console import (
+    add_row,
+    duration,
+    new_console,
+    new_table,
+    print_table,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from earmark.bench.embeddings.embeddings import Embeddings
+    from earmark.bench.run.suite import Suite
+    from earmark.reports.record.schema import NotRun, RunRecord, TaskResult
+
 Gate = Callable[[str, Path | None], Mapping[str, Any] | None]
+"""Takes a suite's name and its record's folder (None: nothing could run); returns a verdict."""
+
+
+def run(
+    suites: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Suite files (TOML), or names of suites that come with Earmark; without any: "
+            "lists these."
+        ),
+    ] = None,
+    out: Runs = Path("runs"),
+    store: Store = Path("store"),
+    available: Annotated[
+        bool,
+        typer.Option(
+            "--available",
+            help="Leave out what is not available, and name it with the reason; otherwise it is "
+            "an error.",
+        ),
+    ] = False,
+    fetch: Fetch = False,
+    replicates: Replicates = None,
+    trust_card: Annotated[
+        bool,
+        typer.Option(
+            "--trust-card",
+            help="Use kept embeddings of a model with the same card, even if its code has changed.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only print how many items would be embedded, and the time it takes."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Evaluate models on suites of tasks; write run records and reports."""
+    if not suites:
+        from earmark.bench.cli.catalogue import list_suites
+
+        list_suites(json=json)
+        return
+    if_interrupted(f"finished embeddings are kept in {store}, records of finished suites in {out}")
+    paths = found(suites)
+    if dry_run:
+        _print_plans(paths, store=store, available=available, trust_card=trust_card, json=json)
+        return
+    console, left = new_console(stderr=json), LeftOut()
+    done = [
+        evaluate(
+            path,
+            out=out,
+            store=store,
+            available=available,
+            fetch=fetch,
+            replicates=replicates,
+            trust_card=trust_card,
+            console=console,
+            left=left,
+        )
+        for path in paths
+    ]
+    left.print(console)
+    if json:
+        typer.echo(json_module.dumps([one.plain() for one in done], indent=2))
+    if left.exit_code:
+        raise ExitError(left.exit_code)
+    if not any(one.record for one in done):
+        raise ExitError(INVALID)
+
+
+def embed(
+    suites: Annotated[list[Path], typer.Argument(help="Suite files (TOML), or names.")],
+    store: Store = Path("store"),
+) -> None:
+    """Compute and keep the embeddings of suites, without scoring.
+
+    Under `torchrun --nproc-per-node N -m earmark.bench.cli embed SUITE` (or on several machines
+    with one shared store) each process embeds its share of the clips.
+    """
+    if_interrupted(f"finished embeddings are kept in {store}")
+    paths = found(suites)
+    from lightning_fabric import Fabric
+
+    from earmark.bench.embeddings.embeddings import Embeddings
+    from earmark.bench.embeddings.store import Store
+    from earmark.bench.run.runner import read_checked
+    from earmark.models.training.distributed import ends_together, launched, start
+
+    # A mistake is every process's own: none waits for one that ended of it.
+    checked = [(path, read_checked(path)) for path in paths]
+
+    # torchrun or the scheduler starts the processes; Fabric finds out which of them this one is.
+    nodes, processes = launched() or (1, 1)
+    fabric = Fabric(
+        accelerator="cpu",  # for the barrier alone: a model chooses its own device
+        strategy="ddp" if nodes * processes > 1 else "auto",
+        devices=processes,
+        num_nodes=nodes,
+    )
+    start(fabric)
+    with ends_together(go_on="what was heard is kept, and the same command goes on"):
+        for path, suite in checked:
+            with progress_bar() as progress:
+                share = (fabric.global_rank, fabric.world_size)
+                n_clips = _embed(suite, Embeddings(Store(store), progress=progress, share=share))
+            typer.echo(f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}")
+        fabric.barrier()
+
+
+def _embed(suite: Suite, embeddings: Embeddings) -> int:
+    """Embed what this process's share of the tasks' clips is; return how many clips there are."""
+    from earmark.bench.run.runner import Run, able, open_all
+    from earmark.bench.tasks.registry import embed_for
+    from earmark.bench.tasks.task import NotOpened
+
+    run = Run(suite=suite, embeddings=embeddings, replicates=suite.suite.replicates)
+    open_all(run, strict=True)
+    heard: set[str] = set()
+    for task in suite.tasks:
+        dataset = run.datasets[task.dataset]
+        if isinstance(dataset, NotOpened):  # optional, and not available
+            continue
+        heard |= embed_for(
+            task.task, dataset, able(run, task), embeddings, task.options, datasets=run.datasets
+        )
+    return len(heard)
+
+
+def found(suites: Sequence[Path]) -> list[Path]:
+    """Return the suites' files; a wrong one is named before anything slow is imported."""
+    from earmark.bench.run.suite import find_suite, read_suite
+
+    paths = [find_suite(suite) for suite in suites]
+    for path in paths:
+        read_suite(path)
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What came of a suite."""
+
+    suite: str
+    path: Path
+    record: Path | None
+    """None: nothing could run."""
+    reports: list[Path]
+    not_run: list[NotRun]
+    seconds: float
+    """Of running and reporting."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "suite": str(self.path),
+            "record": None if self.record is None else str(self.record),
+            "reports": [str(report) for report in self.reports],
+            "not_run": [one.model_dump() for one in self.not_run],
+        }
 
 
 @dataclass(slots=True)
@@ -46,6 +219,8 @@ class LeftOut:
 
     def add(self, suite: str, not_run: Iterable[NotRun]) -> None:
         """Note what a suite could not run, beside what has the same reason."""
+        from earmark.bench.run.runner import UNFORESEEN
+
         for one in not_run:
             self.not_run.setdefault(one.reason, []).append(f"{suite}: {one.what}")
             if one.failed:
@@ -62,93 +237,93 @@ class LeftOut:
             console.print(line, style="yellow", markup=False, soft_wrap=True)
 
 
-def run_suites(
-    paths: Sequence[Path],
+def evaluate(
+    path: Path,
     *,
     out: Path,
     store: Path,
     available: bool,
     fetch: bool,
     replicates: int | None,
-    json: bool,
+    console: Console,
+    left: LeftOut,
+    trust_card: bool = False,
     gate: Gate | None = None,
     speed: Sequence[Path] = (),
-    trust_card: bool = False,
-    left_out: LeftOut | None = None,
-) -> list[Path]:
-    """Run suites; return their records' folders.
+) -> Evaluated:
+    """Run a suite, write its reports and print its first scores.
 
-    ``gate`` gets a suite's name and its record's folder (None where nothing could run), and returns
-    a verdict for the reports, if there is one. ``speed`` are files of pytest-benchmark for them.
-    What could not run is added to ``left_out``, for a caller who prints it later.
-
-    Raises
-    ------
-    DataError, ModelError, SuiteError, RecordError
-        If something is not as expected; with ``available``, what cannot run is listed instead.
-    ExitError
-        If a task failed, after the records of the others are written; not with ``left_out``.
+    Parameters
+    ----------
+    available
+        List what cannot run; otherwise it is an error.
+    left
+        What could not run is added to it.
+    gate
+        Its verdict is shown in the reports.
+    speed
+        Files of pytest-benchmark for the reports.
     """
-    console = new_console(stderr=json)
-    heads = [read_suite(path).suite for path in paths]  # a wrong one is refused before any runs
-    printed, records = [], []
-    left = left_out or LeftOut()
-    for path, head in zip(paths, heads, strict=True):
-        if fetch:
-            _fetch_for(head.fetch, left)
-        with progress_bar() as progress:
-            folder, not_run = run_suite(
-                path,
-                out=out,
-                store=store,
-                available=available,
-                replicates=replicates,
-                progress=progress,
-                trust_card=trust_card,
-            )
-        verdict = None if gate is None else gate(head.name, folder)
-        reports = (
-            [] if folder is None else render_reports(folder, folder, gate=verdict, speed=speed)
+    from rich.markup import escape
+
+    from earmark.bench.cli import report
+    from earmark.bench.run import runner
+    from earmark.bench.run.suite import read_suite
+    from earmark.reports.record.files import read
+
+    started = time.perf_counter()
+    head = read_suite(path).suite
+    if fetch:
+        _fetch_for(head.fetch, left)
+    with progress_bar() as progress:
+        folder, not_run = runner.run_suite(
+            path,
+            out=out,
+            store=store,
+            available=available,
+            replicates=replicates,
+            progress=progress,
+            trust_card=trust_card,
         )
-        left.add(head.name, not_run)
-        if folder is None:
-            left.nothing_of.append(head.name)
-        else:
-            records.append(folder)
-            record = read(folder)
-            console.print(f"\n[bold]{escape(head.title)}[/bold]  [dim]{escape(path.name)}[/dim]")
-            _print_record(console, record)
-            for task in record.tasks:
-                left.add(head.name, task.not_run)
-            for place in (folder / "run.json", *reports):
-                console.print(str(place), markup=False, soft_wrap=True)
-        printed.append(
-            {
-                "suite": str(path),
-                "record": None if folder is None else str(folder),
-                "reports": [str(report) for report in reports],
-                "not_run": [one.model_dump() for one in not_run],
-            }
-        )
-    if left_out is None:
-        left.print(console)
-    if json:
-        typer.echo(json_module.dumps(printed, indent=2))
-    if left_out is None and left.exit_code:
-        raise ExitError(left.exit_code)
-    return records
+    verdict = None if gate is None else gate(head.name, folder)
+    left.add(head.name, not_run)
+    reports: list[Path] = []
+    if folder is None:
+        left.nothing_of.append(head.name)
+    else:
+        reports = report.render_reports(folder, folder, gate=verdict, speed=speed)
+        record = read(folder)
+        title, name = escape(head.title), escape(path.name)
+        console.print(f"\n[bold]{title}[/bold]  [dim]{name}[/dim]")
+        _print_record(console, record)
+        for task in record.tasks:
+            left.add(head.name, task.not_run)
+        for place in (folder / "run.json", *reports):
+            console.print(str(place), markup=False, soft_wrap=True)
+    seconds = time.perf_counter() - started
+    return Evaluated(head.name, path, folder, reports, not_run, seconds)
 
 
-def plan_suites(
+def _fetch_for(names: Iterable[str], left: LeftOut) -> None:
+    """Download what a suite needs and is nowhere; a failure is noted once, and not fatal."""
+    from earmark.bench.cli.catalogue import is_available
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.fetch import fetch
+
+    for name in names:
+        if name in left.not_fetched or is_available(name):
+            continue
+        try:
+            with progress_bar() as progress:
+                fetch(name, progress=progress)
+        except DataError as error:
+            left.not_fetched[name] = str(error)
+
+
+def _print_plans(
     paths: Sequence[Path], *, store: Path, available: bool, trust_card: bool, json: bool
 ) -> None:
-    """Print what runs of suites would listen to, and stop.
-
-    Raises
-    ------
-    DataError, ModelError, SuiteError
-        As :func:`run_suites`, before anything is listened to.
-    """
+    """Print what runs of suites would embed."""
     from earmark.bench.run.dry_run import plan_suite
 
     plans = [
@@ -159,15 +334,12 @@ def plan_suites(
         return
     console = new_console()
     for plan in plans:
-        table = new_table(escape(plan.suite))
-        for column in ("task", "model"):
-            table.add_column(column)
-        for column in ("items", "kept or heard above", "to hear or read", "time"):
-            table.add_column(column, justify="right")
+        heads = ("items", "kept or heard above", "to hear or read", "time")
+        table = new_table(plan.suite, ("task", "model"), heads)
         for row in plan.rows:
             time = "not known" if row.seconds is None else duration(row.seconds)
             counts = (f"{row.items} {row.what}", str(row.items - row.new), str(row.new), time)
-            table.add_row(escape(row.task), escape(row.model), *counts)
+            add_row(table, row.task, row.model, *counts)
         print_table(console, table)
         unknown = sum(row.new for row in plan.rows if row.seconds is None)
         more = f", and {unknown} items whose cost nobody has measured" if unknown else ""
@@ -175,18 +347,6 @@ def plan_suites(
         left = LeftOut()
         left.add(plan.suite, plan.not_run)
         left.print(console)
-
-
-def _fetch_for(names: Iterable[str], left: LeftOut) -> None:
-    """Download what a suite needs and is nowhere; a failure is noted once, and not fatal."""
-    for name in names:
-        if name in left.not_fetched or is_at_hand(name):
-            continue
-        try:
-            with progress_bar() as progress:
-                download(name, progress=progress)
-        except DataError as error:
-            left.not_fetched[name] = str(error)
 
 
 def _print_record(console: Console, record: RunRecord) -> None:
@@ -203,6 +363,10 @@ def _print_record(console: Console, record: RunRecord) -> None:
 
 def _first_scores(task: TaskResult) -> Table:
     """Return the scores to read first: of the headline metric and subset, or of both directions."""
+    from earmark.reports import words
+    from earmark.reports.page.tables import common_chance
+    from earmark.reports.record.lookup import headline, select
+
     metric, subset = headline(task) or ("", "")
     first = select(task.scores, metric=metric, subset=subset)[0]
     subsets = list(dict.fromkeys(s.subset for s in task.scores if s.metric == first.metric))
@@ -212,23 +376,23 @@ def _first_scores(task: TaskResult) -> Table:
     shared = common_chance(scores)
     own_chance = shared is None and any(score.chance is not None for score in scores)
     chance = "" if shared is None else f", chance {shared:.3g}"
-    table = new_table(escape(f"{task.title}\n{first.metric}, {first.subset}{chance}"))
-    for column in ("", "model"):
-        table.add_column(column)
-    for column in ("score", "95 % interval", *(["chance"] if own_chance else []), "n"):
-        table.add_column(column, justify="right")
+    table = new_table(
+        f"{task.title}\n{first.metric}, {first.subset}{chance}",
+        ("", "model"),
+        ("score", "95 % interval", *(["chance"] if own_chance else []), "n"),
+    )
     before = None
     for score in scores:
         interval = score.interval
         part = score.dimension or (score.subset if len(shown) > 1 else "")
-        cells = (
+        add_row(
+            table,
             "" if part == before else part,
             score.model,
             "undefined" if score.value is None else f"{score.value:.3f}",
             f"{interval.low:.3f} to {interval.high:.3f}" if interval else score.reason or "",
-            *([formats.cell(score.chance)] if own_chance else []),
+            *([words.cell(score.chance)] if own_chance else []),
             str(score.n),
         )
-        table.add_row(*map(escape, cells))
         before = part
     return table

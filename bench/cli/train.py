@@ -1,4 +1,4 @@
-"""``earmark train`` and ``earmark export``: from a config and a corpus to weights for a suite.
+"""``earmark prepare``, ``train`` and ``export``: from a corpus and a config to weights for a suite.
 
 Training knows no metrics: the score that it chooses its best checkpoint by is made here, of the
 same functions as the task ``retrieval``.
@@ -10,95 +10,140 @@ import json as json_module
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
+from earmark.bench.cli import TERMINATED, Json, fail, if_interrupted, same_command
+from earmark.bench.cli.check import parse_options
 from earmark.bench.cli.console import progress_bar
 from earmark.bench.metrics.retrieval import KS, recall_at_k
 from earmark.bench.ranking import count_ranks
 from earmark.datasets.files.atomic import one_at_a_time, room_left
 from earmark.models.base import ModelError
+from earmark.models.training import prepare as preparation
 from earmark.models.training.config import load_config
+from earmark.models.training.prepare import open_source
 
 if TYPE_CHECKING:
     from earmark.models.training.train import Embedded
 
 
-class TextToAudio:
-    """Scores a validation corpus: R@k of captions that look for their clips, the whole pool.
-
-    A caption's right answers are its own clip and every clip that has a caption of the same words,
-    as in the task ``retrieval``.
-    """
-
-    names = tuple(f"R@{k}" for k in KS)
-
-    def __call__(self, embedded: Embedded) -> Mapping[str, float]:
-        """Return R@1, R@5 and R@10, means over captions, in [0, 1].
-
-        Raises
-        ------
-        ModelError
-            If there are fewer clips than the largest k.
-        """
-        n_clips = len(embedded.audio)
-        if n_clips < max(KS):
-            raise ModelError(
-                f"the validation corpus has {n_clips} clips, R@{max(KS)} needs at least {max(KS)}"
-            )
-        if n_clips == max(KS):
-            warnings.warn(
-                f"the validation corpus has {n_clips} clips: R@{max(KS)} of any model is 1, and "
-                f"chooses no epoch; give more clips",
-                stacklevel=2,
-            )
-        ranks = count_ranks(embedded.text, embedded.audio, right_answers(embedded))
-        return {f"R@{k}": float(np.mean(recall_at_k(ranks, k))) for k in KS}
-
-
-def right_answers(embedded: Embedded) -> list[set[int]]:
-    """Return the clips that belong to each caption."""
-    clips_of: dict[str, set[int]] = {}
-    for caption, clip in zip(embedded.captions, embedded.clip_of.tolist(), strict=True):
-        clips_of.setdefault(caption, set()).add(clip)
-    return [clips_of[caption] for caption in embedded.captions]
-
-
-def train_model(
-    config: Path, *, out: Path | None, resume: bool, verify: bool = False, json: bool
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="dataset_<split>.json (MusCALL's), a CSV of captions, or a folder of audio.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the prepared corpus.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="An option of the loader, e.g. split=train, audio=wav."
+        ),
+    ] = None,
+    sample_rate: Annotated[
+        int,
+        typer.Option(min=1, help="In Hz: 16000 for MusCALL, 44100 for DCASE's own front end."),
+    ] = 16_000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode; by default one per core.")
+    ] = None,
+    max_refused_share: Annotated[
+        float,
+        typer.Option("--max-refused", min=0, max=1, help="Share of clips that may be unusable."),
+    ] = 0.01,
+    json: Json = False,
 ) -> None:
-    """Train what a config says, and print an epoch a line and what came of it.
+    """Decode a corpus once, for training.
 
-    Raises
-    ------
-    DataError, ModelError, Stopped
-        As :func:`earmark.models.training.train.train`.
+    The same command continues where an interrupted one stopped.
     """
+    if_interrupted(f"finished shards are kept in {out}")
+    opened = open_source(source, parse_options(option or ()))
+    with progress_bar() as progress:
+        done = preparation.prepare(
+            opened,
+            out,
+            sample_rate=sample_rate,
+            workers=workers,
+            max_refused_share=max_refused_share,
+            progress=progress,
+        )
+    if json:
+        typer.echo(json_module.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
+        return
+    for one in done.refused:
+        typer.echo(f"refused {one.id}: {one.reason}", err=True)
+    captions = f"{done.n_captions} captions" if done.n_captions else "no captions"
+    parts = [
+        f"{done.folder}: {done.n_clips} clips, {captions}, {done.seconds / 3600:.2f} h at "
+        f"{done.sample_rate} Hz",
+        f"{done.clips_decoded} decoded now" if done.clips_decoded else "was there already",
+    ]
+    if done.refused:
+        parts.append(f"{len(done.refused)} refused")
+    if done.clipped_samples:
+        parts.append(f"{done.clipped_samples} samples clipped")
+    typer.echo("; ".join(parts))
+
+
+def train(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="What is trained, and how (TOML).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of checkpoints and metrics; by default trained/<config>."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last checkpoint in the folder.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Check all samples against their digests first; otherwise, of a large corpus, "
+            "one clip per batch.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train an audio-text model on a prepared corpus.
+
+    SIGTERM saves a checkpoint and ends with exit code 143.
+    """
+    folder = out or Path("trained") / config.stem
+    if_interrupted(lambda: _kept_of(folder, resume=resume))
     from earmark.models.training.config import is_locked
 
-    folder = out or Path("trained") / config.stem
     if is_locked(config):
         _train_locked(config, folder, resume=resume, json=json)
         return
     read = load_config(config)
-    from earmark.models.training.train import train
+    from earmark.models.training.train import Stopped
+    from earmark.models.training.train import train as fit
 
-    with _alone(folder), progress_bar() as progress:
-        done = train(
-            read,
-            folder,
-            score=TextToAudio(),
-            resume=resume,
-            verify=verify,
-            progress=progress,
-            tell=lambda line: typer.echo(line, err=json),
-        )
+    try:
+        with _alone(folder), progress_bar() as progress:
+            done = fit(
+                read,
+                folder,
+                score=TextToAudio(),
+                resume=resume,
+                verify=verify,
+                progress=progress,
+                tell=lambda line: typer.echo(line, err=json),
+            )
+    except Stopped as stopped:
+        fail(str(stopped), TERMINATED)
     if done.rank > 0:
         return
     if json:
@@ -108,6 +153,15 @@ def train_model(
         f"{folder}: {done.steps} steps, best {read.training.best_by} {done.best:.4f} at step "
         f"{done.best_step}; {done.samples} samples in {done.seconds:.0f} s"
     )
+
+
+def _kept_of(folder: Path, *, resume: bool) -> str:
+    """Return what Ctrl-C leaves of a training."""
+    steps = sorted((folder / "checkpoints").glob("step-*.pt"))
+    if not steps:
+        return f"no checkpoint had been written; `{same_command()}` starts again"
+    again = same_command() if resume else same_command("--resume")
+    return f"{steps[-1]} is kept; `{again}` goes on from it"
 
 
 @contextmanager
@@ -167,23 +221,67 @@ def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> No
     typer.echo(f'[models.{folder.name}]\nloader = "locked"\nweights = "{folder}"{trust}')
 
 
-def export_checkpoint(
-    checkpoint: Path,
-    out: Path,
-    *,
-    name: str | None,
-    licence: str | None,
-    training_datasets: Sequence[str] | None,
+def export(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(metavar="CKPT", help="A checkpoint, or a run's folder: its best one."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; by default the folder's.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, for the model card.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Dataset that it was trained on, for the model card; by default the config's "
+            "data.datasets.",
+        ),
+    ] = None,
 ) -> None:
-    """Write a checkpoint's weights for the adapters, and print how a suite names them.
+    """Write the weights and card of a checkpoint, for suites.
 
-    Raises
-    ------
-    ModelError
-        As :func:`earmark.models.training.checkpoints.export`.
+    They are read by the models `muscall` and `dcase`.
     """
-    from earmark.models.training.checkpoints import export
+    from earmark.models.training.checkpoints import export as write
 
-    card = export(checkpoint, out, name=name, licence=licence, training_datasets=training_datasets)
+    card = write(checkpoint, out, name=name, licence=licence, training_datasets=dataset)
     typer.echo(f"{out}: {card.name}. {card.note}")
     typer.echo(f'[models.{card.name}]\nloader = "{card.training["model"]}"\nweights = "{out}"')
+
+
+class TextToAudio:
+    """Scores a validation corpus: R@k of captions that look for their clips, the whole pool.
+
+    A caption's right answers are its own clip and every clip that has a caption of the same words,
+    as in the task ``retrieval``.
+    """
+
+    names = tuple(f"R@{k}" for k in KS)
+
+    def __call__(self, embedded: Embedded) -> Mapping[str, float]:
+        """Return R@1, R@5 and R@10, means over captions, in [0, 1]."""
+        n_clips = len(embedded.audio)
+        if n_clips < max(KS):
+            raise ModelError(
+                f"the validation corpus has {n_clips} clips, R@{max(KS)} needs at least {max(KS)}"
+            )
+        if n_clips == max(KS):
+            warnings.warn(
+                f"the validation corpus has {n_clips} clips: R@{max(KS)} of any model is 1, and "
+                f"chooses no epoch; give more clips",
+                stacklevel=2,
+            )
+        ranks = count_ranks(embedded.text, embedded.audio, right_answers(embedded))
+        return {f"R@{k}": float(np.mean(recall_at_k(ranks, k))) for k in KS}
+
+
+def right_answers(embedded: Embedded) -> list[set[int]]:
+    """Return the clips that belong to each caption."""
+    clips_of: dict[str, set[int]] = {}
+    for caption, clip in zip(embedded.captions, embedded.clip_of.tolist(), strict=True):
+        clips_of.setdefault(caption, set()).add(clip)
+    return [clips_of[caption] for caption in embedded.captions]

@@ -7,7 +7,7 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +24,7 @@ from earmark.bench.run.suite import Source, Suite, SuiteError, Task, read_suite
 from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.tasks.task import Context, NotOpened, TaskOutput
 from earmark.datasets.base import DataError, DatasetCard
-from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.datasets.files.atomic import room_left
 from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
@@ -390,49 +390,3 @@ def _dataset_entry(name: str, dataset: Any) -> schema.DatasetEntry:
         notes=list(card.notes),
         rating_scale=None if scale is None else (scale.low, scale.high),
     )
-
-
-def render_reports(
-    run: Path | str,
-    out: Path | str,
-    *,
-    gate: Mapping[str, Any] | None = None,
-    speed: Sequence[Path] = (),
-) -> list[Path]:
-    """Render a record into ``out/report.html`` and ``out/report.pdf``.
-
-    ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
-    of pytest-benchmark (:mod:`earmark.reports.page.speed`).
-
-    Raises
-    ------
-    RecordError
-        If there is no readable record, a file of ``speed`` is none, or the reports cannot be
-        written; the record is not touched.
-    """
-    from earmark.bench.cli.report import load
-    from earmark.bench.tasks.registry import VIEWS
-    from earmark.reports.gate.verdict import section
-    from earmark.reports.page.page import build
-    from earmark.reports.page.speed import read_benchmarks, with_speed
-    from earmark.reports.render.html import page_html
-    from earmark.reports.render.pdf import pdf_bytes
-
-    timed = [read_benchmarks(path) for path in speed]
-    found = load(run)
-    part = None if gate is None else section(gate)
-    built = build(found.record, found.items, found.arrays, views=VIEWS, gate=part)
-    page = with_speed(built, timed)
-    out = Path(out)
-    html, pdf = out / "report.html", out / "report.pdf"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(html, page_html(page).encode())
-        write_whole(pdf, pdf_bytes(page))
-    except OSError as error:
-        raise RecordError(
-            f"the reports could not be written to {out}: {error.strerror or error}"
-            f"{room_left(error, out)}; the record {found.record.id} is whole, and `earmark report` "
-            f"renders it again"
-        ) from error
-    return [html, pdf]

@@ -16,7 +16,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from earmark.bench.cli.report import compare_models
 from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.page import page
-from earmark.reports.page.side_by_side import Run, side_by_side
+from earmark.reports.page.side_by_side import side_by_side
+from earmark.reports.record.files import Run
 from earmark.reports.render.html import page_html
 
 MOST_BYTES = 5_000_000

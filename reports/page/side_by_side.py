@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from earmark.reports import words
+from earmark.reports.record.files import Run
 from earmark.reports.record.lookup import headline
 from earmark.reports.record.schema import (
     DatasetEntry,
@@ -281,15 +282,6 @@ def _one_record(
             "not_run": not_run,
         }
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A record with its per-item outcomes and its arrays, by task."""
-
-    record: RunRecord
-    items: Mapping[str, pd.DataFrame]
-    arrays: Mapping[str, Arrays]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A record with its per-item outcomes and its arrays, by task."""
+
+    record: RunRecord
+    items: Mapping[str, pd.DataFrame]
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]]
+
+
+def load(run: str | Path) -> Run:
+    """Return a record with its per-item outcomes and arrays, each held against its digest.
+
+    Raises
+    ------
+    RecordError
+        If there is no readable record, or a file is not the one that was written with it.
+    """
+    record = read(run)
+    return Run(
+        record=record,
+        items={task.id: read_items(run, task.id, record=record) for task in record.tasks},
+        arrays={
+            task.id: read_arrays(run, task.id, record=record)
+            for task in record.tasks
+            if task.arrays
+        },
+    )
 
 
 def items_file(task: str) -> str:

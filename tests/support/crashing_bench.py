@@ -99,12 +99,12 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "the corpus": ("bench", "earmark.datasets.etude.build", "attributes_of", "before"),
     "a shard": ("bench", "earmark.models.training.prepare", "_write_shard", "after"),
     "the index": ("bench", "earmark.models.training.prepare", "_finish", "after"),
-    "a training": ("bench", "earmark.bench.cli.etude_pipeline", "_export", "before"),
+    "a training": ("bench", "earmark.bench.cli.etude", "_export", "before"),
     "an export": ("bench", "earmark.models.training.checkpoints", "export", "after"),
     "listening": ("bench", "earmark.bench.embeddings.store", "write_shard", "after"),
     "scoring": ("bench", "earmark.bench.run.runner", "_record", "before"),
     "the record": ("bench", "earmark.reports.record.files", "_sync_folders", "before"),
-    "the gate": ("bench", "earmark.bench.cli.suite_gates", "judge_files", "after"),
+    "the gate": ("bench", "earmark.bench.cli.gate", "judge_files", "after"),
     "the page": ("bench", "earmark.reports.render.html", "page_html", "after"),
     "the PDF": ("bench", "earmark.reports.render.pdf", "pdf_bytes", "after"),
     # In the process that trains: it dies alone, or the command dies and leaves it to itself.
@@ -212,19 +212,14 @@ def start(folder: Path, hooks: Callable[[str], None], *, reports: bool) -> int:
     sys.argv += ["--baselines", "baselines"] if (folder / "baselines").exists() else ["--no-gate"]
 
     def plan() -> None:
-        from earmark.bench.cli import bench as bench_command
-        from earmark.bench.cli import etude_pipeline
-        from earmark.bench.cli import run as run_command
+        from earmark.bench.cli import bench, etude, report
 
-        bench_command.make = functools.partial(
-            bench_command.make, layouts=("captions", "gtzan"), workers=1
+        bench.make = functools.partial(
+            bench.make, layouts=("captions", "gtzan"), configs={"one": CONFIG}, workers=1
         )
-        bench_command.bench_all = functools.partial(
-            bench_command.bench_all, configs={"one": CONFIG}
-        )
-        etude_pipeline.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=-1, STDOUT=-2)
+        etude.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=-1, STDOUT=-2)
         if not reports:
-            run_command.render_reports = lambda *args, **kwargs: []
+            report.render_reports = lambda *args, **kwargs: []
         for what, (module, name) in COUNTED.items():
             hooked(importlib.import_module(module), name, functools.partial(note, what))
         Forked.plan = lambda: hooks("training")
@@ -286,7 +281,7 @@ def two_at_once(folder: Path) -> list[int]:
     def second(role: str) -> None:
         if role != "bench":
             return
-        from earmark.bench.cli import bench as bench_command
+        from earmark.bench.cli import bench
         from earmark.datasets.etude import build as building
 
         os.close(over[1])
@@ -298,7 +293,7 @@ def two_at_once(folder: Path) -> list[int]:
                 os.read(over[0], 1)
 
         building.shutil = types.SimpleNamespace(rmtree=replacing)
-        hooked(bench_command, "make_further", lambda: os.write(made[1], b"."))
+        hooked(bench, "make_further", lambda: os.write(made[1], b"."))
 
     one = start(folder, first, reports=False)
     os.close(begun[1])

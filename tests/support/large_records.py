@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from earmark.bench.cli.report import compare_models
-from earmark.reports.page.side_by_side import Run
+from earmark.reports.record.files import Run
 from earmark.reports.record.schema import (
     Cost,
     DatasetEntry,

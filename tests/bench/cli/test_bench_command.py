@@ -13,10 +13,11 @@ from gated_runs import recording
 
 from earmark.bench.cli import INVALID
 from earmark.bench.cli import bench as bench_command
-from earmark.bench.cli import run as run_command
-from earmark.bench.cli.baseline_command import update_baseline
-from earmark.bench.cli.etude_pipeline import Step
+from earmark.bench.cli import report as report_command
+from earmark.bench.cli.etude import Step
+from earmark.bench.cli.gate import update_baseline
 from earmark.bench.gate.policy import read_policy
+from earmark.bench.run import runner
 from earmark.bench.run.suite import read_suite
 from earmark.reports.record import files as record_io
 
@@ -68,7 +69,7 @@ def bench(earmark, tmp_path, monkeypatch):
         made.append((n_tracks, seconds))
         return [Step("etude: corpus", True, 5.0), Step("train: tiny", False, 0.1)]
 
-    rendered = run_command.render_reports
+    rendered = report_command.render_reports
 
     def call(*arguments, render=False, **outcomes):
         def run_suite(path, *, out, **_):
@@ -81,10 +82,10 @@ def bench(earmark, tmp_path, monkeypatch):
             return run.write(out), []
 
         monkeypatch.setattr(bench_command, "make", make)
-        monkeypatch.setattr(run_command, "run_suite", run_suite)
+        monkeypatch.setattr(runner, "run_suite", run_suite)
         # Drawing takes most of the time, and most of these tests look at no picture.
         drawing = rendered if render else lambda *_, **__: []
-        monkeypatch.setattr(run_command, "render_reports", drawing)
+        monkeypatch.setattr(report_command, "render_reports", drawing)
         suites = []
         for name in outcomes:
             suites.append(tmp_path / f"{name}.toml")

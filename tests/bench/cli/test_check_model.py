@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.bench.cli.check_command import parse_options
+from earmark.bench.cli.check import parse_options
 from earmark.datasets.base import DataError
 
 SOURCE = '''

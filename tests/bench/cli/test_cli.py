@@ -19,6 +19,8 @@ HEAVY = ("torch", "tensorflow", "essentia", "matplotlib", "pandas", "scipy", "sk
 def command_names(group, *above: str) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command, those of groups of commands too."""
     for name, command in group.commands.items():
+        if isinstance(command, cli.LazyCommand):
+            command = command.load()
         yield (*above, name)
         if hasattr(command, "commands"):  # a group
             yield from command_names(command, *above, name)
@@ -211,8 +213,8 @@ def test_an_internal_error_ends_with_code_70_without_a_traceback(earmark, monkey
     def broken(*_, **__):
         raise RuntimeError("the cat ate it")
 
-    monkeypatch.setattr("earmark.bench.cli.catalogue.list_known", broken)
-    code, _, err = earmark("list", "models")
+    monkeypatch.setattr("earmark.bench.cli.catalogue.read_suite", broken)
+    code, _, err = earmark("list", "suites")
     assert code == 70
     assert "internal error: RuntimeError: the cat ate it" in err
     assert "Traceback" not in err
@@ -259,16 +261,16 @@ def test_fetch_refuses_an_unknown_name_before_any_download(earmark, tmp_path):
 
 
 def test_an_empty_folder_is_not_taken_for_a_download(monkeypatch, tmp_path):
-    from earmark.bench.cli.fetch_command import is_at_hand
+    from earmark.bench.cli.catalogue import is_available
     from earmark.datasets.files.fetch import describe
 
     monkeypatch.chdir(tmp_path)
     for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "musav").mkdir()
-    assert not is_at_hand("musav", cache=tmp_path)
+    assert not is_available("musav", cache=tmp_path)
     for file in describe("musav").files:
         path = tmp_path / "musav" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert is_at_hand("musav", cache=tmp_path)
+    assert is_available("musav", cache=tmp_path)

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tomllib
 from collections import namedtuple
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from earmark.bench.cli import doctor as doctor_command
-from earmark.bench.cli import doctor_data, doctor_machine, doctor_packages
-from earmark.bench.cli.doctor_packages import EXTRAS, MINILM, REQUIRED, Package, fault_of, packages
+from earmark.bench.cli import doctor
+from earmark.bench.cli.doctor import UNLOCKS, fault_of, module_of, packages, requirements
 
 PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 Usage = namedtuple("Usage", "total used free")
@@ -48,39 +49,29 @@ def findings(earmark):
 
 def without(monkeypatch, *modules):
     """Make modules, and what is known of their distributions, not to be there."""
-    spec, version = doctor_packages.find_spec, doctor_packages.version
-    gone = {one.distribution for one in everything() if one.module in modules}
-    monkeypatch.setattr(
-        doctor_packages, "find_spec", lambda name: None if name in modules else spec(name)
-    )
+    spec, version = doctor.find_spec, doctor.version
+    gone = {one.name for one in everything() if module_of(one) in modules}
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in modules else spec(name))
 
     def version_but(name):
         if name in gone:
-            raise doctor_packages_missing(name)
+            raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(doctor_packages, "version", version_but)
-
-
-def doctor_packages_missing(name):
-    from importlib.metadata import PackageNotFoundError
-
-    return PackageNotFoundError(name)
+    monkeypatch.setattr(doctor, "version", version_but)
 
 
 def everything():
-    return [*REQUIRED, MINILM, *(one for extra in EXTRAS for one in extra.packages)]
+    return [one for group in requirements().values() for one in group]
 
 
 # Packages
 
 
-def test_the_packages_are_those_of_the_project_file():
+def test_every_extra_of_the_project_says_what_it_is_for():
     project = tomllib.loads(PYPROJECT.read_text())["project"]
-    assert [one.requirement for one in REQUIRED] == project["dependencies"]
-    listed = {extra.name: {one.requirement for one in extra.packages} for extra in EXTRAS}
-    listed["dev"].add(MINILM.requirement)
-    assert listed == {name: set(parts) for name, parts in project["optional-dependencies"].items()}
+    assert set(project["optional-dependencies"]) == set(UNLOCKS)
+    assert set(requirements()) == {"required", "minilm", *UNLOCKS}
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(findings, monkeypatch):
@@ -99,8 +90,10 @@ def test_what_the_main_job_needs_ends_with_code_3(earmark, monkeypatch, module):
     code, out, _ = earmark("doctor")
     assert code == 3
     assert "The main job, earmark bench, cannot run:" in out
-    requirement = next(one.requirement for one in everything() if one.module == module)
-    assert f"Mend: pip install '{requirement}'" in out.replace("\n", " ")
+    requirement = next(
+        f"{one.name}{one.specifier}" for one in everything() if module_of(one) == module
+    )
+    assert f"Fix: pip install '{requirement}'" in out.replace("\n", " ")
 
 
 def test_parts_of_an_extra_that_are_there_are_not_asked_for_again(findings, monkeypatch):
@@ -110,20 +103,17 @@ def test_parts_of_an_extra_that_are_there_are_not_asked_for_again(findings, monk
 
 
 def test_an_installed_package_without_its_module_or_too_old_is_broken(monkeypatch):
-    assert fault_of(Package("typer>=0.12", "no_such_module")).endswith(
-        "has no module no_such_module"
-    )
-    assert fault_of(Package("typer>=99", "typer")).startswith("typer>=99 is needed, ")
-    assert fault_of(Package("typer>=0.12", "typer")) is None
-    assert fault_of(Package("no-such-package", "no_such_module")) == "missing"
+    assert fault_of(Requirement("typer>=99")).startswith("typer>=99 is needed, ")
+    assert fault_of(Requirement("typer>=0.12")) is None
+    assert fault_of(Requirement("no-such-package")) == "missing"
+    monkeypatch.setitem(doctor._MODULES, "typer", "no_such_module")
+    assert fault_of(Requirement("typer")).endswith("has no module no_such_module")
 
     def fail(name):
         raise ValueError(f"{name}.__spec__ is None")
 
-    monkeypatch.setattr(doctor_packages, "find_spec", fail)
-    assert fault_of(Package("typer>=0.12", "typer")) == (
-        "typer is broken: ValueError: typer.__spec__ is None"
-    )
+    monkeypatch.setattr(doctor, "find_spec", fail)
+    assert fault_of(Requirement("rich")) == "rich is broken: ValueError: rich.__spec__ is None"
 
 
 @pytest.mark.parametrize(
@@ -140,15 +130,13 @@ def test_a_broken_import_is_told_with_its_error(tmp_path, monkeypatch, content, 
     (tmp_path / "broken_package.py").write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    broken = Package("broken-package", "broken_package")
-    monkeypatch.setattr(doctor_packages, "REQUIRED", (broken,))
-    monkeypatch.setattr(doctor_packages, "EXTRAS", ())
-    monkeypatch.setattr(doctor_packages, "MINILM", Package("typer>=0.12", "typer"))
+    listed = ["broken-package>=1", 'rich>=10; extra == "dev"']
+    monkeypatch.setattr(doctor, "requires", lambda name: listed)
     by_name = {one.name: one for one in packages(imports=True)}
     assert by_name["required"].state == "broken"
     assert f"import broken_package {said}" in by_name["required"].found
     assert by_name["required"].mend.startswith("pip install --force-reinstall --no-deps ")
-    assert by_name["minilm"].state == "ok"
+    assert by_name["dev"].state == "ok"
     assert packages()[2].state == "ok"  # not imported, not known
 
 
@@ -183,21 +171,21 @@ def test_gpus_are_told_with_memory_cuda_and_bf16(monkeypatch, tmp_path):
         "  echo 'Tesla T4, 15360, 15000, 550.1, 7.5' ;;\n"
         "*) echo '| NVIDIA-SMI 550.1  Driver Version: 550.1  CUDA Version: 12.4 |' ;;\nesac",
     )
-    monkeypatch.setattr(doctor_machine, "torch_build", lambda: "PyTorch for CUDA 13.0")
-    first, second = (one for one in doctor_machine.machine() if one.name.startswith("GPU"))
+    monkeypatch.setattr(doctor, "torch_build", lambda: "PyTorch for CUDA 13.0")
+    first, second = (one for one in doctor.machine() if one.name.startswith("GPU"))
     assert first.found == (
         "NVIDIA H100, 78.1 of 79.6 GiB free, bf16, driver 550.1, CUDA up to 12.4; "
         "PyTorch for CUDA 13.0"
     )
     assert "no bf16" in second.found
-    monkeypatch.setattr(doctor_machine, "torch_build", lambda: "PyTorch for CPUs alone")
-    (gpu, *_) = (one for one in doctor_machine.machine() if one.name.startswith("GPU"))
+    monkeypatch.setattr(doctor, "torch_build", lambda: "PyTorch for CPUs alone")
+    (gpu, *_) = (one for one in doctor.machine() if one.name.startswith("GPU"))
     assert gpu.state == "broken"
 
 
 def test_a_driver_that_does_not_answer_is_told_as_such(monkeypatch, tmp_path):
     smi(monkeypatch, tmp_path, "echo 'NVIDIA-SMI has failed: no driver' >&2; exit 9")
-    (gpu,) = (one for one in doctor_machine.machine() if one.name == "GPU")
+    (gpu,) = (one for one in doctor.machine() if one.name == "GPU")
     assert gpu.found.startswith("none found (nvidia-smi: NVIDIA-SMI has failed: no driver); ")
     assert not gpu.needed
 
@@ -208,12 +196,12 @@ def test_the_build_of_torch_is_read_from_its_file(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
         monkeypatch.delitem(sys.modules, name)
-    assert doctor_machine.torch_build() == "no PyTorch"
+    assert doctor.torch_build() == "no PyTorch"
     version = tmp_path / "torch" / "version.py"
     version.write_text("cuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n")
-    assert doctor_machine.torch_build() == "PyTorch for CUDA 12.8"
+    assert doctor.torch_build() == "PyTorch for CUDA 12.8"
     version.write_text("cuda: Optional[str] = None\n")
-    assert doctor_machine.torch_build() == "PyTorch for CPUs alone"
+    assert doctor.torch_build() == "PyTorch for CPUs alone"
 
 
 # Folders
@@ -246,7 +234,7 @@ def test_a_folder_that_may_not_be_looked_at_is_named(findings, monkeypatch, tmp_
 
 def test_a_folder_that_cannot_be_written_or_is_a_file_is_named(findings, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(doctor_machine.os, "access", lambda path, how: "read-only" not in str(path))
+    monkeypatch.setattr(doctor.os, "access", lambda path, how: "read-only" not in str(path))
     (tmp_path / "read-only").mkdir()
     code, found = findings("--store", tmp_path / "file" / "store", "--out", tmp_path / "read-only")
     assert code == 3
@@ -320,17 +308,17 @@ def test_an_unreadable_data_folder_is_not_fatal(findings, monkeypatch):
 def test_a_suite_that_cannot_be_read_is_a_finding_of_its_own(tmp_path, monkeypatch):
     broken = tmp_path / "broken.toml"
     broken.write_text("[suite")
-    monkeypatch.setattr(doctor_data, "shipped_suites", lambda: [broken])
-    assert [(one.name, one.state) for one in doctor_data.places()] == [("broken.toml", "broken")]
-    assert {one.unlocks for one in doctor_data.fetchable()} == {""}
+    monkeypatch.setattr(doctor, "shipped_suites", lambda: [broken])
+    assert [(one.name, one.state) for one in doctor.places()] == [("broken.toml", "broken")]
+    assert {one.unlocks for one in doctor.fetchable()} == {""}
 
 
 def test_baselines_are_listed(tmp_path):
-    (none,) = doctor_data.baselines([tmp_path])
+    (none,) = doctor.baselines([tmp_path])
     assert none.state == "missing"
     (tmp_path / "etude").mkdir()
     (tmp_path / "etude" / "baseline.json").write_text("{}")
-    (found,) = doctor_data.baselines([tmp_path / "absent", tmp_path])
+    (found,) = doctor.baselines([tmp_path / "absent", tmp_path])
     assert (found.name, found.found) == ("etude", str(tmp_path / "etude"))
 
 
@@ -341,18 +329,18 @@ def test_an_error_in_one_part_leaves_the_others(monkeypatch, tmp_path):
     def fail():
         raise RuntimeError("no such thing")
 
-    monkeypatch.setattr(doctor_machine, "machine", fail)
-    found = doctor_command.examine(store=tmp_path / "store", out=tmp_path / "runs")
+    monkeypatch.setattr(doctor, "machine", fail)
+    found = doctor.examine(store=tmp_path / "store", out=tmp_path / "runs")
     (devices,) = (one for one in found if one.area == "devices")
     assert devices.found == "could not be looked at: RuntimeError: no such thing"
-    assert {one.area for one in found} == set(doctor_command.TITLES)
+    assert {one.area for one in found} == set(doctor.TITLES)
 
 
 def test_it_fits_80_columns_and_writes_nothing(earmark, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     code, out, err = earmark("doctor")
     assert (code, err) == (0, "")
-    for title in doctor_command.TITLES.values():
+    for title in doctor.TITLES.values():
         assert title in out
     assert max(map(len, out.splitlines())) <= 80
     assert "earmark bench (makes it)" in out

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from earmark.bench.cli.etude_pipeline import further_of, make, make_further
+from earmark.bench.cli.etude import further_of, make, make_further
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.models.base import ModelError

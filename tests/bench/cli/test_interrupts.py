@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from earmark.bench import cli
-from earmark.bench.cli.cli_base import INTERRUPTED
+from earmark.bench.cli import INTERRUPTED
 from earmark.datasets.audio import load
 from earmark.datasets.containers import SpanFile
 from earmark.datasets.etude import track_files
@@ -126,14 +126,14 @@ def test_interrupts_wait_for_a_callback_and_come_after_it():
 
 
 def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monkeypatch, earmark):
-    from earmark.bench.cli import catalogue as list_command
+    from earmark.bench.cli import catalogue
 
     dropped = ctypes.CFUNCTYPE(None)(interrupt)
-    monkeypatch.setattr(list_command, "list_known", lambda what, json: dropped())
+    monkeypatch.setattr(catalogue, "shipped_suites", lambda: dropped() or [])
     monkeypatch.setattr(sys, "unraisablehook", lambda dropped: None)
-    code, said = earmark("list models")
+    code, said = earmark("list suites")
     assert code == INTERRUPTED
-    assert "nothing was written; `earmark list models` starts again" in said
+    assert "nothing was written; `earmark list suites` starts again" in said
 
 
 @pytest.mark.parametrize(
@@ -141,24 +141,25 @@ def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monke
     [
         (
             "run musav_baselines --store st",
-            "run_command.run_suites",
-            "what was heard is kept in st, records",
+            "cli.run.evaluate",
+            "finished embeddings are kept in st, records",
         ),
         (
             "embed musav_baselines --store st",
-            "embed_command.embed_suites",
-            "what was heard is kept in st;",
+            "run.runner.read_checked",
+            "finished embeddings are kept in st;",
         ),
-        ("bench", "bench_command.bench_all", "what was built and trained is kept in the cache"),
-        ("prepare m.csv out", "prepare_command.prepare_corpus", "finished shards are kept in out"),
-        ("fetch musav", "fetch_command.fetch_names", "what arrived is kept in the cache"),
-        ("report r", "report_command.report", "`earmark report r` renders them again"),
-        ("train c.toml", "train_command.train_model", "no checkpoint had been written; `earmark"),
-        ("check-model x", "check_command.check_model", "nothing was written; `earmark check-model"),
+        ("bench", "cli.bench.make", "what was built and trained is kept in the cache"),
+        ("prepare m.csv out", "cli.train.open_source", "finished shards are kept in out"),
+        ("fetch musav", "cli.catalogue.download", "what arrived is kept in the cache"),
+        ("report r", "cli.report.load", "`earmark report r` renders them again"),
+        ("train c.toml", "cli.train.load_config", "no checkpoint had been written; `earmark"),
+        ("check-model x", "cli.check.parse_options", "nothing was written; `earmark check-model"),
     ],
 )
 def test_what_is_kept_is_said_in_one_sentence(monkeypatch, tmp_path, earmark, line, works, said):
     monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_text("")
     monkeypatch.setattr(f"earmark.bench.{works}", twice)
     code, message = earmark(line)
     assert code == INTERRUPTED
@@ -177,7 +178,8 @@ def test_a_training_names_its_last_checkpoint_and_how_to_go_on(
     kept.mkdir(parents=True)
     for step in (20, 100):
         (kept / f"step-{step:08d}.pt").touch()
-    monkeypatch.setattr("earmark.bench.cli.train.train_model", interrupt)
+    monkeypatch.setattr("earmark.bench.cli.train.load_config", interrupt)
+    Path("c.toml").write_text("")
     code, message = earmark(f"train c.toml{given}")
     assert code == INTERRUPTED
     assert message == (

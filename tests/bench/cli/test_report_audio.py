@@ -1,6 +1,7 @@
 """Players from end to end: a run's clips are found again, cut, capped, named where they are not."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -110,10 +111,11 @@ def ran(tmp_path_factory, write_musav):
 @pytest.fixture(scope="module")
 def page(ran, tmp_path_factory):
     """The HTML with players, what was told, and where the paper without them lies."""
-    told = []
     out = tmp_path_factory.mktemp("report")
-    report([ran[1]], out=out, formats=["html,md,pdf"], audio_mib=8, tell=told.append)
-    return (out / "report.html").read_text(), told, out
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        report([ran[1]], out=out, formats="html,md,pdf", audio=True)
+    lines = [line for line in told.getvalue().splitlines() if line.startswith("warning: ")]
+    return (out / "report.html").read_text(), lines, out
 
 
 def players(html):
@@ -148,7 +150,7 @@ def test_a_licence_that_does_not_allow_it_is_named_in_the_page_and_to_the_caller
 
 def test_markdown_and_paper_and_a_page_that_was_not_asked_for_have_no_players(page, ran, tmp_path):
     html, _, out = page
-    report([ran[1]], out=tmp_path, formats=["html,md,pdf"])
+    report([ran[1]], out=tmp_path, formats="html,md,pdf")
     for name in ("report.md", "report.pdf"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
     silent = (tmp_path / "report.html").read_text()
@@ -157,13 +159,13 @@ def test_markdown_and_paper_and_a_page_that_was_not_asked_for_have_no_players(pa
 
 
 def test_the_same_run_gives_the_same_bytes(page, ran, tmp_path):
-    report([ran[1]], out=tmp_path, formats=["html"], audio_mib=8)
+    report([ran[1]], out=tmp_path, formats="html", audio=True)
     assert (tmp_path / "report.html").read_text() == page[0]
 
 
 def test_the_cap_holds_and_says_how_many_were_left_out(page, ran, tmp_path):
     cap = 0.05
-    report([ran[1]], out=tmp_path, formats=["html"], audio_mib=cap)
+    report([ran[1]], out=tmp_path, formats="html", audio=True, audio_mib=cap)
     html = (tmp_path / "report.html").read_text()
     kept = players(html)
     assert 0 < sum(len(data) for *_, data in kept) <= cap * (1 << 20)
@@ -194,13 +196,14 @@ def moved(ran, tmp_path, change):
     ],
 )
 def test_a_dataset_that_cannot_be_opened_again_is_named_and_the_report_made(
-    ran, tmp_path, change, reason
+    ran, tmp_path, capsys, change, reason
 ):
     (tmp_path / "evil.py").write_text("raise SystemExit('it was run')")
     if "evil" in change[1]:
         change = (change[0], f"{tmp_path}/{change[1]}")
-    copy, told = moved(ran, tmp_path, change), []
-    report([copy], out=tmp_path, formats=["html"], audio_mib=8, tell=told.append)
+    copy = moved(ran, tmp_path, change)
+    report([copy], out=tmp_path, formats="html", audio=True)
+    told = capsys.readouterr().err.splitlines()
     html = (tmp_path / "report.html").read_text()
     if reason is None:
         assert "Cannot be played" not in html and not any("songs" in line for line in told)
@@ -215,7 +218,7 @@ def test_other_data_than_was_run_is_not_played(ran, tmp_path):
     table = songs / "captions.csv"
     table.write_text(table.read_text().replace("number</b> 3", "number</b> three"))
     copy = moved(ran, tmp_path, (f"{ran[0]}/songs", str(songs)))
-    report([copy], out=tmp_path, formats=["html"], audio_mib=8)
+    report([copy], out=tmp_path, formats="html", audio=True)
     html = (tmp_path / "report.html").read_text()
     assert "songs at hand is not what was run: its fingerprint is" in html
     assert "its clip: s" not in html and "Play the first song" in html
@@ -242,7 +245,7 @@ def test_a_clip_that_is_gone_or_broken_is_named_and_the_others_play(ran, tmp_pat
 
 def test_musav_without_its_audio_has_no_players_and_says_so(ran, tmp_path):
     copy = moved(ran, tmp_path, (f'audio = "{ran[0]}/previews"', ""))
-    report([copy], out=tmp_path, formats=["html"], audio_mib=8)
+    report([copy], out=tmp_path, formats="html", audio=True)
     html = (tmp_path / "report.html").read_text()
     assert "pairs has no audio of it at hand" in html and "Play the first song" not in html
 
@@ -309,7 +312,7 @@ def test_the_command_embeds_and_warns_and_needs_a_page_to_do_it(ran, tmp_path, e
     code, _, err = earmark("report", ran[1], "--format", "pdf", "--audio")
     assert code == 3 and "players are in the HTML report alone" in err
     with pytest.raises(ReportError):
-        report([ran[1]], out=None, formats=["md"], audio_mib=1)
+        report([ran[1]], out=None, formats="md", audio=True, audio_mib=1)
 
 
 PLAY = """

@@ -10,11 +10,11 @@ import pytest
 from earmark.bench.cli.report import (
     ReportError,
     compare_models,
-    load,
     parsed_formats,
     report,
 )
 from earmark.reports.record import files as record_io
+from earmark.reports.record.files import load
 from earmark.reports.record.schema import RecordError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "reports"))
@@ -159,7 +159,7 @@ def test_unpaired_p_values_are_those_of_two_normal_estimates():
 
 
 def test_several_records_become_one_leaderboard(two, tmp_path):
-    paths = report(two, out=tmp_path / "board", formats=["html,md"])
+    paths = report(two, out=tmp_path / "board", formats="html,md")
     assert [path.name for path in paths] == ["report.html", "report.md"]
     text = paths[1].read_text(encoding="utf-8")
     assert "# Arousal" in text
@@ -170,14 +170,14 @@ def test_several_records_become_one_leaderboard(two, tmp_path):
 
 
 def test_one_record_is_rendered_beside_itself_or_where_asked(two, tmp_path):
-    assert report([two[0]], out=None, formats=["md"]) == [two[0] / "report.md"]
-    assert report([two[0] / "run.json"], out=None, formats=["md"]) == [two[0] / "report.md"]
-    assert report([two[0]], out=tmp_path, formats=["pdf"]) == [tmp_path / "report.pdf"]
+    assert report([two[0]], out=None, formats="md") == [two[0] / "report.md"]
+    assert report([two[0] / "run.json"], out=None, formats="md") == [two[0] / "report.md"]
+    assert report([two[0]], out=tmp_path, formats="pdf") == [tmp_path / "report.pdf"]
 
 
 def test_figures_are_exported_each_with_its_data_and_the_same_bytes_again(two, tmp_path):
-    first = report([two[0]], out=tmp_path / "a", formats=["md"], figures=True)[1:]
-    again = report([two[0]], out=tmp_path / "b", formats=["md"], figures=True)[1:]
+    first = report([two[0]], out=tmp_path / "a", formats="md", figures=True)[1:]
+    again = report([two[0]], out=tmp_path / "b", formats="md", figures=True)[1:]
     assert {path.suffix for path in first} == {".svg", ".pdf", ".png", ".csv"}
     assert first[0].name.startswith("figure-1-genres-made-from-noise-linear-probe-accuracy")
     assert len(first) % 4 == 0 and len(first) >= 8
@@ -190,8 +190,8 @@ def test_figures_are_exported_each_with_its_data_and_the_same_bytes_again(two, t
 
 
 def test_formats_are_read_from_one_word_or_several():
-    assert parsed_formats(["html, pdf", "md", "html"]) == ["html", "pdf", "md"]
-    for wrong, named in ((["html,doc"], "'doc'"), ([","], "none")):
+    assert parsed_formats("html, pdf,md,html") == ["html", "pdf", "md"]
+    for wrong, named in (("html,doc", "'doc'"), (",", "none")):
         with pytest.raises(ReportError, match=rf"format {named} .*expected some of html, pdf, md"):
             parsed_formats(wrong)
 
@@ -203,8 +203,8 @@ def test_several_records_need_a_folder(two):
 
 def test_a_folder_that_cannot_be_written_is_named(two, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RecordError, match=r"report in .*file.* could not be written"):
-        report([two[0]], out=tmp_path / "file" / "in", formats=["md"])
+    with pytest.raises(RecordError, match=r"reports could not be written to .*file"):
+        report([two[0]], out=tmp_path / "file" / "in", formats="md")
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_a_task_with_no_score_and_no_item_is_a_stated_gap(base, tmp_path):
     nothing = {"scores": [], "comparisons": [], "groups": [], "tables": [], "arrays": []}
     task = task.model_copy(update=nothing)
     folder = written(base, "empty", [(task, items.iloc[:0], {})], tmp_path)
-    (path,) = report([folder], out=None, formats=["md"])
+    (path,) = report([folder], out=None, formats="md")
     text = path.read_text(encoding="utf-8")
     assert "No score was computed." in text
-    (path,) = report([folder], out=None, formats=["html"])
+    (path,) = report([folder], out=None, formats="html")
     assert "<figure" not in path.read_text(encoding="utf-8")
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from earmark.bench.cli import doctor_data
 from earmark.bench.cli.console import MinuteLines, new_console, new_table, print_table
+from earmark.bench.cli.doctor import missing_of
 from earmark.bench.cli.run import LeftOut
 from earmark.bench.run.suite import SuiteError, find_suite, read_suite, shipped_suites
 from earmark.reports.record.schema import NotRun
@@ -112,12 +112,12 @@ def test_a_suite_is_available_once_all_its_places_are(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.chdir(tmp_path)
     suite = read_suite(find_suite(Path("etude")))
-    missing = doctor_data.missing_of(suite)
+    missing = missing_of(suite)
     assert {one.mend for one in missing} == {"earmark bench (makes it)"}
     for one in missing:
         for place in one.looked:
             Path(place).mkdir(parents=True, exist_ok=True)
-    assert doctor_data.missing_of(suite) == []
+    assert missing_of(suite) == []
 
 
 def test_a_suite_is_found_by_file_and_by_name(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from earmark.bench.cli.train import train_model
+from earmark.bench.cli.train import train
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import placed
 from earmark.models.base import ModelError
@@ -31,7 +31,7 @@ def config_file(tmp_path):
 
 
 def test_the_folder_it_writes_is_what_a_suite_names(config_file, tmp_path, capsys):
-    train_model(config_file, out=tmp_path / "trained", resume=False, json=False)
+    train(config_file, out=tmp_path / "trained")
     shown = capsys.readouterr().out
     assert "30 pairs of 30 items and 7 texts" in shown
     assert f'weights = "{tmp_path / "trained"}"' in shown
@@ -41,14 +41,14 @@ def test_the_folder_it_writes_is_what_a_suite_names(config_file, tmp_path, capsy
 
 
 def test_facts_are_printed_for_machines(config_file, tmp_path, capsys):
-    train_model(config_file, out=tmp_path / "trained", resume=False, json=True)
+    train(config_file, out=tmp_path / "trained", json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"] == 30 and found["seconds"] > 0 and len(found["pairs_sha256"]) == 64
 
 
 def test_there_is_nothing_to_resume(config_file, tmp_path):
     with pytest.raises(ModelError, match="leave out --resume"):
-        train_model(config_file, out=tmp_path / "trained", resume=True, json=False)
+        train(config_file, out=tmp_path / "trained", resume=True)
 
 
 def test_places_are_found_inside_lists_and_tables(tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ def test_a_verdict_that_cannot_be_written_is_an_error(earmark, folder, tmp_path)
 @pytest.fixture(scope="module")
 def kept(folder, tmp_path_factory):
     """A baseline as it stands in a repository."""
-    from earmark.bench.cli.baseline_command import update_baseline
+    from earmark.bench.cli.gate import update_baseline
 
     return update_baseline(
         folder / "base", reason="first", out=tmp_path_factory.mktemp("baselines")

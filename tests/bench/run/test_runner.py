@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.bench.cli.embed_command import embed_suites
+from earmark.bench.cli.report import render_reports
+from earmark.bench.cli.run import embed
 from earmark.bench.embeddings.store import Store, audio_key, space_of
-from earmark.bench.run.runner import render_reports, run_suite
+from earmark.bench.run.runner import run_suite
 from earmark.bench.run.suite import SuiteError
 from earmark.datasets.audio import decoded_files, file_digest
 from earmark.datasets.base import DataError
@@ -393,7 +394,7 @@ def store_content(folder, audio):
 
 
 def test_two_processes_fill_the_store_as_one_does(root):
-    embed_suites([root / "suite.toml"], store=root / "alone")
+    embed([root / "suite.toml"], store=root / "alone")
     together = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     together += ["-m", "earmark.bench.cli", "embed", str(root / "suite.toml")]
     together += ["--store", str(root / "together")]

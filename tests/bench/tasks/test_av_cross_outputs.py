@@ -7,8 +7,9 @@ import pytest
 import soundfile
 from av_cross_sets import SEED, Stored, cross_world, names, predicted, rated, vectors
 
-from earmark.bench.cli.embed_command import embed_suites
-from earmark.bench.run.runner import render_reports, run_suite
+from earmark.bench.cli.report import render_reports
+from earmark.bench.cli.run import embed
+from earmark.bench.run.runner import run_suite
 from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.av_heads.weights import TrainedHead, load_head, save_head, tower_of
@@ -185,7 +186,7 @@ def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_rep
         (tmp_path / folder / "ratings.csv").write_text("\n".join(rows) + "\n")
     suite = tmp_path / "suite.toml"
     suite.write_text(SUITE.replace("{root}", str(tmp_path)))
-    embed_suites([suite], store=tmp_path / "store")
+    embed([suite], store=tmp_path / "store")
     folder, not_run = run_suite(suite, out=tmp_path / "runs", store=tmp_path / "store")
     record = read(folder)
     assert [one.what for one in not_run] == ["vggish"]

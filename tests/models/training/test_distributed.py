@@ -16,7 +16,7 @@ import torch
 import two_processes
 from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 
-from earmark.bench.cli.embed_command import embed_suites
+from earmark.bench.cli.run import embed
 from earmark.bench.run.suite import SuiteError
 from earmark.models.base import ModelError
 from earmark.models.training import checkpoints, distributed
@@ -303,4 +303,4 @@ def test_suites_are_read_before_processes_meet(monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
     monkeypatch.setattr(distributed, "_meet", None)
     with pytest.raises(SuiteError, match=r"nosuch\.toml"):
-        embed_suites([tmp_path / "nosuch.toml"], store=tmp_path / "store")
+        embed([tmp_path / "nosuch.toml"], store=tmp_path / "store")

@@ -7,7 +7,8 @@ from rendered import build_side_by_side
 from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Bullets, TableBlock, plain
 from earmark.reports.page import leaderboard
-from earmark.reports.page.side_by_side import Compared, Run, side_by_side
+from earmark.reports.page.side_by_side import Compared, side_by_side
+from earmark.reports.record.files import Run
 from earmark.reports.record.schema import Cost, RecordError
 from earmark.reports.render.html import page_html
 from earmark.reports.render.markdown import page_markdown

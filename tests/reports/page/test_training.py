@@ -13,7 +13,8 @@ from rendered import build, build_side_by_side
 from earmark.reports.figures.lines import due, in_order, training
 from earmark.reports.figures.parts import FigureError, figure_csv
 from earmark.reports.page import training as page_training
-from earmark.reports.page.side_by_side import Compared, Run, side_by_side
+from earmark.reports.page.side_by_side import Compared, side_by_side
+from earmark.reports.record.files import Run
 from earmark.reports.record.schema import TrainingLog
 from earmark.reports.render.data_files import plots_of, write_figures
 from earmark.reports.render.html import page_html
