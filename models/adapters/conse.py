@@ -120,8 +120,7 @@ class ConSE:
         Raises
         ------
         ModelError
-            As the tagger; if a clip's vector is the reference's mean itself; or if a file of the
-            reference cannot be read.
+            If a file of the reference cannot be read.
         """
         rows = [self._combination(clip) - self.audio_centre for clip in clips]
         return unit_vectors(rows or np.empty(0), dimension=self.dimension, of="clip")
@@ -143,7 +142,7 @@ class ConSE:
         Raises
         ------
         ModelError
-            As the tagger, or if it gives what are no probabilities.
+            If it gives what are no probabilities.
         """
         key = hashlib.sha256(clip.samples.tobytes()).digest()
         key += clip.sample_rate.to_bytes(8, "big")
@@ -315,13 +314,7 @@ def read_audio_reference(folder: str | Path) -> AudioReference:
 
 
 def read_text_reference(path: str | Path) -> TextReference:
-    """Return the texts of a file as a reference.
-
-    Raises
-    ------
-    ModelError
-        As :func:`earmark.models.support.adapter.read_texts`.
-    """
+    """Return the texts of a file as a reference."""
     path = Path(path).expanduser()
     texts = read_texts(path)
     digest = fingerprint(sorted(texts))

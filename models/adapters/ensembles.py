@@ -255,13 +255,7 @@ class PatchAVEnsemble(AVEnsemble):
 def join(
     models: Sequence[Any], moments: Moments, *, weights: Sequence[float] | None = None
 ) -> AVEnsemble:
-    """Return AV models as one; heads of one embedder as a ``PatchHead``.
-
-    Raises
-    ------
-    ModelError
-        As :class:`AVEnsemble`.
-    """
+    """Return AV models as one; heads of one embedder as a ``PatchHead``."""
     for model in models:
         if not isinstance(model, ArousalValenceModel):
             raise ModelError(f"av-ensemble: {type(model).__name__} predicts no arousal and valence")
@@ -289,8 +283,6 @@ def av_ensemble(
 
     Raises
     ------
-    ModelError
-        As :func:`join` and :func:`load_moments`.
     DataError
         If a loader or one of its options is unknown.
     """
@@ -308,13 +300,7 @@ def av_ensemble(
 def ensemble_card(
     cards: Sequence[ModelCard], moments: Moments, *, weights: Sequence[float] | None = None
 ) -> ModelCard:
-    """Return the card of the ensemble of models with these cards, in the order of the moments.
-
-    Raises
-    ------
-    ModelError
-        As :func:`shares_of`.
-    """
+    """Return the card of the ensemble of models with these cards, in the order of the moments."""
     shares = shares_of(weights, len(cards))
     unique = dict.fromkeys
     stated: dict[str, Plain] = {}

@@ -87,7 +87,7 @@ def ensemble(
     Raises
     ------
     ModelError
-        As :class:`JointEnsemble`, or if a model does not embed both audio and text.
+        If a model does not embed both audio and text.
     DataError
         If a loader or one of its options is unknown.
     """

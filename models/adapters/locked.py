@@ -120,8 +120,7 @@ class Locked:
         Raises
         ------
         ModelError
-            As the tower, if a clip is heard exactly as the mean, or if a file of the reference
-            cannot be read.
+            If a clip is heard exactly as the mean, or if a file of the reference cannot be read.
         """
         if not len(clips):
             return np.empty((0, self.dimension), np.float32)
@@ -134,7 +133,7 @@ class Locked:
         Raises
         ------
         ModelError
-            As the tower, or if ``texts`` is no list of strings.
+            If ``texts`` is no list of strings.
         """
         texts = check_texts(texts)
         if not texts:

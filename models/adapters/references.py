@@ -64,13 +64,7 @@ class RandomModel:
         return self._unit([self._normal("text", one, self.dimension) for one in contents])
 
     def predict_av(self, clips: Sequence[Waveform]) -> Floats:
-        """Return arousal, valence of each clip, shape ``(n_clips, 2)``: standard normal.
-
-        Raises
-        ------
-        ModelError
-            As :meth:`embed_audio`.
-        """
+        """Return arousal, valence of each clip, shape ``(n_clips, 2)``: standard normal."""
         rows = [self._normal("av", _content(clip), 2) for clip in _ok(clips)]
         return np.asarray(rows, np.float32).reshape(-1, 2)
 

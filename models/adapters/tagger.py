@@ -63,8 +63,7 @@ class MusiCNNTagger(EssentiaBackbone):
         Raises
         ------
         ModelError
-            As :meth:`EssentiaBackbone.embed_patches`, or if the graph gives another number of
-            values than there are tags.
+            If the graph gives another number of values than there are tags.
         """
         patches = self.embed_patches(clip)
         return np.asarray(patches.mean(axis=0, dtype=np.float64), np.float32)

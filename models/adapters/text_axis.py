@@ -53,7 +53,7 @@ class TextAxisAV:
         Raises
         ------
         ModelError
-            As the embedder, and if it gives the two prompts of an axis one vector.
+            If it gives the two prompts of an axis one vector.
         """
         return self.predict_av_from_vectors(self.embedder.embed_audio(clips))
 

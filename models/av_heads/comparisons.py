@@ -159,8 +159,8 @@ def check_compared(
     Raises
     ------
     ModelError
-        As :func:`check_features`, if a dimension lacks, has no comparison, no pair of it has a
-        higher track, or a track has no row of features.
+        If a dimension lacks, has no comparison, no pair of it has a higher track, or a track has no
+        row of features.
     """
     rows = check_features(features)
     if set(comparisons) != set(COLUMNS):

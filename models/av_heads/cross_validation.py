@@ -96,7 +96,7 @@ def cross_validate(
     Raises
     ------
     ModelError
-        As :func:`check_rated` and :func:`grouped_folds`, or if there is no run.
+        If there is no run.
     """
     rows, rated = check_rated(features, targets)
     if runs < 1:

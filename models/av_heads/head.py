@@ -88,13 +88,7 @@ class Head:
         return own | {f"hidden.{each.name}": getattr(self.hidden, each.name) for each in layer}
 
     def __call__(self, features: ArrayLike) -> Doubles:
-        """Return arousal, valence of each row, shape ``(n, 2)``, for features ``(n, dimension)``.
-
-        Raises
-        ------
-        ModelError
-            If the features have another dimension or are not finite.
-        """
+        """Return arousal, valence of each row, shape ``(n, 2)``, for features ``(n, dimension)``."""
         rows = check_features(features)
         if rows.shape[1] != self.dimension:
             raise ModelError(
@@ -156,8 +150,8 @@ def check_rated(features: ArrayLike, targets: ArrayLike) -> tuple[Doubles, Doubl
     Raises
     ------
     ModelError
-        As :func:`check_features`, if the targets are not two finite numbers a row of features, or
-        one column is constant: there is nothing to learn.
+        If the targets are not two finite numbers a row of features, or one column is constant:
+        there is nothing to learn.
     """
     rows, rated = check_features(features), np.asarray(targets, np.float64)
     if rated.shape != (len(rows), len(COLUMNS)):

@@ -94,7 +94,7 @@ def fit_mlp(
     Raises
     ------
     ModelError
-        As :func:`check_rated` and :func:`held_out`, or if the ratings left to fit on are constant.
+        If the ratings left to fit on are constant.
     """
     import torch
 

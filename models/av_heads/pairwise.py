@@ -75,8 +75,7 @@ def fit_pairwise(
     Raises
     ------
     ModelError
-        As :func:`check_compared`, :func:`grouped_folds` and :func:`fit_davidson`, or if a penalty
-        is not above 0.
+        If a penalty is not above 0.
     """
     _check_sharing(sharing)
     rows, both = check_compared(features, comparisons)
@@ -195,7 +194,7 @@ def cross_validate_pairwise(
     Raises
     ------
     ModelError
-        As :func:`check_compared` and :func:`grouped_folds`, or if nothing is left to fit on.
+        If nothing is left to fit on.
     """
     _check_sharing(sharing)
     if runs < 1:

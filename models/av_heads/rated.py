@@ -62,7 +62,7 @@ def fit_ridge(
     Raises
     ------
     ModelError
-        As :func:`check_rated` and :func:`grouped_folds`, or if a penalty is not above 0.
+        If a penalty is not above 0.
     """
     rows, rated = check_rated(features, targets)
     grid = check_penalties(alphas, name="alphas")

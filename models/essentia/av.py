@@ -81,11 +81,6 @@ class EssentiaAVModel:
         """Return arousal and valence of each clip, shape ``(n_clips, 2)``.
 
         Clips are heard one by one: neither their order nor their company changes a number.
-
-        Raises
-        ------
-        ModelError
-            As :meth:`EssentiaBackbone.embed_patches`.
         """
         rows = [self.predict_av_from_patches(self.embedder.embed_patches(clip)) for clip in clips]
         return np.stack(rows) if rows else np.empty((0, 2), np.float32)
