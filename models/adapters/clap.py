@@ -25,6 +25,7 @@ from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
+    CroppedAudio,
     check_texts,
     inference,
     pick_device,
@@ -32,7 +33,6 @@ from earmark.models.support.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.support.cropped_audio import CroppedAudio
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.pretrained import (
     pretrained_folder,

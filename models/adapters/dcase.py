@@ -20,13 +20,13 @@ from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import WordVectors, read_word_vectors, train_word_vectors
 from earmark.models.support.adapter import (
     RESAMPLER,
+    CroppedAudio,
     check_texts,
     inference,
     pick_device,
     read_texts,
     unit_vectors,
 )
-from earmark.models.support.cropped_audio import CroppedAudio
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.exported import read_card, with_origin
 from earmark.models.support.training_log import TrainingLog, read_log

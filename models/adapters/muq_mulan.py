@@ -27,6 +27,7 @@ from earmark.datasets.registry import naming_file
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     RESAMPLER,
+    CroppedAudio,
     check_texts,
     inference,
     pick_device,
@@ -34,7 +35,6 @@ from earmark.models.support.adapter import (
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.support.cropped_audio import CroppedAudio
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.pretrained import (
     pretrained_folder,

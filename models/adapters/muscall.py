@@ -18,13 +18,13 @@ from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.config import preset as named_preset
 from earmark.models.support.adapter import (
     RESAMPLER,
+    CroppedAudio,
     check_texts,
     inference,
     pick_device,
     unit_vectors,
     warn_truncated,
 )
-from earmark.models.support.cropped_audio import CroppedAudio
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.exported import TOKENIZER, WEIGHTS, read_card, with_origin
 from earmark.models.support.tokenizers import CONTEXT_LENGTH, BPETokenizer

@@ -21,6 +21,10 @@ from earmark.models.base import Floats, ModelError
 
 if TYPE_CHECKING:
     import torch
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from earmark.models.support.crops import CropPolicy, embed_crops
 
 RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
 """What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
@@ -236,3 +240,32 @@ def read_texts(path: str | Path) -> list[str]:
     if not texts:
         raise ModelError(f"{path} holds no text")
     return texts
+
+
+class CroppedAudio(ABC):
+    """Makes an :class:`~earmark.models.base.AudioEmbedder` of what hears crops."""
+
+    crop: CropPolicy
+    sample_rate: int | None
+    dimension: int
+    crops_at_once: ClassVar[int] = 8
+    """Bounds the memory; no vector depends on it."""
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        """Return unit vectors of shape ``(n_clips, dimension)``.
+
+        Raises
+        ------
+        ModelError
+            If a clip is empty, not mono, not finite or at another rate.
+        """
+        check_clips(clips, self.sample_rate)
+        with inference():
+            rows = embed_crops(
+                clips, self.crop, self._hear, dimension=self.dimension, at_once=self.crops_at_once
+            )
+        return unit_vectors(rows, dimension=self.dimension, of="clip")
+
+    @abstractmethod
+    def _hear(self, crops: Floats) -> Floats:
+        """Return a vector a crop, shape ``(n_crops, dimension)``."""
