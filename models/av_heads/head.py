@@ -88,7 +88,7 @@ class Head:
         return own | {f"hidden.{each.name}": getattr(self.hidden, each.name) for each in layer}
 
     def __call__(self, features: ArrayLike) -> Doubles:
-        """Return arousal, valence of each row, shape ``(n, 2)``, for features ``(n, dimension)``."""
+        """Return arousal, valence, shape ``(n, 2)``, of features ``(n, dimension)``."""
         rows = check_features(features)
         if rows.shape[1] != self.dimension:
             raise ModelError(

@@ -25,7 +25,7 @@ _OF_TRAINING = frozenset(
     | {"data_wait", "mfu"}
 )
 """Columns that the steps of training fill; whatever else there is comes from a validation."""
-_FORMAT = "earmark-training-log-1"
+_LOG_FORMAT = "earmark-training-log-1"
 _DIGITS = 7
 """Significant digits that are kept: those of single precision, in which models are trained."""
 
@@ -109,7 +109,7 @@ def thinned(log: TrainingLog, *, most: int = MOST_ROWS) -> TrainingLog:
 
 def write_log(log: TrainingLog, folder: Path) -> None:
     """Write a log beside weights, which :func:`read_log` reads."""
-    content = json.dumps({"format": _FORMAT, **asdict(log)}, separators=(",", ":"))
+    content = json.dumps({"format": _LOG_FORMAT, **asdict(log)}, separators=(",", ":"))
     # A row a line, so that people can read it.
     (folder / LOG).write_text(content.replace("],[", "],\n[") + "\n", encoding="utf-8")
 
@@ -128,10 +128,10 @@ def read_log(folder: Path) -> TrainingLog | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop("format", None)
-        if found != _FORMAT:
-            raise ValueError(f"its format is {found!r}, expected {_FORMAT!r}")
+        if found != _LOG_FORMAT:
+            raise ValueError(f"its format is {found!r}, expected {_LOG_FORMAT!r}")
         columns = tuple(str(name) for name in content.pop("columns"))
-        rows = tuple(_checked(row, columns) for row in content.pop("rows"))
+        rows = tuple(_checked_row(row, columns) for row in content.pop("rows"))
         if columns[:1] != ("step",):
             raise ValueError(f"its first column is {columns[:1]}, expected 'step'")
         return TrainingLog(columns, rows, **content)
@@ -142,7 +142,7 @@ def read_log(folder: Path) -> TrainingLog | None:
         ) from error
 
 
-def _checked(row: Sequence[Any], columns: Sequence[str]) -> Row:
+def _checked_row(row: Sequence[Any], columns: Sequence[str]) -> Row:
     if len(row) != len(columns):
         raise ValueError(f"a row of {len(row)} values, expected {len(columns)}")
     return tuple(None if value is None else float(value) for value in row)
