@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from earmark.bench.cli.train import TextToAudio
 from earmark.datasets.etude.build import build
-from earmark.models.support.training_log import METRICS, TrainingLog, read_metrics
+from earmark.models.support.exported import METRICS, TrainingLog, read_metrics
 from earmark.models.training.config import RunConfig, parse_config
 from earmark.models.training.corpus import Corpus
 from earmark.models.training.prepare import prepare

@@ -53,7 +53,7 @@ NO_NUMBERS = frozenset(
         "earmark.datasets.files.atomic",
         "earmark.models.base",
         "earmark.models.registry",
-        "earmark.models.support.training_log",
+        "earmark.models.support.exported",
     }
 )
 """Modules of Earmark that adapters import, and that cannot change a number."""

@@ -31,7 +31,7 @@ from earmark.datasets.registry import DATASETS, Registry, check_options
 from earmark.models.adapters.gain import at_loudness
 from earmark.models.base import ModelCard, ModelError, in_words
 from earmark.models.registry import MODELS
-from earmark.models.support.training_log import TrainingLog
+from earmark.models.support.exported import TrainingLog
 from earmark.reports.record import files as record_io
 from earmark.reports.record import schema
 from earmark.reports.record.lookup import SENTINEL

@@ -28,8 +28,7 @@ from earmark.models.support.adapter import (
     unit_vectors,
 )
 from earmark.models.support.crops import CropPolicy
-from earmark.models.support.exported import read_card, with_origin
-from earmark.models.support.training_log import TrainingLog, read_log
+from earmark.models.support.exported import TrainingLog, read_card, read_log, with_origin
 
 CITATION = """@inproceedings{xie2022language,
   author = {Xie, Huang and Lipping, Samuel and Virtanen, Tuomas},

@@ -58,7 +58,7 @@ from earmark.models.base import (
     TextEmbedder,
 )
 from earmark.models.support.adapter import check_texts, unit_vectors
-from earmark.models.support.training_log import METRICS, TrainingLog, read_metrics, thinned
+from earmark.models.support.exported import METRICS, TrainingLog, read_metrics, thinned
 
 CITATION = """@inproceedings{zhai2022lit,
   author = {Zhai, Xiaohua and Wang, Xiao and Mustafa, Basil and Steiner, Andreas and

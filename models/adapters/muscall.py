@@ -26,9 +26,15 @@ from earmark.models.support.adapter import (
     warn_truncated,
 )
 from earmark.models.support.crops import CropPolicy
-from earmark.models.support.exported import TOKENIZER, WEIGHTS, read_card, with_origin
+from earmark.models.support.exported import (
+    TOKENIZER,
+    WEIGHTS,
+    TrainingLog,
+    read_card,
+    read_log,
+    with_origin,
+)
 from earmark.models.support.tokenizers import CONTEXT_LENGTH, BPETokenizer
-from earmark.models.support.training_log import TrainingLog, read_log
 
 CITATION = """@inproceedings{manco2022contrastive,
   author = {Manco, Ilaria and Benetos, Emmanouil and Quinton, Elio and Fazekas, Gy{\\"o}rgy},

@@ -32,12 +32,15 @@ from dataclasses import replace
 from earmark.datasets.base import fingerprint
 from earmark.datasets.files.atomic import folder_whole
 from earmark.models.base import Plain
-from earmark.models.support.exported import TOKENIZER, WEIGHTS, ExportCard, write_card
-from earmark.models.support.training_log import (
+from earmark.models.support.exported import (
     METRICS,
+    TOKENIZER,
+    WEIGHTS,
+    ExportCard,
     TrainingLog,
     read_metrics,
     thinned,
+    write_card,
     write_log,
 )
 

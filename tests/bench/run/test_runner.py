@@ -161,7 +161,7 @@ def test_a_model_that_brings_the_log_of_its_training_leaves_it_in_the_record(roo
     model = (
         MODEL
         + """
-from earmark.models.support.training_log import TrainingLog
+from earmark.models.support.exported import TrainingLog
 
 class Learned(Level):
     training_log = TrainingLog(("step", "loss", "R@10"), ((10, 1.5, None), (12, None, 0.5)),

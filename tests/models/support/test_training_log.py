@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.models.base import ModelError
-from earmark.models.support.training_log import (
+from earmark.models.support.exported import (
     LOG,
     TrainingLog,
     read_log,

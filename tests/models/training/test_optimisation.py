@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from earmark.models.support.training_log import TrainingLog
+from earmark.models.support.exported import TrainingLog
 from earmark.models.training.config import OptimiserConfig, ScheduleConfig, preset
 from earmark.models.training.optimisation import (
     Schedule,
