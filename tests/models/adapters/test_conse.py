@@ -10,8 +10,13 @@ import pytest
 import soundfile
 
 from earmark.datasets.audio import Waveform, load
-from earmark.models.adapters.conse import ConSE, read_audio_reference, read_text_reference
-from earmark.models.adapters.tagger import MSD_TAGS, musicnn_tagger
+from earmark.models.adapters.conse import (
+    MSD_TAGS,
+    ConSE,
+    musicnn_tagger,
+    read_audio_reference,
+    read_text_reference,
+)
 from earmark.models.base import AudioEmbedder, ClipError, ModelCard, ModelError, TextEmbedder
 from earmark.models.registry import MODELS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earmark.models.adapters.tagger import MSD_TAGS, musicnn_tagger
+from earmark.models.adapters.conse import MSD_TAGS, musicnn_tagger
 from earmark.models.base import ModelError
 from earmark.models.essentia.backbones import EssentiaBackbone
 from earmark.models.essentia.essentia_graph import read_graph
