@@ -23,7 +23,7 @@ from earmark.bench.run.environment import git_state
 from earmark.datasets.base import DataError
 from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.datasets.registry import named_by
-from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.adapters.locked import Learned, Projection, Tower, save_learned
 from earmark.models.adapters.muq_mulan import muq_mulan
 from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.av_heads.export import export as export_head

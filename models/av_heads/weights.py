@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from earmark.datasets.files.atomic import write_whole
-from earmark.models.adapters.locked_weights import Tower
+from earmark.models.adapters.locked import Tower
 from earmark.models.av_heads.head import Head, Hidden
 from earmark.models.base import ModelCard, ModelError, Plain
 

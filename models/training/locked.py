@@ -33,8 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from earmark.datasets.captions.stored_pairs import StoredPairs, load_pairs
-from earmark.models.adapters.locked import open_tower
-from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.adapters.locked import Learned, Projection, Tower, open_tower, save_learned
 from earmark.models.base import ModelError
 from earmark.models.support.exported import METRICS
 from earmark.models.training.config import LockedConfig, ProjectionConfig

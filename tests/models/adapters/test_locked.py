@@ -19,8 +19,14 @@ from earmark.datasets.audio import Waveform, load
 from earmark.datasets.base import DataError
 from earmark.datasets.gtzan import GENRE_TEXTS
 from earmark.models.adapters.joint_ensemble import JointEnsemble
-from earmark.models.adapters.locked import Locked, audio_features
-from earmark.models.adapters.locked_weights import Learned, Projection, Tower, save_learned
+from earmark.models.adapters.locked import (
+    Learned,
+    Locked,
+    Projection,
+    Tower,
+    audio_features,
+    save_learned,
+)
 from earmark.models.adapters.references import RandomModel
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.conformance import check

@@ -7,7 +7,7 @@ import pytest
 from av_worlds import rated_world
 from safetensors.numpy import load_file, save_file
 
-from earmark.models.adapters.locked_weights import Tower
+from earmark.models.adapters.locked import Tower
 from earmark.models.av_heads.head import Head, Hidden
 from earmark.models.av_heads.mlp import MLPConfig, fit_mlp
 from earmark.models.av_heads.rated import fit_ridge

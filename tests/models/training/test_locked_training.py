@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
 from earmark.datasets.captions.stored_pairs import load_pairs, read_item_texts
-from earmark.models.adapters.locked import locked
-from earmark.models.adapters.locked_weights import load_learned, save_learned
+from earmark.models.adapters.locked import load_learned, locked, save_learned
 from earmark.models.base import ModelError
 from earmark.models.muscall.losses import Rows, info_nce
 from earmark.models.training.config import (
