@@ -19,7 +19,7 @@ MODELS = Registry(
         "muq-mulan": "earmark.models.adapters.muq_mulan:muq_mulan",
         "conse": "earmark.models.adapters.conse:conse",
         "locked": "earmark.models.adapters.locked:locked",
-        "ensemble": "earmark.models.adapters.joint_ensemble:ensemble",
+        "ensemble": "earmark.models.adapters.ensembles:ensemble",
         "random": "earmark.models.adapters.references:random_model",
         "etude-oracle": "earmark.models.adapters.etude_oracle:etude_oracle",
         "text-axis": "earmark.models.adapters.text_axis:text_axis",

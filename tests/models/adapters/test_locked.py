@@ -18,7 +18,7 @@ import pytest
 from earmark.datasets.audio import Waveform, load
 from earmark.datasets.base import DataError
 from earmark.datasets.gtzan import GENRE_TEXTS
-from earmark.models.adapters.joint_ensemble import JointEnsemble
+from earmark.models.adapters.ensembles import JointEnsemble
 from earmark.models.adapters.locked import (
     Learned,
     Locked,
