@@ -21,7 +21,7 @@ MODELS = Registry(
         "locked": "earmark.models.adapters.locked:locked",
         "ensemble": "earmark.models.adapters.ensembles:ensemble",
         "random": "earmark.models.adapters.references:random_model",
-        "etude-oracle": "earmark.models.adapters.etude_oracle:etude_oracle",
+        "etude-oracle": "earmark.models.adapters.references:etude_oracle",
         "text-axis": "earmark.models.adapters.text_axis:text_axis",
         "sentence-bert": "earmark.models.adapters.sentence_bert:sentence_bert",
     },

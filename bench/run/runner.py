@@ -28,7 +28,7 @@ from earmark.datasets.files.atomic import room_left
 from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
-from earmark.models.adapters.gain import at_loudness
+from earmark.models.adapters.references import at_loudness
 from earmark.models.base import ModelCard, ModelError, in_words
 from earmark.models.registry import MODELS
 from earmark.models.support.exported import TrainingLog

@@ -21,7 +21,7 @@ from earmark.bench.tasks.av_cross_dataset.inputs import Heard, hear
 from earmark.bench.tasks.av_cross_dataset.view import GAIN
 from earmark.bench.tasks.av_regression.task import DIMENSIONS, on_scale
 from earmark.datasets.base import RatedClips
-from earmark.models.adapters.gain import with_gain
+from earmark.models.adapters.references import with_gain
 from earmark.models.base import PatchHead, naming
 from earmark.reports.record.schema import Plain, Table
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets.audio import Waveform
-from earmark.models.adapters.gain import at_loudness, loudness_as_stereo
+from earmark.models.adapters.references import at_loudness, loudness_as_stereo
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,

@@ -6,7 +6,7 @@ import torch
 from torchaudio.functional import loudness
 
 from earmark.datasets.audio import Waveform
-from earmark.models.adapters.gain import with_gain
+from earmark.models.adapters.references import with_gain
 from earmark.models.base import ModelError, PatchEmbedder
 from earmark.models.essentia.descriptors import (
     DESCRIPTORS,
