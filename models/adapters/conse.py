@@ -39,7 +39,7 @@ from earmark.datasets.files.fetch import available, find_weights
 from earmark.models.adapters.sentence_bert import MINILM, sentence_bert
 from earmark.models.base import ClipError, Floats, ModelCard, ModelError, TextEmbedder
 from earmark.models.essentia.backbones import EssentiaBackbone
-from earmark.models.essentia.essentia_graph import Graph, read_graph
+from earmark.models.essentia.library import Graph, read_graph
 from earmark.models.support.adapter import check_texts, read_texts, unit_vectors
 
 CITATION = """@inproceedings{norouzi2014zeroshot,

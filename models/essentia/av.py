@@ -31,8 +31,7 @@ from earmark.datasets.files.fetch import find_weights
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.essentia import sources
 from earmark.models.essentia.backbones import EssentiaBackbone
-from earmark.models.essentia.essentia_graph import Graph, read_graph
-from earmark.models.essentia.library import load, run
+from earmark.models.essentia.library import Graph, load, read_graph, run
 
 COLUMNS = ("valence-arousal", "arousal-valence")
 """What a head's graph gives, in this order; the first is what Essentia documents for all."""

@@ -18,14 +18,15 @@ from earmark.datasets.base import DataError
 from earmark.datasets.files.fetch import find_weights
 from earmark.models.base import Floats, ModelCard, ModelError, Plain
 from earmark.models.essentia import sources
-from earmark.models.essentia.essentia_graph import Graph, read_graph
 from earmark.models.essentia.library import (
     GATE_LUFS,
     RESAMPLE_QUALITY,
     SAMPLE_RATE,
+    Graph,
     integrated_loudness,
     library_version,
     load,
+    read_graph,
     resample,
     run,
 )

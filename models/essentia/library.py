@@ -5,17 +5,20 @@ Essentia is AGPL-3.0. It is imported when an Essentia model first computes somet
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from earmark.models.base import ClipError, Floats, ModelError
-from earmark.models.essentia.essentia_graph import Graph
 from earmark.models.support.adapter import install_command
 
 SAMPLE_RATE = 16000
@@ -137,3 +140,193 @@ def _quiet() -> Iterator[None]:
 
 def _first_line(error: RuntimeError) -> str:
     return str(error).partition("\n")[0]
+
+
+Shape = tuple[int, ...]
+
+_GRAPH_NODE, _NODE_NAME, _NODE_OP, _NODE_ATTR = 1, 1, 2, 5
+_MAP_KEY, _MAP_VALUE, _ATTR_SHAPE, _SHAPE_DIM, _DIM_SIZE = 1, 2, 7, 2, 1
+_ATTR_TENSOR, _TENSOR_TYPE, _TENSOR_SHAPE, _FLOAT = 8, 1, 2, 1
+_LAST_GRAPH_FIELD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its operation, and the declared shape of a placeholder (-1: any size)."""
+
+    op: str
+    shape: Shape | None
+    size: int = 0
+    """Of a constant array of single-precision numbers: how many; scalars count as 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The nodes of a graph by name, and the file they were read from."""
+
+    path: Path
+    digest: str
+    """sha256 of the file."""
+    nodes: Mapping[str, Node]
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in the constant arrays that freezing has made of the weights."""
+        return sum(node.size for node in self.nodes.values())
+
+    @property
+    def dtype(self) -> str:
+        """Type of these numbers."""
+        return "float32"
+
+    def has(self, *names: str) -> bool:
+        """Return whether nodes of all these names are there; ``node:1`` is an output of a node."""
+        return all(name.partition(":")[0] in self.nodes for name in names)
+
+    def inputs(self) -> str:
+        """Return the graph's inputs with their shapes, for an error message."""
+        found = (
+            f"{n} {list(d.shape or ())}" for n, d in self.nodes.items() if d.op == _PLACEHOLDER
+        )
+        return ", ".join(found) or "none"
+
+
+_PLACEHOLDER, _CONSTANT = "Placeholder", "Const"
+_ACTING = (
+    *(
+        b"WriteFile",
+        b"ReadFile",
+        b"PyFunc",
+        b"SaveV2",
+        b"SaveSlices",
+        b"RestoreV2",
+        b"RestoreSlice",
+    ),
+    *(b"MergeV2Checkpoints", b"SummaryWriter", b"SummaryFileWriter", b"PrintV2", b"DebugIdentity"),
+    *(b"DebugNan", b"DebugNumeric", b"MatchingFiles", b"ReaderV2", b"Dataset", b"RemoteCall"),
+)
+"""TensorFlow's operations that read or write files, call out, or run Python. Frozen models have
+none; they may also stand in functions of a graph, so the names are looked for in the whole file."""
+
+
+def read_graph(path: Path) -> Graph:
+    """Return the nodes of a frozen graph.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is no frozen graph, ends in the middle of a node, or holds an
+        operation that acts on more than its inputs.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"weights {path} cannot be read: {error.strerror}") from error
+    try:
+        nodes = dict(_nodes(memoryview(data)))
+    except ValueError as error:
+        raise ModelError(
+            f"weights {path} ({len(data)} bytes) are not a frozen TensorFlow graph, or cut short: "
+            f"{error}; download them again"
+        ) from error
+    if acting := [name.decode() for name in _ACTING if name in data]:
+        raise ModelError(
+            f"weights {path}: the graph names {', '.join(acting)}, which read or write files or "
+            f"run code and belong in no frozen model; nothing of it was run"
+        )
+    return Graph(path, hashlib.sha256(data).hexdigest(), nodes)
+
+
+def _nodes(data: memoryview) -> Iterator[tuple[str, Node]]:
+    found = False
+    for number, value in _fields(data):
+        if number > _LAST_GRAPH_FIELD:
+            raise ValueError(f"a graph has no field {number}")
+        if number == _GRAPH_NODE:
+            found = True
+            yield _node(_message(value))
+    if not found:
+        raise ValueError("it holds no node")
+
+
+def _node(data: memoryview) -> tuple[str, Node]:
+    name = op = ""
+    shape = None
+    size = 0
+    for number, value in _fields(data):
+        if number == _NODE_NAME:
+            name = bytes(_message(value)).decode()
+        elif number == _NODE_OP:
+            op = bytes(_message(value)).decode()
+        elif number == _NODE_ATTR:
+            entry = dict(_fields(_message(value)))
+            key = bytes(_message(entry.get(_MAP_KEY, b"")))
+            if key == b"shape":
+                shape = _shape(_message(entry.get(_MAP_VALUE, b"")), _ATTR_SHAPE)
+            elif key == b"value":
+                size = _size(_message(entry.get(_MAP_VALUE, b"")))
+    return name, Node(op, shape if op == _PLACEHOLDER else None, size if op == _CONSTANT else 0)
+
+
+def _size(attribute: memoryview) -> int:
+    tensor = dict(_fields(attribute)).get(_ATTR_TENSOR)
+    if tensor is None or dict(_fields(_message(tensor))).get(_TENSOR_TYPE) != _FLOAT:
+        return 0
+    shape = _shape(_message(tensor), _TENSOR_SHAPE)
+    return max(0, math.prod(shape)) if shape else 0
+
+
+def _shape(message: memoryview, field: int) -> Shape | None:
+    declared = dict(_fields(message)).get(field)
+    if declared is None:
+        return None
+    sizes = []
+    for number, value in _fields(_message(declared)):
+        if number == _SHAPE_DIM:
+            size = dict(_fields(_message(value))).get(_DIM_SIZE, 0)
+            if not isinstance(size, int):
+                raise ValueError("a dimension is not a number")
+            sizes.append(size - (1 << 64) if size >> 63 else size)
+    return tuple(sizes)
+
+
+def _message(value: int | bytes | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where a message was expected")
+    return memoryview(value)
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield field numbers and values of one message of protocol buffers."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == 0:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        if wire_type == 2:
+            size, at = _varint(data, at)
+        elif wire_type in (1, 5):
+            size = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f"byte {at} starts no field")
+        if at + size > len(data):
+            raise ValueError(
+                f"a field of {size} bytes begins {len(data) - at} bytes before the end"
+            )
+        yield number, data[at : at + size]
+        at += size
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError(f"the number before byte {at} does not end")

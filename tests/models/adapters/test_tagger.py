@@ -11,7 +11,7 @@ import pytest
 from earmark.models.adapters.conse import MSD_TAGS, musicnn_tagger
 from earmark.models.base import ModelError
 from earmark.models.essentia.backbones import EssentiaBackbone
-from earmark.models.essentia.essentia_graph import read_graph
+from earmark.models.essentia.library import read_graph
 
 TAGS = ["rock", "jazz", "sad"]
 LAST = np.random.default_rng(5).normal(0, 0.02, (200, len(TAGS)))

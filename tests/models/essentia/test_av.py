@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from earmark.models.base import ArousalValenceModel, ModelError, PatchEmbedder, PatchHead
 from earmark.models.essentia.av import essentia_av
-from earmark.models.essentia.essentia_graph import read_graph
+from earmark.models.essentia.library import read_graph
 
 pytestmark = pytest.mark.usefixtures("essentia_installed")
 

@@ -10,7 +10,7 @@ from earmark.models.base import ClipError, ModelError
 from earmark.models.essentia import library as essentia_library
 from earmark.models.essentia.av import essentia_av
 from earmark.models.essentia.backbones import SPECS, EssentiaBackbone
-from earmark.models.essentia.essentia_graph import read_graph
+from earmark.models.essentia.library import read_graph
 
 pytestmark = pytest.mark.usefixtures("essentia_installed")
 

@@ -18,7 +18,7 @@ from earmark.models.base import ModelError
 from earmark.models.essentia import library as essentia_library
 from earmark.models.essentia.av import essentia_av
 from earmark.models.essentia.backbones import SPECS, spec_of
-from earmark.models.essentia.essentia_graph import read_graph
+from earmark.models.essentia.library import read_graph
 
 
 def test_a_graph_gives_names_operations_and_shapes_of_inputs(tmp_path):
