@@ -27,8 +27,7 @@ from earmark.models.adapters.locked import Learned, Projection, Tower, save_lear
 from earmark.models.adapters.muq_mulan import muq_mulan
 from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.av_heads.export import export as export_head
-from earmark.models.av_heads.head import Head
-from earmark.models.av_heads.weights import TrainedHead, save_head, tower_of
+from earmark.models.av_heads.head import Head, TrainedHead, save_head, tower_of
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 from earmark.models.support.pretrained import pretrained_folder

@@ -11,7 +11,7 @@ from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
 from earmark.datasets.files.places import placed
 from earmark.models.adapters.locked import towers_of
-from earmark.models.av_heads.weights import TrainedHead, load_head
+from earmark.models.av_heads.head import TrainedHead, load_head
 from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, PatchEmbedder
 
 

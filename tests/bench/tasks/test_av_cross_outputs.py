@@ -11,8 +11,8 @@ from earmark.bench.cli.report import render_reports
 from earmark.bench.cli.run import embed
 from earmark.bench.run.runner import run_suite
 from earmark.models.av_heads.adapter import put_on
+from earmark.models.av_heads.head import TrainedHead, load_head, save_head, tower_of
 from earmark.models.av_heads.rated import fit_ridge
-from earmark.models.av_heads.weights import TrainedHead, load_head, save_head, tower_of
 from earmark.models.essentia.descriptors import SignalDescriptors
 from earmark.reports.record.files import read
 

@@ -20,8 +20,8 @@ from earmark.models.adapters.ensembles import (
 )
 from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.adapter import put_on
+from earmark.models.av_heads.head import TrainedHead, tower_of
 from earmark.models.av_heads.rated import fit_ridge
-from earmark.models.av_heads.weights import TrainedHead, tower_of
 from earmark.models.base import ModelError, PatchHead
 from earmark.models.conformance import check
 from earmark.models.registry import MODELS

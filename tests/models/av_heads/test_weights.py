@@ -8,10 +8,9 @@ from av_worlds import rated_world
 from safetensors.numpy import load_file, save_file
 
 from earmark.models.adapters.locked import Tower
-from earmark.models.av_heads.head import Head, Hidden
+from earmark.models.av_heads.head import Head, Hidden, TrainedHead, load_head, save_head
 from earmark.models.av_heads.mlp import MLPConfig, fit_mlp
 from earmark.models.av_heads.rated import fit_ridge
-from earmark.models.av_heads.weights import TrainedHead, load_head, save_head
 from earmark.models.base import ModelError
 
 TOWER = Tower("random", {"seed": 0}, "random-512d-seed0", "1", "d" * 64)
