@@ -30,9 +30,8 @@ from earmark.models.adapters.ensembles import Moments
 from earmark.models.av_heads.comparisons import collect
 from earmark.models.av_heads.cross_validation import cross_validate
 from earmark.models.av_heads.head import Fitted, Head
-from earmark.models.av_heads.mlp import fit_mlp
 from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
-from earmark.models.av_heads.rated import fit_ridge
+from earmark.models.av_heads.rated import fit_mlp, fit_ridge
 from earmark.models.base import Plain
 from earmark.models.essentia.descriptors import SignalDescriptors
 from earmark.reports.record.schema import NotRun

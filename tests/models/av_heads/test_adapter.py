@@ -10,8 +10,7 @@ from earmark.datasets.audio import Waveform
 from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.adapter import AVHead, PatchAVHead, av_head, put_on
 from earmark.models.av_heads.head import TrainedHead, save_head, tower_of
-from earmark.models.av_heads.mlp import MLPConfig, fit_mlp
-from earmark.models.av_heads.rated import fit_ridge
+from earmark.models.av_heads.rated import MLPConfig, fit_mlp, fit_ridge
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead
 from earmark.models.conformance import check
 from earmark.models.registry import MODELS

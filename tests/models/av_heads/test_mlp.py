@@ -7,7 +7,7 @@ from av_worlds import rated_world
 from sklearn.neural_network import MLPRegressor
 
 from earmark.models.av_heads.cross_validation import cross_validate
-from earmark.models.av_heads.mlp import MLPConfig, fit_mlp, new_network, train_network
+from earmark.models.av_heads.rated import MLPConfig, fit_mlp, new_network, train_network
 from earmark.models.base import ModelError
 
 QUICK = MLPConfig(hidden_units=10, most_epochs=30, learning_rate=1e-2)

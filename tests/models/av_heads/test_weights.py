@@ -9,8 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from earmark.models.adapters.locked import Tower
 from earmark.models.av_heads.head import Head, Hidden, TrainedHead, load_head, save_head
-from earmark.models.av_heads.mlp import MLPConfig, fit_mlp
-from earmark.models.av_heads.rated import fit_ridge
+from earmark.models.av_heads.rated import MLPConfig, fit_mlp, fit_ridge
 from earmark.models.base import ModelError
 
 TOWER = Tower("random", {"seed": 0}, "random-512d-seed0", "1", "d" * 64)
