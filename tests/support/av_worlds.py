@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.av_heads.comparisons import ComparedPairs
+from earmark.models.av_heads.pairwise import ComparedPairs
 from earmark.models.base import ModelCard
 
 BANDS = 16

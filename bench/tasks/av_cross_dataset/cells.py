@@ -27,10 +27,9 @@ from earmark.datasets.judgements.musav import MusAV
 from earmark.datasets.judgements.overlap import overlap
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.adapters.ensembles import Moments
-from earmark.models.av_heads.comparisons import collect
 from earmark.models.av_heads.cross_validation import cross_validate
 from earmark.models.av_heads.head import Fitted, Head
-from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
+from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise, fit_pairwise
 from earmark.models.av_heads.rated import fit_mlp, fit_ridge
 from earmark.models.base import Plain
 from earmark.models.essentia.descriptors import SignalDescriptors

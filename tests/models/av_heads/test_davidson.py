@@ -6,7 +6,7 @@ from av_worlds import judged_world
 from scipy.optimize import approx_fprime, minimize
 from sklearn.linear_model import LogisticRegression
 
-from earmark.models.av_heads.davidson import Davidson, fit_davidson, log_likelihood
+from earmark.models.av_heads.pairwise import Davidson, fit_davidson, log_likelihood
 from earmark.models.base import ModelError
 
 _CLOSE = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 20_000, "maxfev": 20_000}

@@ -7,9 +7,13 @@ import pytest
 from av_worlds import judged_world
 
 from earmark.datasets.judgements import musav, pairwise
-from earmark.models.av_heads.comparisons import ComparedPairs, collect
 from earmark.models.av_heads.head import standardisation
-from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
+from earmark.models.av_heads.pairwise import (
+    ComparedPairs,
+    collect,
+    cross_validate_pairwise,
+    fit_pairwise,
+)
 from earmark.models.base import ModelError
 
 DIMENSIONS = ("arousal", "valence")

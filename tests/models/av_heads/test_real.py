@@ -6,8 +6,7 @@ import numpy as np
 
 from earmark.datasets.captions.stored_pairs import read_means
 from earmark.datasets.judgements import musav, pairwise
-from earmark.models.av_heads.comparisons import collect
-from earmark.models.av_heads.pairwise import cross_validate_pairwise, fit_pairwise
+from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise, fit_pairwise
 
 
 def test_a_pairwise_head_orders_musavs_ground_truth_without_having_seen_its_tracks(shared_data):
