@@ -27,8 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
-from earmark.models.av_heads.cross_validation import FOLDS
-from earmark.models.av_heads.folds import grouped_folds, linked_groups
+from earmark.models.av_heads.folds import FOLDS, grouped_folds, linked_groups
 from earmark.models.av_heads.head import (
     COLUMNS,
     Doubles,

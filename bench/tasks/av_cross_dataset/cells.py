@@ -27,7 +27,7 @@ from earmark.datasets.judgements.musav import MusAV
 from earmark.datasets.judgements.overlap import overlap
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.adapters.ensembles import Moments
-from earmark.models.av_heads.cross_validation import cross_validate
+from earmark.models.av_heads.folds import cross_validate
 from earmark.models.av_heads.head import Fitted, Head
 from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise, fit_pairwise
 from earmark.models.av_heads.rated import fit_mlp, fit_ridge

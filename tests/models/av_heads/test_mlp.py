@@ -6,7 +6,7 @@ import torch
 from av_worlds import rated_world
 from sklearn.neural_network import MLPRegressor
 
-from earmark.models.av_heads.cross_validation import cross_validate
+from earmark.models.av_heads.folds import cross_validate
 from earmark.models.av_heads.rated import MLPConfig, fit_mlp, new_network, train_network
 from earmark.models.base import ModelError
 

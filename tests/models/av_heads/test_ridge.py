@@ -12,8 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from earmark.models.av_heads.cross_validation import cross_validate
-from earmark.models.av_heads.folds import grouped_folds
+from earmark.models.av_heads.folds import cross_validate, grouped_folds
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.base import ModelError
 
