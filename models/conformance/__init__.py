@@ -13,7 +13,7 @@ Conventions
   What is allowed follows from ``card.preprocessing["precision"]`` (float32 where it is absent).
 """
 
-from earmark.models.conformance.results import CheckResult, Status
+from earmark.models.conformance.outputs import CheckResult, Status
 from earmark.models.conformance.suite import check
 
 __all__ = ["CheckResult", "Status", "check"]

@@ -12,8 +12,14 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelCard, ModelError
-from earmark.models.conformance.outputs import Output, Rows
-from earmark.models.conformance.results import Check, CheckFailed, NotApplicable, one_line
+from earmark.models.conformance.outputs import (
+    Check,
+    CheckFailed,
+    NotApplicable,
+    Output,
+    Rows,
+    one_line,
+)
 
 _AROUSAL_FIRST = re.compile(r"arousal\b(?:(?!valence).)*\bvalence", re.IGNORECASE | re.DOTALL)
 _VALENCE_FIRST = re.compile(r"valence\b\W{1,4}(?:and\W+|then\W+)?arousal", re.IGNORECASE)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from earmark.models.base import UNTRAINED, ModelCard
-from earmark.models.conformance.results import Check, CheckFailed
+from earmark.models.conformance.outputs import Check, CheckFailed
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _RANDOM = re.compile(r"(?<!never )(?<!not )(?<!no )(?<!non-)(?<!at )random", re.IGNORECASE)

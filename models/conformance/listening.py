@@ -11,8 +11,7 @@ import numpy as np
 import soundfile
 
 from earmark.datasets.audio import Waveform, load
-from earmark.models.conformance.outputs import Output, Rows
-from earmark.models.conformance.results import Check, CheckFailed, NotApplicable
+from earmark.models.conformance.outputs import Check, CheckFailed, NotApplicable, Output, Rows
 from earmark.models.conformance.sounds import INSTRUMENTS, octaves, play, sawtooth
 
 SECONDS = 3.0

@@ -9,12 +9,13 @@ import numpy as np
 
 from earmark.models.conformance.outputs import (
     NORM_TOLERANCE,
+    Check,
+    CheckFailed,
     Item,
     Output,
     first_not_finite,
     mean_pairwise_cosine,
 )
-from earmark.models.conformance.results import Check, CheckFailed
 from earmark.models.conformance.side_effects import global_rng, input_unmodified, no_gradient
 
 COLLAPSED = 0.99

@@ -10,8 +10,7 @@ import numpy as np
 
 from earmark.datasets.base import DataError
 from earmark.models.base import ModelCard, ModelError
-from earmark.models.conformance.outputs import Output, deviation
-from earmark.models.conformance.results import Check, CheckFailed, NotApplicable
+from earmark.models.conformance.outputs import Check, CheckFailed, NotApplicable, Output, deviation
 
 UNLIKE_TEXTS = (
     "a slow sad piano ballad",

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.audio import Waveform
-from earmark.models.conformance.outputs import Item, Output, copied
-from earmark.models.conformance.results import CheckFailed, NotApplicable
+from earmark.models.conformance.outputs import CheckFailed, Item, NotApplicable, Output, copied
 
 
 def input_unmodified(output: Output[Item]) -> str:

@@ -15,18 +15,18 @@ from earmark.models.conformance.av import av_checks, head_checks
 from earmark.models.conformance.capabilities import capabilities_of
 from earmark.models.conformance.cards import card_checks
 from earmark.models.conformance.listening import listening_checks
-from earmark.models.conformance.outputs import Output
-from earmark.models.conformance.promises import output_checks
-from earmark.models.conformance.reading import reading_checks
-from earmark.models.conformance.results import (
+from earmark.models.conformance.outputs import (
     Check,
     CheckFailed,
     CheckResult,
     NotApplicable,
+    Output,
     Progress,
     judge,
     one_line,
 )
+from earmark.models.conformance.promises import output_checks
+from earmark.models.conformance.reading import reading_checks
 from earmark.models.conformance.side_effects import kept_rng
 from earmark.models.conformance.twins import twin_checks
 

@@ -13,8 +13,14 @@ from typing import Any
 
 from earmark.models.base import ModelCard
 from earmark.models.conformance.capabilities import Capabilities, capabilities_of
-from earmark.models.conformance.outputs import Output, Rows
-from earmark.models.conformance.results import Check, CheckFailed, NotApplicable, one_line
+from earmark.models.conformance.outputs import (
+    Check,
+    CheckFailed,
+    NotApplicable,
+    Output,
+    Rows,
+    one_line,
+)
 
 Factory = Callable[[], object]
 CUDA_TOLERANCE = 1e-2
