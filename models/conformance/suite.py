@@ -12,7 +12,6 @@ import numpy as np
 from earmark.datasets.audio import Waveform
 from earmark.models.conformance import toy_task
 from earmark.models.conformance.av import av_checks, head_checks
-from earmark.models.conformance.capabilities import capabilities_of
 from earmark.models.conformance.cards import card_checks
 from earmark.models.conformance.listening import listening_checks
 from earmark.models.conformance.outputs import (
@@ -25,10 +24,13 @@ from earmark.models.conformance.outputs import (
     judge,
     one_line,
 )
-from earmark.models.conformance.promises import output_checks
+from earmark.models.conformance.promises import (
+    capabilities_of,
+    kept_rng,
+    output_checks,
+    twin_checks,
+)
 from earmark.models.conformance.reading import reading_checks
-from earmark.models.conformance.side_effects import kept_rng
-from earmark.models.conformance.twins import twin_checks
 
 _BATCH = 8
 

@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from earmark.models.conformance import capabilities, check
+from earmark.models.conformance import check
 from earmark.models.conformance import listening as audio
+from earmark.models.conformance import promises as capabilities
 from earmark.models.conformance.reading import SCRIPTS, UNLIKE_TEXTS
 from earmark.models.registry import MODELS
 from earmark.models.support.tokenizers import BPETokenizer
