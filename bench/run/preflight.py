@@ -12,8 +12,8 @@ from earmark.bench.tasks.task import Context, NotOpened
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import placed, resolve
 from earmark.models.base import ModelCard, in_words
-from earmark.models.conformance.cards import card_checks
 from earmark.models.conformance.outputs import CheckFailed
+from earmark.models.conformance.reading import card_checks
 
 METHODS: Mapping[str, tuple[str, ...]] = {
     "embed_audio": ("card", "sample_rate", "dimension"),

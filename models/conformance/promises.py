@@ -21,7 +21,6 @@ from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelCard, ModelError
 from earmark.models.conformance import listening as audio
 from earmark.models.conformance import reading as text
-from earmark.models.conformance.cards import is_untrained
 from earmark.models.conformance.outputs import (
     NORM_TOLERANCE,
     Check,
@@ -35,6 +34,7 @@ from earmark.models.conformance.outputs import (
     mean_pairwise_cosine,
     one_line,
 )
+from earmark.models.conformance.reading import is_untrained
 
 COLLAPSED = 0.99
 """Mean pairwise cosine of unlike inputs from which a tower has collapsed."""

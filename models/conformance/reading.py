@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import math
+import re
+import textwrap
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
-from earmark.models.base import ModelCard, ModelError
-from earmark.models.conformance.outputs import Check, CheckFailed, NotApplicable, Output, deviation
+from earmark.models.base import UNTRAINED, ModelCard, ModelError
+from earmark.models.conformance.outputs import (
+    Check,
+    CheckFailed,
+    NotApplicable,
+    Output,
+    Rows,
+    deviation,
+    one_line,
+)
 
 UNLIKE_TEXTS = (
     "a slow sad piano ballad",
@@ -116,3 +131,174 @@ def _told_on_the_card(card: object) -> str | None:
         return None
     told = {name: repr(getattr(card, name)) for name in ("preprocessing", "notes", "crop_policy")}
     return next((place for place, text in told.items() if "truncat" in text.lower()), None)
+
+
+_AROUSAL_FIRST = re.compile(r"arousal\b(?:(?!valence).)*\bvalence", re.IGNORECASE | re.DOTALL)
+_VALENCE_FIRST = re.compile(r"valence\b\W{1,4}(?:and\W+|then\W+)?arousal", re.IGNORECASE)
+
+
+def av_checks(model: object) -> list[Check]:
+    """Return the checks of what is written about a model's arousal and valence."""
+    return [
+        Check("av.columns_documented", partial(_columns_documented, model)),
+        Check("av.scale", partial(_scale, getattr(model, "card", None)), ("card.type",)),
+    ]
+
+
+def head_checks(model: Any, head: Output[Waveform]) -> list[Check]:
+    """Return the checks of a head beyond those of its output from clips."""
+    needs = ("head.shape", "head.finite", "head.deterministic")
+    return [
+        Check("head.predict_av", partial(_predict_av, model, head), needs),
+        Check("head.means", partial(_means, model, head), needs),
+        Check("head.patches_unmodified", partial(_patches_unmodified, model, head), needs),
+    ]
+
+
+def _columns_documented(model: object) -> str:
+    """Look for the words: a swapped order shows in no shape and in no number's range."""
+    card = getattr(model, "card", None)
+    places = {
+        "predict_av's docstring": inspect.getdoc(getattr(model, "predict_av", None)),
+        "the class's docstring": inspect.getdoc(type(model)),
+        "the card's notes": " ".join(card.notes) if isinstance(card, ModelCard) else None,
+    }
+    for place, text in places.items():
+        if text and _VALENCE_FIRST.search(text):
+            raise CheckFailed(f"{place} names valence before arousal; expected arousal, valence")
+        if text and _AROUSAL_FIRST.search(text):
+            return f"arousal, valence: {place}"
+    raise CheckFailed(
+        "which column is arousal is written nowhere; say 'arousal, valence' in predict_av's "
+        "docstring or in card.notes, and check that it is so"
+    )
+
+
+def _scale(card: Any) -> str:
+    value = card.av_scale
+    if value is None:
+        raise NotApplicable("none stated: values are compared by rank and correlation alone")
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise CheckFailed(f"is {value!r}, expected the lowest and the highest value, e.g. (1, 9)")
+    return f"{low:g} to {high:g}"
+
+
+def _predict_av(model: Any, head: Output[Waveform]) -> str:
+    if not callable(getattr(model, "predict_av", None)):
+        raise NotApplicable("the head has no predict_av")
+    found = _rows(model.predict_av(list(head.unlike)))
+    return head.agree(found, head.together(), when="between its patches and predict_av")
+
+
+def _means(model: Any, head: Output[Waveform]) -> str:
+    if not callable(getattr(model, "predict_av_from_means", None)):
+        raise CheckFailed(
+            "has no predict_av_from_means; give it, or let it raise ModelError if not affine"
+        )
+    means = [model.embedder.embed_patches(clip).mean(axis=0) for clip in head.unlike]
+    try:
+        found = model.predict_av_from_means(np.stack(means))
+    except ModelError as refusal:
+        return f"refused: {one_line(refusal)}"
+    # Many patches are summed in float32, in another order.
+    when = "between the mean of its patches and the patches themselves"
+    return head.agree(_rows(found), head.together(), when=when, allowed=1e-3)
+
+
+def _patches_unmodified(model: Any, head: Output[Waveform]) -> str:
+    patches = model.embedder.embed_patches(head.unlike[0])
+    before = patches.copy()
+    model.predict_av_from_patches(patches)
+    if not np.array_equal(patches, before):
+        raise CheckFailed("changes the patches it is given, which other heads read")
+    return "as they were"
+
+
+def _rows(found: Any) -> Rows:
+    return list(np.asarray(found, np.float64))
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_RANDOM = re.compile(r"(?<!never )(?<!not )(?<!no )(?<!non-)(?<!at )random", re.IGNORECASE)
+
+
+def card_checks(card: object) -> list[Check]:
+    """Return the checks of a model's card; ``card`` is None where the model has none."""
+    checks = [Check("card.type", partial(_type, card))]
+    if isinstance(card, ModelCard):
+        rest: dict[str, Callable[[], str]] = {
+            "id": partial(_words, card.id, "a short name, e.g. 'clap-htsat'"),
+            "version": partial(_words, card.version, "the adapter's version, e.g. '1'"),
+            "weights_digest": partial(_digest, card.weights_digest),
+            "licence": partial(_words, card.licence, "an SPDX name, e.g. 'MIT'", lines=True),
+            "citation": partial(_words, card.citation, "BibTeX, or 'unpublished'", lines=True),
+            "training_datasets": partial(_training_datasets, card.training_datasets),
+            "crop_policy": partial(_crop_policy, card.crop_policy),
+            "preprocessing": partial(_preprocessing, card.preprocessing),
+        }
+        checks += [Check(f"card.{name}", run, ("card.type",)) for name, run in rest.items()]
+    return checks
+
+
+def is_untrained(card: object) -> bool:
+    """Return whether a card says that its weights have learned nothing."""
+    return isinstance(card, ModelCard) and card.weights_digest == UNTRAINED
+
+
+def _type(card: object) -> str:
+    if not isinstance(card, ModelCard):
+        raise CheckFailed(
+            f"the model's card is {type(card).__name__}, expected an earmark.models.base.ModelCard"
+        )
+    return "a ModelCard"
+
+
+def _words(value: object, expected: str, *, lines: bool = False) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise CheckFailed(f"is {value!r}, expected {expected}")
+    if not lines and not value.isprintable():
+        raise CheckFailed(f"is {value!r}, expected {expected}, on one line")
+    return textwrap.shorten(value, 60, placeholder=" ...")
+
+
+def _digest(value: object) -> str:
+    if isinstance(value, str) and (value == UNTRAINED or _SHA256.fullmatch(value)):
+        return value
+    raise CheckFailed(
+        f"is {value!r}, expected the sha256 of the weights files as 64 hexadecimal digits "
+        f"(earmark.datasets.audio.file_digest), or {UNTRAINED!r} where there are none"
+    )
+
+
+def _training_datasets(value: object) -> str:
+    if not isinstance(value, tuple) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise CheckFailed(
+            f"is {value!r}, expected a tuple of dataset ids, empty where the weights saw none"
+        )
+    return ", ".join(value) or "none stated"
+
+
+def _crop_policy(value: object) -> str:
+    words = _words(value, "how long audio is cut, e.g. 'centre 10 s', or 'the whole clip'")
+    if _RANDOM.search(words):
+        raise CheckFailed(f"is {value!r}: a crop at random gives other numbers each time")
+    return words
+
+
+def _preprocessing(value: object) -> str:
+    if not isinstance(value, Mapping):
+        raise CheckFailed(f"is {type(value).__name__}, expected a mapping of names to values")
+    for name, one in value.items():
+        if not isinstance(name, str) or not isinstance(one, str | int | float | bool):
+            raise CheckFailed(
+                f"{name!r} is {one!r}, expected a str, int, float or bool under a str"
+            )
+    try:
+        json.dumps(dict(value), allow_nan=False)
+    except ValueError:
+        raise CheckFailed("holds a number that is not finite, which no record can keep") from None
+    return f"{len(value)} values"

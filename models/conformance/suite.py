@@ -11,8 +11,6 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.models.conformance import toy_task
-from earmark.models.conformance.av import av_checks, head_checks
-from earmark.models.conformance.cards import card_checks
 from earmark.models.conformance.listening import listening_checks
 from earmark.models.conformance.outputs import (
     Check,
@@ -30,7 +28,7 @@ from earmark.models.conformance.promises import (
     output_checks,
     twin_checks,
 )
-from earmark.models.conformance.reading import reading_checks
+from earmark.models.conformance.reading import av_checks, card_checks, head_checks, reading_checks
 
 _BATCH = 8
 
