@@ -28,8 +28,6 @@ from numpy.typing import NDArray
 from earmark.datasets.audio import Waveform
 from earmark.models.conformance.sounds import Instrument, bass_line, bells, drum_loop, pad, play
 
-Floats = NDArray[np.float64]
-
 CLASSES: tuple[tuple[Instrument, str], ...] = (
     (drum_loop, "a drum loop"),
     (pad, "a soft sustained synthesizer pad"),
@@ -37,7 +35,6 @@ CLASSES: tuple[tuple[Instrument, str], ...] = (
     (bells, "a melody of high bells"),
 )
 N_EACH = 6
-SECONDS = 3.0
 N_PERMUTATIONS = 999
 SIGNIFICANT = 0.01
 
