@@ -1,8 +1,13 @@
-"""Several arousal/valence models as one: the weighted mean of their standardised predictions.
+"""Several models as one: of arousal and valence, or of audio and text.
 
-Models predict on unlike scales, and what they err in differs; each one's predictions are brought to
-mean 0 and deviation 1, then averaged. Mean and deviation are learnt once, on a stated set, and are
-part of the model: what an ensemble says of a clip does not depend on the clips beside it.
+Arousal/valence models predict on unlike scales, and what they err in differs; each one's
+predictions are brought to mean 0 and deviation 1, then averaged. Mean and deviation are learnt
+once, on a stated set, and are part of the model: what an ensemble says of a clip does not depend on
+the clips beside it.
+
+Of joint audio-text models the similarities are averaged: their vectors, each times the root of
+its weight, stand one behind the other. Their dot product is the weighted sum of the models' cosines,
+and with weights of sum 1 they are of unit norm.
 """
 
 from __future__ import annotations

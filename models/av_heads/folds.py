@@ -2,6 +2,10 @@
 
 Groups are an artist's tracks, the excerpts of one recording, or triplets of compared tracks and all
 that share a track with them. A group goes as a whole to one fold.
+
+A *run* is one division into folds with one seed, and several runs tell how much a figure owes to
+them. What a fit chooses (a penalty, when to stop) it chooses within the rows it is given: the
+validation is nested.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 ``z = (embedding - mean) / scale``, then ``z @ linear + bias``, and with a hidden layer
 ``+ relu(z @ weights + bias) @ out``. Ridge and pairwise heads have no hidden layer and are affine:
 the value at a clip's mean embedding is the mean of the values at its patches.
+
+A head belongs to the embedder that it was trained on: its weights file names that embedder with the
+digest of its weights, and a head is never put on another.
 """
 
 from __future__ import annotations

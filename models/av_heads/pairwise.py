@@ -3,11 +3,25 @@
 Conventions
 -----------
 Features are standardised over the tracks of the comparisons that are fitted on. The utility of a
-track is linear in them, its weights fitted to the votes by :mod:`earmark.models.av_heads.pairwise`;
-each annotator's answer is one vote, so that a pair on which annotators disagree says so. Where the
-comparisons say whose votes they are, annotators are told apart by their sensitivity. A utility has
-no scale and no zero: values can be ranked, not held against ratings. The penalty is chosen, for
-each dimension, by the log likelihood of the votes of held-out folds, of all annotators together.
+track is linear in them, its weights fitted to the votes by :func:`fit_davidson`; each annotator's
+answer is one vote, so that a pair on which annotators disagree says so. A utility has no scale and
+no zero: values can be ranked, not held against ratings. The penalty is chosen, for each dimension,
+by the log likelihood of the votes of held-out folds, of all annotators together.
+
+Bradley and Terry with Davidson's ties
+--------------------------------------
+Of two tracks with the utilities ``u`` and ``v``, the first is higher with a probability in
+proportion to ``exp(u)``, the second to ``exp(v)``, and both are equal to ``nu * exp((u + v) / 2)``
+[2]_; without ties (``nu`` = 0) this is Bradley and Terry's model [1]_. Utilities are linear in the
+tracks' features, so that their difference is linear in the differences of features, and the log of
+the likelihood is concave in the weights and ``log(nu)``: Newton's method finds its one maximum.
+
+Annotators differ: one hears differences that another does not, and some say "equal" more often.
+Where it is known who said what, each has a sensitivity, by which the utilities are multiplied, and
+a ``log(nu)`` of his own. Both are drawn to the common ones by normal priors: the log of the
+sensitivity has mean 0 and deviation 0.5, the difference of ``log(nu)`` 0 and 0.7. The mean of the
+log sensitivities is held at 0: the scale is the weights' own, on which the penalty is. The maximum
+is then found by Fisher's scoring, which is Newton's method where there are no annotators.
 
 Folds
 -----
@@ -15,6 +29,13 @@ A triplet goes to one fold. Where tracks are in several triplets, either all tha
 shared tracks goes to one fold (``linked``), or comparisons that share a track with the test fold
 are left out of its training (``dropped``) and counted. In both no track of a test comparison is
 fitted on.
+
+References
+----------
+.. [1] R. A. Bradley, M. E. Terry, "Rank analysis of incomplete block designs I: the method of
+       paired comparisons", Biometrika 39, 1952.
+.. [2] R. R. Davidson, "On extending the Bradley-Terry model to accommodate ties in paired
+       comparison experiments", Journal of the American Statistical Association 65(329), 1970.
 """
 
 from __future__ import annotations

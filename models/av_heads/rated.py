@@ -1,16 +1,27 @@
-"""Ridge regression on embeddings: an affine head, its penalty chosen by folds of the training rows.
+"""Heads that learn from ratings: ridge regression, and a perceptron with one hidden layer.
 
-Conventions
------------
+Ridge
+-----
 Features are standardised with the mean and deviation of the rows that are fitted on, in every inner
 fold anew. ``alpha`` is scikit-learn's: the sum of squared errors plus ``alpha`` times the squared
 weights, the intercept unpenalised. Each dimension has its own, that of the least mean squared error
-averaged over the inner folds; of equal ones the largest.
+averaged over the inner folds; of equal ones the largest. [1]_
+
+Perceptron
+----------
+That of the second generation of released heads, 100 hidden units.
+One hidden layer of rectified linear units and a linear output, trained by Adam on the mean squared
+error of standardised ratings, the rate halved after epochs without improvement, and the epoch of
+the least error on held-out groups kept. Rates, batch and decay are those of the published code for
+training [2]_; the patience is that of its configuration [3]_. Where it differs: the rows are clips'
+mean embeddings, not one random patch a clip and epoch, and the head is to be applied to means.
 
 References
 ----------
 .. [1] A. E. Hoerl, R. W. Kennard, "Ridge regression: biased estimation for nonorthogonal problems",
        Technometrics 12(1), 1970, eq. 2.1.
+.. [2] https://github.com/palonso/essentia-models-classifiers
+.. [3] https://github.com/xaviliz/musicnn-training
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One method of a model, asked for outputs that are compared with each other."""
+"""Checks and what comes of them; one method of a model, asked for outputs to compare."""
 
 from __future__ import annotations
 

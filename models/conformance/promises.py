@@ -1,4 +1,8 @@
-"""What every kind of output must be: shaped as declared, repeatable, and the item's own."""
+"""What every output must be: shaped as declared, repeatable, the item's own, and without side effects.
+
+The same model is also made again elsewhere, in a new process and on a CUDA device, and must say the
+same there.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelCard, ModelError
-from earmark.models.conformance import listening as audio
-from earmark.models.conformance import reading as text
+from earmark.models.conformance import listening, reading
 from earmark.models.conformance.outputs import (
     NORM_TOLERANCE,
     Check,
@@ -437,7 +440,7 @@ def _has(model: object, method: str) -> bool:
 
 
 def _listening(name: str, model: Any, sample_rate: object, *, seed: int) -> Output[Waveform]:
-    unlike, mixed, very_long = _clips(audio.rate_of(sample_rate), seed)
+    unlike, mixed, very_long = _clips(listening.rate_of(sample_rate), seed)
     asks: dict[str, Callable[[list[Waveform]], Any]] = {
         "audio": lambda clips: model.embed_audio(clips),
         "av": lambda clips: model.predict_av(clips),
@@ -465,9 +468,9 @@ def _reading(model: Any, *, seed: int) -> Output[str]:
         name="text",
         ask=lambda texts: model.embed_text(texts),
         dimension=getattr(model, "dimension", _NOTHING),
-        unlike=list(text.UNLIKE_TEXTS),
-        mixed=text.mixed_texts(seed=seed),
-        very_long=text.very_long_text(seed=seed),
+        unlike=list(reading.UNLIKE_TEXTS),
+        mixed=reading.mixed_texts(seed=seed),
+        very_long=reading.very_long_text(seed=seed),
         unit_norm=True,
         **_from_the_card(model),
     )
@@ -484,7 +487,7 @@ def _from_the_card(model: object) -> dict[str, Any]:
 def _clips(sample_rate: int, seed: int) -> tuple[list[Waveform], list[Waveform], Waveform]:
     """Return the sounds at one rate; an embedder, its head and AV share them."""
     return (
-        audio.unlike_clips(sample_rate, seed=seed),
-        audio.mixed_clips(sample_rate, seed=seed),
-        audio.very_long_clip(sample_rate, seed=seed),
+        listening.unlike_clips(sample_rate, seed=seed),
+        listening.mixed_clips(sample_rate, seed=seed),
+        listening.very_long_clip(sample_rate, seed=seed),
     )

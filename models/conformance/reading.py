@@ -1,4 +1,8 @@
-"""What every model that reads must stand: nothing, far too much, and any script."""
+"""What every model that reads must stand, and what is written: of columns, scales, and on the card.
+
+Texts may be empty, far too long, and of any script. What a card says of the weights cannot be
+checked; whether it is complete and plain can.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.conformance import toy_task
+from earmark.models.conformance import listening
 from earmark.models.conformance.listening import listening_checks
 from earmark.models.conformance.outputs import (
     Check,
@@ -94,17 +94,17 @@ def _toy_check(output: Output[Waveform], texts: Output[str] | None, *, seed: int
 def _toy_task(output: Output[Waveform], texts: Output[str] | None, seed: int) -> str:
     if output.untrained:
         raise NotApplicable("the weights are untrained")
-    clips, labels = toy_task.toy_clips(output.unlike[0].sample_rate, seed=seed)
+    clips, labels = listening.toy_clips(output.unlike[0].sample_rate, seed=seed)
     batches = [clips[start : start + _BATCH] for start in range(0, len(clips), _BATCH)]
     vectors = np.array([row for batch in batches for row in output.rows(batch)])
-    told_apart = toy_task.separation(vectors, labels, seed=seed)
+    told_apart = listening.separation(vectors, labels, seed=seed)
     found = f"synthesised drums, pads, basses, bells told apart by class means: {told_apart}"
-    if told_apart.p >= toy_task.SIGNIFICANT:
+    if told_apart.p >= listening.SIGNIFICANT:
         raise CheckFailed(f"{found}: no better than chance; are the weights loaded?")
     if texts is not None:
         try:
-            named = np.array(texts.rows(toy_task.class_texts()))
-            scored = str(toy_task.zero_shot(vectors, named, labels, seed=seed))
+            named = np.array(texts.rows(listening.class_texts()))
+            scored = str(listening.zero_shot(vectors, named, labels, seed=seed))
         except Exception as error:
             scored = f"not told, {one_line(error)}"
         found += f"; by their texts, for information: {scored}"

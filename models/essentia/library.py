@@ -1,6 +1,12 @@
-"""Essentia itself: imported late, silenced, its complaints turned into ours.
+"""Essentia itself, imported late and silenced, and what a frozen graph says of itself.
 
 Essentia is AGPL-3.0. It is imported when an Essentia model first computes something, not before.
+
+A ``.pb`` file is one ``GraphDef`` message of protocol buffers; of each node its name, its operation
+and, for an input, its shape are read. That is enough to tell the generations of Essentia's heads
+and their dimensions apart, and to refuse a file that is cut or something else before TensorFlow is
+loaded. Field numbers are those of tensorflow/core/framework/{graph,node_def,attr_value,tensor,
+types}.proto.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every adapter does alike: inputs checked, vectors of unit norm, devices, packages, texts."""
+"""What adapters do alike: inputs checked, crops averaged, vectors of unit norm, devices, packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of exported weights: what stands beside them, for the adapters that load them.
+"""Folders of exported weights: what stands beside them, card and log.
 
 Layout
 ------
@@ -9,7 +9,7 @@ Layout
     config.json             DCASE: sizes and front end
     vocabulary.json         DCASE: the words of the vectors' rows
     card.json               name, licence, training datasets, and how the weights came to be
-    training.json           the log of the training (:mod:`earmark.models.support.exported`)
+    training.json           the training's ``metrics.csv``, thinned (:class:`TrainingLog`)
 """
 
 from __future__ import annotations
