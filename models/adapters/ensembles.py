@@ -6,8 +6,8 @@ once, on a stated set, and are part of the model: what an ensemble says of a cli
 the clips beside it.
 
 Of joint audio-text models the similarities are averaged: their vectors, each times the root of
-its weight, stand one behind the other. Their dot product is the weighted sum of the models' cosines,
-and with weights of sum 1 they are of unit norm.
+its weight, stand one behind the other. Their dot product is the weighted sum of the models'
+cosines, and with weights of sum 1 they are of unit norm.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Models to compare with: one that knows nothing, one that knows Etude's truth, and changed levels.
 
 ``random``
-    The lot is decided by the sound or the text itself (and the seed), so that the same item always has
-    the same outcome, in any batch, on any machine and in any version of NumPy: SHAKE-256 of the content
-    gives the bits, Box and Muller's transform makes them normal, and the direction is uniform on the
-    sphere.
+    The lot is decided by the sound or the text itself (and the seed), so that the same item always
+    has the same outcome, in any batch, on any machine and in any version of NumPy: SHAKE-256 of the
+    content gives the bits, Box and Muller's transform makes them normal, and the direction is
+    uniform on the sphere.
 
 ``etude-oracle``
-    The ceiling of retrieval on Etude: no model can do better but by luck. It recognises the corpus's
-    own clips by their samples and its own captions by their words, and refuses everything else. A
-    clip's score for a caption is the share of the caption's attributes that the clip has. As
-    cosines: a clip is its 0/1 vector over 16, filled up to unit norm in one more coordinate that
+    The ceiling of retrieval on Etude: no model can do better but by luck. It recognises the
+    corpus's own clips by their samples and its own captions by their words, and refuses everything
+    else. A clip's score for a caption is the share of the caption's attributes that the clip has.
+    As cosines: a clip is its 0/1 vector over 16, filled up to unit norm in one more coordinate that
     captions leave empty; a caption is its 0/1 vector at unit norm. Equal shares give exactly equal
     cosines.
 

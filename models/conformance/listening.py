@@ -1,4 +1,4 @@
-"""What every model that listens must stand: silence, short, long, stereo, and another rate; and a toy task.
+"""What every model that listens must stand: silence, short, long, stereo, other rates, a toy task.
 
 The sounds are synthesised by a few lines: unlike each other, seeded, at any sample rate. They are
 no music. A trained model tells them apart without effort, which is all that is asked.

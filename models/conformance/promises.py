@@ -1,4 +1,4 @@
-"""What every output must be: shaped as declared, repeatable, the item's own, and without side effects.
+"""What every output must be: shaped as declared, repeatable, the item's own, no side effects.
 
 The same model is also made again elsewhere, in a new process and on a CUDA device, and must say the
 same there.

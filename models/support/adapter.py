@@ -1,4 +1,4 @@
-"""What adapters do alike: inputs checked, crops averaged, vectors of unit norm, devices, packages."""
+"""What adapters do alike: inputs checked, crops averaged, unit norm, devices, packages."""
 
 from __future__ import annotations
 
