@@ -37,7 +37,7 @@ from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.files.atomic import one_at_a_time, room_left, write_whole
 from earmark.datasets.files.processors import usable_cores
 from earmark.models.base import ModelError
-from earmark.models.support.training_log import LOG, METRICS
+from earmark.models.support.exported import LOG, METRICS
 from earmark.models.training.config import load_config
 from earmark.models.training.prepare import open_source, prepare
 
