@@ -1,11 +1,4 @@
-"""The figure of training: a small panel a logged quantity, a line a model, over steps.
-
-Conventions
------------
-A row is a logged step. Steps of training and validations are logged apart: a row that has nothing
-of a panel's kind was never to have it, and the line goes on over it. A row that has some of the
-kind, but not this quantity (the loss was not finite), is a gap in the line.
-"""
+"""Figures of lines: training, gain, recall by cut-off, calibration, densities of similarity."""
 
 from __future__ import annotations
 
@@ -16,24 +9,35 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from earmark.reports.figures.parts import (
     FigureError,
+    Floats,
+    beside,
     check_lengths,
-    legend_columns,
+    checked,
+    legend_height,
     legend_names,
     legend_of_models,
+    model_panels,
+    name_panel,
+    offset,
+    small_panels,
     unique,
 )
 from earmark.reports.figures.style import (
+    INCHES,
+    MUTED,
+    SERIES,
     Width,
     new_figure,
     quiet_grid,
     series_style,
     style,
 )
+from earmark.reports.words import sentence
 
 OF_TRAINING = ("loss", "learning_rate", "temperature", "samples_per_second")
 """Quantities that are logged at steps of training; whatever else there is comes of validations."""
@@ -52,8 +56,11 @@ _TITLES = {
     "samples_per_second": "Samples/s",
 }
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-Floats = NDArray[np.float64]
+HEIGHT = 2.6
+"""Inches of a panel."""
+BAND = 2.0
+"""Decibels over which the marks of one gain are spread, so that intervals stand apart."""
+_PAIRS = {"aligned": (0, "-"), "random": (1, (0, (3, 1.5)))}
 
 
 def training(
@@ -76,11 +83,6 @@ def training(
         logged, or not finite.
     exported
         By model, the quantity and the step at which the ring stands.
-
-    Raises
-    ------
-    FigureError
-        If there is no finite value, or columns differ in length.
     """
     values = {
         name: np.array([math.nan if v is None else v for v in column], float)
@@ -95,8 +97,7 @@ def training(
     rows = math.ceil(len(shown) / across)
     with style():
         names = legend_names(models, width)
-        legend = 0.15 * math.ceil(len(names) / legend_columns(names, width))
-        figure = new_figure(width, _PANEL * rows + legend + 0.3)
+        figure = new_figure(width, _PANEL * rows + legend_height(names, width) + 0.3)
         grid = figure.subplots(rows, across, sharex=True, squeeze=False).ravel()
         for position, axes in enumerate(grid):
             if position >= len(shown):
@@ -107,7 +108,7 @@ def training(
             for number, each in enumerate(models):
                 here = (name_of == each) & due(values, quantity)
                 ring = (exported or {}).get(each, ("", math.nan))
-                _line(
+                _line_of_training(
                     axes,
                     steps[here],
                     scale * values[quantity][here],
@@ -181,7 +182,9 @@ def _power(value: float, _: object) -> str:
     return f"10{str(round(math.log10(value))).translate(_SUPERSCRIPTS)}" if value > 0 else ""
 
 
-def _line(axes: Axes, x: Floats, y: Floats, number: int, *, of: int, ring: float) -> None:
+def _line_of_training(
+    axes: Axes, x: Floats, y: Floats, number: int, *, of: int, ring: float
+) -> None:
     known = np.flatnonzero(np.isfinite(y))
     if not known.size:
         return
@@ -206,3 +209,243 @@ def _line(axes: Axes, x: Floats, y: Floats, number: int, *, of: int, ring: float
         markeredgecolor=look["color"],
         markeredgewidth=0.9,
     )
+
+
+def gain(
+    *,
+    model: Sequence[str],
+    dimension: Sequence[str],
+    gain_db: Sequence[float],
+    shift: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    width: Width = "full",
+) -> Figure:
+    """Draw the shift of predictions, in their deviations, against gain: a line a model.
+
+    Without gain nothing shifts: every line goes through 0 at 0 dB.
+    """
+    shifts, gains, lows, highs = checked("shift", (model, dimension), shift, gain_db, low, high)
+    models, sides = unique(model), unique(dimension)
+    names = legend_names(models, width)
+    with style():
+        rest = legend_height(names, width) + 0.2
+        figure, panels, stacked = beside(len(sides), width, panel=HEIGHT, rest=rest, sharey=True)
+        for axes, side in zip(panels, sides, strict=True):
+            axes.axhline(0, color=MUTED.light, linewidth=0.9)
+            for number, name in enumerate(models):
+                here = [(m, d) == (name, side) for m, d in zip(model, dimension, strict=True)]
+                columns = (gains[here], shifts[here], lows[here], highs[here])
+                _line_of_gain(axes, *columns, number=number, of=len(models))
+            axes.set_xticks(sorted({0.0, *gains.tolist()}))
+            axes.xaxis.set_major_formatter(FuncFormatter(_signed))
+            axes.yaxis.set_major_formatter(FuncFormatter(_signed))
+            axes.set_title(sentence(side))
+            axes.set_xlabel("Gain, dB")
+            quiet_grid(axes, "y")
+        for axes in panels if stacked else panels[:1]:
+            axes.set_ylabel("Shift, deviations")
+        legend_of_models(figure, panels[0], names, width)
+    return figure
+
+
+def _line_of_gain(
+    axes: Axes,
+    gains: np.ndarray,
+    shifts: np.ndarray,
+    lows: np.ndarray,
+    highs: np.ndarray,
+    *,
+    number: int,
+    of: int,
+) -> None:
+    look = series_style(number)
+    at = gains + BAND * offset(number, of)
+    order = np.argsort(np.append(at, 0.0))
+    line = [np.append(column, 0.0)[order] for column in (at, shifts)]
+    axes.plot(*line, color=look["color"], linewidth=0.9)
+    axes.vlines(at, lows, highs, color=look["color"], linewidth=1.1)
+    axes.plot(at, shifts, markersize=3.6, markeredgewidth=0.8, linestyle="none", **look)
+
+
+def _signed(value: float, _: int) -> str:
+    """Return a number with its sign, as a mathematician sets it."""
+    return "0" if value == 0 else f"{value:+g}".replace("-", "\N{MINUS SIGN}")
+
+
+def recall_curve(
+    *,
+    model: Sequence[str],
+    direction: Sequence[str],
+    k: Sequence[int],
+    recall: Sequence[float],
+    chance: Mapping[str, Mapping[int, float]] | None = None,
+    pool: Mapping[str, int] | None = None,
+    width: Width = "full",
+) -> Figure:
+    """Draw R@k against k: a panel a direction, a line a model.
+
+    ``recall`` is in [0, 1]; ``chance`` has that of an order drawn at random, by direction and k;
+    ``pool`` has how many items are ranked, by direction, where that is known.
+    """
+    values, at = checked("recall", (model, direction), recall, k)
+    models, directions = unique(model), unique(direction)
+    name, side = np.asarray(model), np.asarray(direction)
+    with style():
+        names = legend_names(models, width)
+        rest = legend_height(names, width) + 0.15
+        figure, grid, stacked = beside(len(directions), width, panel=2.1, rest=rest, sharey=True)
+        for axes, way in zip(grid, directions, strict=True):
+            last = at[side == way].max()
+            axes.set_xscale("log")
+            ticks = [tick for tick in _log_ticks(last) if tick <= last]
+            axes.xaxis.set_major_locator(FixedLocator(ticks))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+            axes.set_xlim(0.93, max(last, 2) * 1.08)
+            axes.set_ylim(0, 102)
+            for number, each in enumerate(models):
+                here = (name == each) & (side == way)
+                _recall_line(axes, at[here], 100 * values[here], number)
+            if level := (chance or {}).get(way):
+                _draw_chance(axes, list(level), [100 * value for value in level.values()])
+            axes.set_title(sentence(way))
+            of = f" (of {pool[way]:,})" if pool and way in pool else ""
+            axes.set_xlabel(f"k, first items looked at{of}")
+            quiet_grid(axes, "both")
+        for axes in grid if stacked else grid[:1]:
+            axes.set_ylabel("R@k, %")
+        legend_of_models(figure, grid[0], names, width)
+    return figure
+
+
+def _recall_line(axes: Axes, k: NDArray[Any], recall: NDArray[Any], number: int) -> None:
+    look = series_style(number)
+    axes.plot(k, recall, color=look["color"], linewidth=1.1, drawstyle="steps-post")
+    marked = np.isin(k, [1, 5, 10])
+    axes.plot(k[marked], recall[marked], linestyle="none", markersize=3.6, **look)
+
+
+def _draw_chance(axes: Axes, k: Sequence[int], level: Sequence[float]) -> None:
+    axes.plot(k, level, color=MUTED.light, linewidth=1.0, linestyle=(0, (1, 1.6)))
+    middle = int(np.searchsorted(level, 22))
+    if middle < len(k):
+        axes.annotate(
+            "chance",
+            (k[middle], level[middle]),
+            xytext=(5, -7),
+            textcoords="offset points",
+            fontsize=6.5,
+            color=MUTED.light,
+        )
+
+
+def _log_ticks(last: float) -> list[int]:
+    decades = range(math.floor(math.log10(max(last, 1))) + 1)
+    fives = (1, 5) if last <= 2000 else (1,)
+    return [step * 10**decade for decade in decades for step in fives]
+
+
+def calibration(
+    *,
+    model: Sequence[str],
+    dimension: Sequence[str],
+    bin: Sequence[int],
+    accuracy: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    width: Width = "full",
+) -> Figure:
+    """Draw pairwise accuracy by rank of the predicted difference: a panel a model and dimension.
+
+    ``bin`` counts from 1, the smallest absolute differences; ``accuracy`` with ``low`` and
+    ``high`` is in [0, 1], chance at 0.5. A model that knows what it knows rises to the right.
+    """
+    values, lows, highs = checked("calibration", (model, dimension, bin), accuracy, low, high)
+    bins = np.asarray(bin, int)
+    with style():
+        figure, across, panels = model_panels(
+            unique(model), unique(dimension), width, panel=1.35, rest=0.45
+        )
+        bottom = min(45.0, 5 * math.floor(20 * float(np.nanmin([values, lows]))))
+        drawn = set(zip(model, dimension, strict=True))
+        there = [p for p, (_, *place) in enumerate(panels) if tuple(place) in drawn]
+        for position, (axes, name, side) in enumerate(panels):
+            if position not in there:
+                axes.set_title("")
+                axes.set_axis_off()
+                continue
+            chosen = [r for r in range(len(bins)) if (model[r], dimension[r]) == (name, side)]
+            axes.axhline(50, color=MUTED.light, linewidth=0.8, linestyle=(0, (1, 2)))
+            x, y = bins[chosen], 100 * values[chosen]
+            axes.vlines(
+                x, 100 * lows[chosen], 100 * highs[chosen], color=SERIES[0].light, linewidth=0.9
+            )
+            axes.plot(x, y, color=SERIES[0].light, marker="o", markersize=2.6, linewidth=0.9)
+            axes.set_ylim(bottom, 101.5)
+            axes.set_xlim(bins.min() - 0.6, bins.max() + 0.6)
+            axes.set_xticks([bins.min(), (bins.min() + bins.max()) // 2, bins.max()])
+            quiet_grid(axes, "y")
+            if position % across == 0:
+                axes.set_ylabel("Accuracy, %")
+            # The last panel of each column, which need not be in the last row.
+            axes.tick_params(labelbottom=position + across not in there)
+        figure.supxlabel(
+            f"Rank of |predicted difference| in {bins.max()} equal groups, 1 = smallest",
+            fontsize=7.5,
+        )
+    return figure
+
+
+def similarities(
+    *,
+    model: Sequence[str],
+    pairs: Sequence[str],
+    similarity: Sequence[float],
+    density: Sequence[float],
+    notes: Mapping[str, str] | None = None,
+    width: Width = "full",
+) -> Figure:
+    """Draw the density of cosine similarity of ``aligned`` and ``random`` pairs: a panel a model.
+
+    ``density`` is at ``similarity``, which ascends within each model's pairs; ``notes`` says a
+    few words below the name of a model.
+    """
+    y, x = checked("density", (model, pairs), density, similarity)
+    if strange := set(pairs) - set(_PAIRS):
+        raise FigureError(f"pairs are {', '.join(_PAIRS)}, got {', '.join(sorted(strange))}")
+    models = unique(model)
+    name, kind = np.asarray(model), np.asarray(pairs)
+    with style():
+        figure, grid = small_panels(models, width, height=1.3, sharex=True)
+        room = 72 * INCHES[width] / grid[0].get_gridspec().ncols - 16
+        for axes, of_model in zip(grid, models, strict=False):
+            for pair, (number, line) in _PAIRS.items():
+                here = (name == of_model) & (kind == pair)
+                ink = SERIES[number].light
+                axes.fill_between(x[here], y[here], color=ink, alpha=0.18, linewidth=0)
+                axes.plot(x[here], y[here], color=ink, linestyle=line, linewidth=1.1)
+            name_panel(axes, of_model, (notes or {}).get(of_model, ""), room=room)
+            axes.set_ylim(0)
+            axes.yaxis.set_major_locator(NullLocator())
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            axes.spines["left"].set_visible(False)
+            quiet_grid(axes, "x")
+        _label_below(figure, grid, len(models), "Cosine similarity")
+        figure.supylabel("Density", fontsize=7.5)
+        handles = [
+            grid[0].plot([], [], color=SERIES[number].light, linestyle=line, label=f"{pair} pairs")[
+                0
+            ]
+            for pair, (number, line) in _PAIRS.items()
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    return figure
+
+
+def _label_below(figure: Figure, grid: NDArray[Any], n_panels: int, label: str) -> None:
+    """Name the horizontal axis once, and number it below the last panel of each column."""
+    across = grid[0].get_gridspec().ncols
+    for position, axes in enumerate(grid[:n_panels]):
+        axes.tick_params(labelbottom=position + across >= n_panels)
+    figure.supxlabel(label, fontsize=7.5)

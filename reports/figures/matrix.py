@@ -1,32 +1,23 @@
-"""Figures of prompts, classes and tags, by the conventions of ``parts``.
-
-:func:`prompts` shows how far a score depends on the words of the prompt, :func:`confusion` which
-classes are taken for which, :func:`tags` how each tag of a tagger does.
-"""
+"""Figures of matrices: classes by classes, models by tested sets; shades say how much."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from earmark.reports.figures.parts import (
+    beside,
     check_any,
     check_lengths,
-    legend_columns,
-    legend_names,
-    legend_of_models,
+    checked,
     name_panel,
-    offset,
-    rule_sets,
     short,
     unique,
 )
@@ -37,86 +28,19 @@ from earmark.reports.figures.style import (
     SERIES,
     Width,
     new_figure,
-    series_style,
     style,
     text_width,
 )
+from earmark.reports.words import sentence
 
-MOST_NAMED = 9
-"""More prompts than a reader can hold apart are drawn alike."""
 DARKEST = 0.62
 """Opacity of a cell that holds all of its row: dark type on it keeps a contrast of 4.5."""
 MOST_COUNTED = 24
 """Classes whose cells are large enough for a number."""
 SMALLEST_NUMBER = 3.5
 """Points of the smallest type that is drawn in a cell."""
-
-
-def prompts(
-    *,
-    model: Sequence[str],
-    prompt: Sequence[str],
-    metric: Sequence[str],
-    value: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    ensemble: str | None = None,
-    chance: Mapping[str, float] | None = None,
-    width: Width = "full",
-) -> Figure:
-    """Draw each prompt's score with its interval: a row a model, a panel a metric.
-
-    Values are in the units of the axis, which is ``metric``; an interval that is not known is NaN
-    twice. The prompt ``ensemble`` is drawn larger. ``chance`` is by metric.
-
-    Raises
-    ------
-    FigureError
-        If there is no finite value, or columns differ in length.
-    """
-    values, lows, highs = (np.asarray(c, float) for c in (value, low, high))
-    check_lengths(model, prompt, metric, values, lows, highs)
-    check_any(values, "score of a prompt")
-    models, heads = unique(model), unique(metric)
-    single = [name for name in unique(prompt) if name != ensemble]
-    with style():
-        shown = [*([ensemble] if ensemble in prompt and ensemble else []), *single]
-        named = (
-            shown if len(single) <= MOST_NAMED else [*shown[: len(shown) - len(single)], "a prompt"]
-        )
-        names = legend_names(named, width)
-        columns = legend_columns(names, width)
-        stacked = width == "column"
-        panel = 0.6 + row_height(len(shown)) * len(models)
-        rows = len(heads) if stacked else 1
-        legend = 0.15 * math.ceil(len(names) / columns)
-        figure = new_figure(width, panel * rows + legend + 0.1)
-        shape = (len(heads), 1) if stacked else (1, len(heads))
-        grid = figure.subplots(*shape, sharey=True, squeeze=False).ravel()
-        labels = [short(name, 18 if stacked else 26) for name in models]
-        for axes, head in zip(grid, heads, strict=True):
-            rule_sets(axes, labels)
-            for row in (r for r, name in enumerate(metric) if name == head):
-                place = shown.index(prompt[row])
-                y = models.index(model[row]) + offset(place, len(shown))
-                _prompt_mark(axes, y, values[row], lows[row], highs[row], place, shown, ensemble)
-            axes.set_xlabel(head)
-            axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-            if chance and head in chance:
-                _chance_line(axes, chance[head])
-        handles = [
-            grid[0].plot([], [], linestyle="none", label=name, **_prompt_look(n, shown, ensemble))[
-                0
-            ]
-            for n, name in enumerate(names)
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=columns)
-    return figure
-
-
-def row_height(n_prompts: int) -> float:
-    """Return the inches that a model takes in :func:`prompts`."""
-    return 0.12 + 0.064 * min(n_prompts, 24)
+ROW = 0.19
+"""Inches of a model's row."""
 
 
 def confusion(
@@ -133,11 +57,6 @@ def confusion(
 
     ``clips`` is how many of ``truth`` were called ``predicted``; parts of clips are where several
     classes tied. Where there is room each cell has its number.
-
-    Raises
-    ------
-    FigureError
-        If no clip was counted, or columns differ in length.
     """
     counts = np.asarray(clips, float)
     check_lengths(model, truth, predicted, counts)
@@ -196,144 +115,6 @@ def matrix_layout(classes: Sequence[str], n_models: int, width: Width) -> Matrix
     widest = {1: 3.2 if few else 5.2, 2: 3.0, 3: 1.65}[across]
     side = min((INCHES[width] - beside) / across - 0.12, widest)
     return MatrixLayout(across, side, side + 0.46, longest + 0.4, labels)
-
-
-def tags(
-    *,
-    tag: Sequence[str],
-    clips: Sequence[int],
-    model: Sequence[str],
-    roc_auc: Sequence[float],
-    roc_auc_low: Sequence[float],
-    roc_auc_high: Sequence[float],
-    pr_auc: Sequence[float],
-    pr_auc_low: Sequence[float],
-    pr_auc_high: Sequence[float],
-    pr_auc_chance: Sequence[float],
-    width: Width = "full",
-) -> Figure:
-    """Draw ROC-AUC and PR-AUC of each tag: a row a tag, a mark a model, in the order given.
-
-    The first model's marks are larger and have their intervals. ``clips`` is a tag's support.
-    Chance is 0.5 in ROC-AUC, and in PR-AUC each tag's own share of the clips; what is not known
-    is NaN.
-
-    Raises
-    ------
-    FigureError
-        If there is no finite value, or columns differ in length.
-    """
-    roc = np.array([roc_auc, roc_auc_low, roc_auc_high], float)
-    pr = np.array([pr_auc, pr_auc_low, pr_auc_high], float)
-    levels = np.asarray(pr_auc_chance, float)
-    check_lengths(tag, clips, model, *roc, *pr, levels)
-    check_any(np.concatenate([roc[0], pr[0]]), "score of a tag")
-    rows, models = unique(tag), unique(model)
-    y = np.array([rows.index(name) for name in tag])
-    of = np.asarray(model)
-    with style():
-        names = legend_names(models, width)
-        legend = 0.15 * math.ceil(len(names) / legend_columns(names, width))
-        figure = new_figure(width, 0.62 + legend + 0.13 * len(rows))
-        left, right = figure.subplots(1, 2, sharey=True)
-        for axes, values, head in ((left, roc, "ROC-AUC"), (right, pr, "PR-AUC")):
-            # The first model's marks lie above those of the others.
-            for number, name in reversed(list(enumerate(models))):
-                _tag_marks(axes, y[of == name], values[:, of == name], number)
-            axes.set_xlabel(head)
-            n_ticks = 4 if width == "column" else 6
-            axes.xaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
-            axes.grid(True, axis="x")
-            axes.tick_params(axis="y", length=0, labelsize=6.5)
-            axes.spines["left"].set_visible(False)
-            for line in range(5, len(rows), 5):
-                axes.axhline(line - 0.5, color=GRID.light, linewidth=0.6)
-        left.set_yticks(range(len(rows)), [short(n, 15 if width == "column" else 28) for n in rows])
-        left.set_ylim(len(rows) - 0.4, -0.6)
-        _chance_line(left, 0.5)
-        right.vlines(levels, y - 0.36, y + 0.36, color=MUTED.light, linewidth=1.1)
-        support = dict(zip(tag, clips, strict=True))
-        edge = right.get_xlim()[1]
-        aside = 2 + max(text_width(f"{max(clips):,}", 6.5), text_width("clips", 6.5))
-        _support(right, "clips", -1, aside)
-        for row, name in enumerate(rows):
-            _support(right, f"{support[name]:,}", row, aside)
-        right.set_xlim(right=edge)
-        legend_of_models(figure, left, names, width)
-    return figure
-
-
-def _tag_marks(axes: Axes, y: NDArray[Any], values: NDArray[Any], number: int) -> None:
-    """Draw the scores of one model; ``values`` are rows of value, low and high."""
-    look = series_style(number)
-    if number == 0:
-        axes.hlines(y, values[1], values[2], color=look["color"], linewidth=1.1)
-    size = 3.6 if number == 0 else 2.6
-    axes.plot(values[0], y, linestyle="none", markersize=size, markeredgewidth=0.6, **look)
-
-
-def _support(axes: Axes, words: str, row: float, aside: float) -> None:
-    """Write beside the panel, right-aligned ``aside`` points from it; the head has a row of -1."""
-    label = axes.annotate(
-        words,
-        (1, row) if row >= 0 else (1, 1),
-        xycoords=("axes fraction", "data" if row >= 0 else "axes fraction"),
-        xytext=(aside, 0 if row >= 0 else 4.5),
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        fontsize=6.5,
-        color=MUTED.light,
-    )
-    # The head is as far right as any number, and measuring them all takes long.
-    label.set_in_layout(row < 0)
-
-
-def _prompt_look(place: int, shown: Sequence[str], ensemble: str | None) -> dict[str, Any]:
-    if shown[place] == ensemble:
-        return series_style(3) | {"marker": "D", "markersize": 5.2, "markeredgewidth": 0.8}
-    first = 1 if ensemble in shown else 0
-    if len(shown) - first > MOST_NAMED:
-        return {"color": SERIES[0].light, "marker": "o", "markersize": 2.8, "markeredgewidth": 0}
-    number = place - first
-    # The fourth colour is that of the ensemble.
-    number += number >= 3
-    return series_style(number) | {"markersize": 3.6, "markeredgewidth": 0.8}
-
-
-def _prompt_mark(
-    axes: Axes,
-    y: float,
-    value: float,
-    low: float,
-    high: float,
-    place: int,
-    shown: Sequence[str],
-    ensemble: str | None,
-) -> None:
-    if not math.isfinite(value):
-        return
-    look = _prompt_look(place, shown, ensemble)
-    if math.isfinite(low) and math.isfinite(high):
-        strong = shown[place] == ensemble
-        axes.hlines(y, low, high, color=look["color"], linewidth=1.6 if strong else 0.9)
-    axes.plot(value, y, linestyle="none", **look)
-
-
-def _chance_line(axes: Axes, level: float) -> None:
-    axes.axvline(level, color=MUTED.light, linewidth=1.0, linestyle=(0, (1, 1.6)))
-    low, high = axes.get_xlim()
-    edge = (level - low) / (high - low)
-    axes.annotate(
-        "chance",
-        (level, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 2.5),
-        textcoords="offset points",
-        ha="left" if edge < 0.1 else "right" if edge > 0.9 else "center",
-        fontsize=6.5,
-        color=MUTED.light,
-    )
 
 
 def _matrix(
@@ -402,3 +183,79 @@ def _matrix(
         axes.set_xlabel("Predicted class", fontsize=7)
     if left:
         axes.set_ylabel("True class (clips)", fontsize=7)
+
+
+def matrix(
+    *,
+    model: Sequence[str],
+    tested_on: Sequence[str],
+    dimension: Sequence[str],
+    metric: Sequence[str],
+    value: Sequence[float],
+    how: Sequence[str],
+    width: Width = "full",
+) -> Figure:
+    """Draw scores of models (rows) on sets (columns): a panel a dimension.
+
+    ``value`` is a correlation, chance at 0, or a share in [0, 1] of a metric whose name begins with
+    ``pairwise_accuracy``, chance at 0.5. Cells whose ``how`` is ``in folds`` have a frame.
+    """
+    (values,) = checked("score", (model, tested_on, dimension, metric, how), value)
+    models, sets, sides = unique(model), unique(tested_on), unique(dimension)
+    labels = [short(name, 48 if width == "full" else 30) for name in models]
+    heads = [short(name, 22) for name in sets]
+    room = max(text_width(name, 7) for name in labels) / 72 + 0.1
+    above = max(text_width(name, 7) for name in heads) / 72 * math.sin(math.radians(40)) + 0.2
+    with style():
+        figure, grid, stacked = beside(
+            len(sides), width, panel=ROW * len(models) + above + 0.45, rest=0
+        )
+        cell = (INCHES[width] - room) / (1 if stacked else len(sides)) / len(sets)
+        for number, (axes, side) in enumerate(zip(grid, sides, strict=True)):
+            for row in (r for r, d in enumerate(dimension) if d == side):
+                place = sets.index(tested_on[row]), models.index(model[row])
+                _cell(axes, place, values[row], metric[row], how[row] == "in folds", cell)
+            _dress(axes, labels if stacked or not number else [], heads, len(models))
+            axes.set_title(sentence(side))
+    return figure
+
+
+def _cell(
+    axes: Axes, place: tuple[int, int], value: float, metric: str, framed: bool, width: float
+) -> None:
+    column, row = place
+    accuracy = metric.startswith("pairwise_accuracy")
+    written = "—"
+    if np.isfinite(value):
+        strength = float(np.clip(2 * value - 1 if accuracy else value, 0, 1))
+        axes.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, facecolor=SERIES[0].light,
+                alpha=DARKEST * strength, linewidth=0,
+            )
+        )  # fmt: skip
+        written = f"{100 * value:.1f}" if accuracy else f"{value:.2f}".replace("-", "−")
+    if framed:
+        axes.add_patch(
+            Rectangle(
+                (column - 0.46, row - 0.44), 0.92, 0.88, facecolor="none",
+                edgecolor=MUTED.light, linewidth=0.9,
+            )
+        )  # fmt: skip
+    size = 6.5 if text_width(written, 6.5) / 72 < width else 5.0
+    number = axes.text(column, row, written, ha="center", va="center", fontsize=size)
+    # It is inside its panel, and measuring hundreds of numbers takes long.
+    number.set_in_layout(False)
+
+
+def _dress(axes: Axes, labels: Sequence[str], heads: Sequence[str], n_models: int) -> None:
+    axes.set_xlim(-0.5, len(heads) - 0.5)
+    axes.set_ylim(n_models - 0.5, -0.5)
+    axes.set_xticks(range(len(heads)), list(heads), rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n_models) if labels else [], list(labels))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for edge in range(n_models + 1):
+        axes.axhline(edge - 0.5, color=GRID.light, linewidth=0.4)
+    for edge in range(len(heads) + 1):
+        axes.axvline(edge - 0.5, color=GRID.light, linewidth=0.4)

@@ -15,32 +15,34 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from earmark.reports.figures.style import (
-    BARS,
     GRID,
     INCHES,
     MUTED,
-    PAPER,
     TEXT,
     Width,
     new_figure,
     printable,
     series_style,
-    style,
     text_width,
 )
 from earmark.reports.words import sentence
 
 Columns = Mapping[str, Sequence[object]]
+Floats = NDArray[np.float64]
 _LEGEND_MARK = 30
 """Points that a legend takes beside a name: its mark, and the gap to the next column."""
 LONGEST_NAME = 34
 """Longer names of models and sets are cut in the middle; tables have them whole."""
+ACROSS: dict[Width, int] = {"column": 2, "full": 4}
+"""Small panels side by side."""
 
 
 class FigureError(ValueError):
@@ -70,129 +72,14 @@ def figure_csv(columns: Columns) -> str:
     return file.getvalue()
 
 
-def accuracy(
-    *,
-    model: Sequence[str],
-    subset: Sequence[str],
-    dimension: Sequence[str],
-    value: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    lines: Sequence[Line] = (),
-    width: Width = "full",
-) -> Figure:
-    """Draw accuracy with its interval per set: a panel a dimension, a marker a model.
-
-    ``value``, ``low`` and ``high`` are in [0, 1]; an interval that is not known is NaN twice.
-
-    Raises
-    ------
-    FigureError
-        If there is no finite value, or columns differ in length.
-    """
-    values, lows, highs = (np.asarray(c, float) for c in (value, low, high))
-    check_lengths(model, subset, dimension, values, lows, highs)
-    check_any(values, "accuracy")
-    models, subsets, dimensions = unique(model), unique(subset), unique(dimension)
-    band = band_height(len(models))
-    panel = 0.5 + band * len(subsets)
-    with style():
-        stacked = width == "column" or len(dimensions) > 2
-        names = legend_names(models, width)
-        legend_rows = math.ceil(len(names) / legend_columns(names, width))
-        height = panel * (len(dimensions) if stacked else 1) + 0.15 * legend_rows + 0.2
-        figure = new_figure(width, height)
-        shape = (len(dimensions), 1) if stacked else (1, len(dimensions))
-        grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
-        limits = _accuracy_limits(np.concatenate([values, lows, highs]), lines)
-        labels = [short(subset, 22 if width == "column" else LONGEST_NAME) for subset in subsets]
-        beside = max(text_width(label, 7) for label in labels) / 72 + 0.25
-        inches = (INCHES[width] - beside) / (1 if stacked else len(dimensions)) - 0.1
-        for axes, name in zip(grid, dimensions, strict=True):
-            here = [line for line in lines if line.dimension in {None, name}]
-            rule_sets(axes, labels)
-            axes.set_xlim(*limits)
-            levels = _draw_lines(axes, here, subsets, limits=limits, inches=inches)
-            axes.set_title(sentence(name), pad=4 + 9 * levels)
-            for row in (r for r, d in enumerate(dimension) if d == name):
-                number = models.index(model[row])
-                y = subsets.index(subset[row]) + offset(number, len(models))
-                mark(axes, y, 100 * values[row], 100 * lows[row], 100 * highs[row], number)
-        for axes in grid if not stacked else grid[-1:]:
-            axes.set_xlabel("Accuracy, %")
-        if stacked:
-            for axes in grid[:-1]:
-                axes.tick_params(labelbottom=True)
-        legend_of_models(figure, grid[0], names, width)
-    return figure
-
-
-def band_height(n_models: int) -> float:
-    """Return the inches that a set takes in :func:`accuracy`."""
-    return 0.12 + 0.075 * n_models
-
-
-def agreement(
-    *,
-    dimension: Sequence[str],
-    triplet_type: Sequence[str],
-    full: Sequence[float],
-    majority: Sequence[float],
-    disagreement: Sequence[float],
-    incomplete: Sequence[float],
-    width: Width = "full",
-) -> Figure:
-    """Draw how far judges agreed: one bar of 100 % a dimension and triplet type, from counts.
-
-    Raises
-    ------
-    FigureError
-        If no pair was counted, or columns differ in length.
-    """
-    parts = {
-        "full": full,
-        "majority": majority,
-        "disagreement": disagreement,
-        "incomplete": incomplete,
-    }
-    counts = np.array([np.asarray(part, float) for part in parts.values()])
-    check_lengths(dimension, triplet_type, *counts)
-    totals = counts.sum(axis=0)
-    check_any(np.where(totals > 0, totals, np.nan), "agreement")
-    with style():
-        figure = new_figure(width, 0.62 + 0.27 * len(dimension))
-        axes = figure.subplots()
-        left = np.zeros(len(dimension))
-        for (name, ink), part in zip(zip(parts, BARS, strict=True), counts, strict=True):
-            if not part.any():
-                continue
-            share = 100 * part / np.where(totals > 0, totals, 1)
-            axes.barh(
-                range(len(share)),
-                share,
-                left=left,
-                height=0.68,
-                color=ink.light,
-                label=name,
-                hatch="//////" if name == "incomplete" else None,
-                edgecolor=PAPER.light,
-                linewidth=0.6,
-            )
-            for row, (start, length) in enumerate(zip(left, share, strict=True)):
-                if length >= (6 if width == "full" else 11) and name != "incomplete":
-                    _write_share(axes, start + length / 2, row, length, dark=name == "full")
-            left += share
-        names = [f"{sentence(d)}, {t}" for d, t in zip(dimension, triplet_type, strict=True)]
-        axes.set_yticks(range(len(names)), [short(name) for name in names])
-        for row, total in enumerate(totals):
-            axes.text(101.5, row, f"n = {total:,.0f}", va="center", fontsize=7, color=MUTED.light)
-        axes.invert_yaxis()
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("Share of pairs, %")
-        axes.spines[["left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper left", ncols=4 if width == "full" else 2)
-    return figure
+def checked(
+    what: str, names: Sequence[Sequence[object]], *columns: Sequence[float]
+) -> list[Floats]:
+    """Return columns of numbers as arrays, of the names' length; the first has a finite value."""
+    arrays = [np.asarray(column, float) for column in columns]
+    check_lengths(*names, *arrays)
+    check_any(arrays[0], what)
+    return arrays
 
 
 def check_lengths(*columns: Sequence[object] | np.ndarray) -> None:
@@ -242,14 +129,6 @@ def short(name: str, longest: int = LONGEST_NAME) -> str:
     return f"{name[:head]}…{name[len(name) - (longest - head - 1) :]}"
 
 
-def _accuracy_limits(shares: np.ndarray, lines: Sequence[Line]) -> tuple[float, float]:
-    """Return limits in per cent that hold all marks and lines, with air."""
-    every = 100 * np.array([*shares[np.isfinite(shares)], *(line.value for line in lines)])
-    low, high = float(every.min()), float(every.max())
-    air = max(1.0, 0.03 * (high - low))
-    return low - air, high + air
-
-
 def rule_sets(axes: Axes, labels: Sequence[str]) -> None:
     """Make the vertical axis one of named rows, the first on top, with a rule between them."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -259,78 +138,6 @@ def rule_sets(axes: Axes, labels: Sequence[str]) -> None:
     axes.grid(True, axis="x")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-
-
-def _draw_lines(
-    axes: Axes,
-    lines: Sequence[Line],
-    subsets: list[str],
-    *,
-    limits: tuple[float, float],
-    inches: float,
-) -> int:
-    """Draw and name the lines; return how many rows of names stand above the panel."""
-    dashes = [(0, (1, 1.6)), (0, (4, 2)), (0, (6, 2, 1, 2)), (0, (2, 2))]
-    names = unique(line.name for line in lines)
-    ends: list[float] = []
-    labelled: set[str] = set()
-    for line in sorted(lines, key=lambda line: line.value):
-        if line.subset is not None and line.subset not in subsets:
-            raise FigureError(f"line {line.name!r} is of set {line.subset!r}, which is not drawn")
-        spans = (-0.5, len(subsets) - 0.5)
-        if line.subset is not None:
-            middle = subsets.index(line.subset)
-            spans = (middle - 0.5, middle + 0.5)
-        x = 100 * line.value
-        axes.vlines(
-            x,
-            *spans,
-            color=MUTED.light,
-            linewidth=1.0,
-            linestyle=dashes[names.index(line.name) % len(dashes)],
-        )
-        if line.name not in labelled:
-            labelled.add(line.name)
-            _write_line_name(axes, short(line.name, 44), x, ends, limits=limits, inches=inches)
-    return len(ends)
-
-
-def _write_line_name(
-    axes: Axes,
-    name: str,
-    x: float,
-    ends: list[float],
-    *,
-    limits: tuple[float, float],
-    inches: float,
-) -> None:
-    """Write the name above its line, in the first row where it does not meet its neighbour.
-
-    ``ends`` holds, a row, where the last name ends, in points from the panel's left.
-    """
-    points = 72 * inches
-    at = (x - limits[0]) / (limits[1] - limits[0]) * points
-    length = text_width(name, 6.5)
-    if at - length / 2 < 0:
-        start, place, side = 0.0, (0.0, 1), "left"
-    elif at + length / 2 > points:
-        start, place, side = points - length, (1, 1), "right"
-    else:
-        start, place, side = at - length / 2, (x, 1), "center"
-    level = next((n for n, end in enumerate(ends) if start > end + 6), len(ends))
-    if level == len(ends):
-        ends.append(0)
-    ends[level] = start + length
-    axes.annotate(
-        name,
-        place,
-        xycoords=("data" if side == "center" else "axes fraction", "axes fraction"),
-        xytext=(0, 2.5 + 9 * level),
-        textcoords="offset points",
-        ha=side,
-        fontsize=6.5,
-        color=MUTED.light,
-    )
 
 
 def offset(number: int, of: int) -> float:
@@ -381,13 +188,118 @@ def legend_of_models(figure: Figure, axes: Axes, names: Sequence[str], width: Wi
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
 
 
-def _write_share(axes: Axes, x: float, y: float, share: float, *, dark: bool) -> None:
-    axes.text(
-        x,
-        y,
-        f"{share:.0f} %",
-        ha="center",
-        va="center",
-        fontsize=7,
-        color=PAPER.light if dark else TEXT.light,
+def panels_across(n_panels: int, width: Width) -> int:
+    """Return how many small panels stand side by side; the last row is not nearly empty.
+
+    >>> panels_across(1, "full"), panels_across(5, "full"), panels_across(8, "full")
+    (2, 3, 4)
+    """
+    most = ACROSS[width]
+    return min(most, max(2, math.ceil(n_panels / math.ceil(n_panels / most))))
+
+
+def small_panels(
+    models: Sequence[str],
+    width: Width,
+    *,
+    height: float,
+    legend: float = 0.15,
+    sharex: bool = False,
+) -> tuple[Figure, NDArray[Any]]:
+    across = panels_across(len(models), width)
+    rows = math.ceil(len(models) / across)
+    figure = new_figure(width, legend + 0.25 + height * rows)
+    grid = figure.subplots(rows, across, sharex=sharex, squeeze=False).ravel()
+    for axes in grid[len(models) :]:
+        axes.set_axis_off()
+    return figure, grid
+
+
+def chance_line(axes: Axes, level: float) -> None:
+    axes.axvline(level, color=MUTED.light, linewidth=1.0, linestyle=(0, (1, 1.6)))
+    low, high = axes.get_xlim()
+    edge = (level - low) / (high - low)
+    axes.annotate(
+        "chance",
+        (level, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 2.5),
+        textcoords="offset points",
+        ha="left" if edge < 0.1 else "right" if edge > 0.9 else "center",
+        fontsize=6.5,
+        color=MUTED.light,
     )
+
+
+def name_model(axes: Axes, name: str) -> None:
+    """Write the model above the first of its panels."""
+    label = axes.annotate(
+        short(name, 40),
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 13),
+        textcoords="offset points",
+        fontsize=7,
+        fontweight="bold",
+        color=TEXT.light,
+    )
+    # A long name would otherwise make its own panel narrower than the others.
+    label.set_in_layout(False)
+
+
+def legend_height(names: Sequence[str], width: Width) -> float:
+    """Return the inches of a legend of these names."""
+    return 0.15 * math.ceil(len(names) / legend_columns(names, width))
+
+
+def beside(
+    n_panels: int,
+    width: Width,
+    *,
+    panel: float,
+    rest: float,
+    stacked: bool | None = None,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes], bool]:
+    """Return a figure with its panels side by side, or below each other, and which it is.
+
+    ``panel`` is the height of one in inches, ``rest`` that of what stands around them. Panels are
+    stacked in a column of a paper, or as told.
+    """
+    stacked = width == "column" if stacked is None else stacked
+    figure = new_figure(width, panel * (n_panels if stacked else 1) + rest)
+    shape = (n_panels, 1) if stacked else (1, n_panels)
+    return (
+        figure,
+        list(figure.subplots(*shape, sharex=sharex, sharey=sharey, squeeze=False).ravel()),
+        stacked,
+    )
+
+
+def model_panels(
+    models: Sequence[str],
+    sides: Sequence[str],
+    width: Width,
+    *,
+    panel: float,
+    rest: float,
+    sharex: bool = True,
+) -> tuple[Figure, int, list[tuple[Axes, str, str]]]:
+    """Return a figure of a small panel a model and side, how many stand side by side, and each.
+
+    A model's sides are neighbours, under its name: one model a row in a column, two across a page.
+    """
+    across = len(sides) * (1 if width == "column" else max(1, 4 // len(sides)))
+    places = [(model, side) for model in models for side in sides]
+    rows = math.ceil(len(places) / across)
+    # The names of models stand above the panels, where the layout does not see them.
+    figure = new_figure(width, rest + panel * rows, headroom=0.14)
+    grid = figure.subplots(rows, across, sharex=sharex, sharey=True, squeeze=False).ravel()
+    for axes, (model, side) in zip(grid, places, strict=False):
+        if side == sides[0]:
+            name_model(axes, model)
+        axes.set_title(sentence(side), fontsize=7, fontweight="normal", pad=3)
+    for axes in grid[len(places) :]:
+        axes.set_axis_off()
+    return figure, across, [(axes, *place) for axes, place in zip(grid, places, strict=False)]

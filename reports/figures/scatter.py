@@ -1,9 +1,4 @@
-"""Figures of the predictions themselves, by the conventions of
-:mod:`earmark.reports.figures.parts`.
-
-:func:`calibration` asks whether a model is right more often where it predicts a larger
-difference, :func:`ratings` how its arousal and valence follow people's.
-"""
+"""Figures of points: predictions against ratings, residuals, maps, scores against speed."""
 
 from __future__ import annotations
 
@@ -15,19 +10,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from earmark.reports import words
 from earmark.reports.figures.parts import (
     check_any,
     check_lengths,
-    short,
+    fitting,
+    legend_columns,
+    legend_names,
+    model_panels,
+    name_panel,
+    small_panels,
     unique,
 )
 from earmark.reports.figures.style import (
+    GRID,
+    INCHES,
     MUTED,
     SERIES,
-    TEXT,
     Width,
     new_figure,
     quiet_grid,
@@ -41,88 +44,6 @@ MOST_LABELS = 6
 """More labels than a reader can hold apart are not coloured."""
 MOST_POINTS = 2000
 """More points than paper can hold apart are shown as density."""
-
-
-def calibration(
-    *,
-    model: Sequence[str],
-    dimension: Sequence[str],
-    bin: Sequence[int],
-    accuracy: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    width: Width = "full",
-) -> Figure:
-    """Draw pairwise accuracy by rank of the predicted difference: a panel a model and dimension.
-
-    ``bin`` counts from 1, the smallest absolute differences; ``accuracy`` with ``low`` and
-    ``high`` is in [0, 1], chance at 0.5. A model that knows what it knows rises to the right.
-
-    Raises
-    ------
-    FigureError
-        If there is no finite accuracy, or columns differ in length.
-    """
-    values, lows, highs = (np.asarray(c, float) for c in (accuracy, low, high))
-    bins = np.asarray(bin, int)
-    check_lengths(model, dimension, bins, values, lows, highs)
-    check_any(values, "calibration")
-    models, dimensions = unique(model), unique(dimension)
-    # A model's dimensions stand side by side: one model a row in a column, two across the page.
-    across = len(dimensions) * (1 if width == "column" else max(1, 4 // len(dimensions)))
-    panels = [(name, side) for name in models for side in dimensions]
-    with style():
-        rows = math.ceil(len(panels) / across)
-        # The names of models stand above the panels, where the layout does not see them.
-        figure = new_figure(width, 0.45 + 1.35 * rows, headroom=0.14)
-        grid = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False).ravel()
-        bottom = min(45.0, 5 * math.floor(20 * float(np.nanmin([values, lows]))))
-        there = [p for p, panel in enumerate(panels) if panel in zip(model, dimension, strict=True)]
-        for position, (axes, (name, side)) in enumerate(zip(grid, panels, strict=False)):
-            if side == dimensions[0]:
-                _name_model(axes, name)
-            if position not in there:
-                axes.set_axis_off()
-                continue
-            chosen = [r for r in range(len(bins)) if (model[r], dimension[r]) == (name, side)]
-            axes.axhline(50, color=MUTED.light, linewidth=0.8, linestyle=(0, (1, 2)))
-            x, y = bins[chosen], 100 * values[chosen]
-            axes.vlines(
-                x, 100 * lows[chosen], 100 * highs[chosen], color=SERIES[0].light, linewidth=0.9
-            )
-            axes.plot(x, y, color=SERIES[0].light, marker="o", markersize=2.6, linewidth=0.9)
-            axes.set_ylim(bottom, 101.5)
-            axes.set_xlim(bins.min() - 0.6, bins.max() + 0.6)
-            axes.set_xticks([bins.min(), (bins.min() + bins.max()) // 2, bins.max()])
-            quiet_grid(axes, "y")
-            axes.set_title(sentence(side), fontsize=7, fontweight="normal", pad=3)
-            if position % across == 0:
-                axes.set_ylabel("Accuracy, %")
-            # The last panel of each column, which need not be in the last row.
-            axes.tick_params(labelbottom=position + across not in there)
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
-        figure.supxlabel(
-            f"Rank of |predicted difference| in {bins.max()} equal groups, 1 = smallest",
-            fontsize=7.5,
-        )
-    return figure
-
-
-def _name_model(axes: Axes, name: str) -> None:
-    """Write the model above the first of its panels."""
-    label = axes.annotate(
-        short(name, 40),
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 13),
-        textcoords="offset points",
-        fontsize=7,
-        fontweight="bold",
-        color=TEXT.light,
-    )
-    # A long name would otherwise make its own panel narrower than the others.
-    label.set_in_layout(False)
 
 
 def ratings(
@@ -142,11 +63,6 @@ def ratings(
     identity is drawn (of unlike scales: low on low and high on high), and beside it the
     least-squares line; where one is not known that line alone. ``notes`` says a few words
     (*r*, CCC) above the panel of a dimension.
-
-    Raises
-    ------
-    FigureError
-        If no point has both values, or columns differ in length.
     """
     truth, guess = np.asarray(rated, float), np.asarray(predicted, float)
     labels = list(label) if label is not None else [None] * len(truth)
@@ -255,26 +171,16 @@ def residuals(
 
     Both are in units of the rating's ``scale``. The line joins the mean residuals of tenths of
     the clips: one that falls says that a model keeps to the middle of the scale.
-
-    Raises
-    ------
-    FigureError
-        If no clip has both values, or columns differ in length.
     """
     truth, rest = np.asarray(rated, float), np.asarray(residual, float)
     check_lengths(model, dimension, truth, rest)
     check_any(truth + rest, "residual")
-    models, dimensions = unique(model), unique(dimension)
-    across = len(dimensions) * (1 if width == "column" else max(1, 4 // len(dimensions)))
-    panels = [(name, side) for name in models for side in dimensions]
     names, sides = np.asarray(model), np.asarray(dimension)
     with style():
-        rows = math.ceil(len(panels) / across)
-        figure = new_figure(width, 0.45 + 1.45 * rows, headroom=0.14)
-        grid = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False).ravel()
-        for position, (axes, (name, side)) in enumerate(zip(grid, panels, strict=False)):
-            if side == dimensions[0]:
-                _name_model(axes, name)
+        figure, across, panels = model_panels(
+            unique(model), unique(dimension), width, panel=1.45, rest=0.45
+        )
+        for position, (axes, name, side) in enumerate(panels):
             here = (names == name) & (sides == side) & np.isfinite(truth) & np.isfinite(rest)
             axes.axhline(0, color=MUTED.light, linewidth=0.8, linestyle=(0, (1, 2)))
             _points(axes, truth[here], rest[here], names[here], [])
@@ -282,13 +188,10 @@ def residuals(
                 *_means_of_tenths(truth[here], rest[here]), color=SERIES[1].light, linewidth=1.3
             )
             quiet_grid(axes, "both")
-            axes.set_title(sentence(side), fontsize=7, fontweight="normal", pad=3)
             axes.xaxis.set_major_locator(MaxNLocator(5))
             if position % across == 0:
                 axes.set_ylabel("Predicted − rated")
             axes.tick_params(labelbottom=position + across >= len(panels))
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
         figure.supxlabel(f"Rated{_units(scale)}", fontsize=7.5)
     return figure
 
@@ -320,3 +223,125 @@ def _units(scale: Scale | None, *, own: bool = False) -> str:
     if scale is None:
         return " (model’s own units)" if own else ""
     return f" ({scale[0]:g} to {scale[1]:g})".replace("-", "−")
+
+
+def joint_map(
+    *,
+    model: Sequence[str],
+    kind: Sequence[str],
+    x: Sequence[float],
+    y: Sequence[float],
+    rest: str | None = None,
+    notes: Mapping[str, str] | None = None,
+    width: Width = "full",
+) -> Figure:
+    """Draw vectors mapped to the plane: a panel a model, coloured by ``kind`` (modality, label).
+
+    The kind ``rest`` is drawn muted and behind the others. Directions and distances of a t-SNE
+    map have no unit, so the axes have no ticks.
+    """
+    across, up = np.asarray(x, float), np.asarray(y, float)
+    check_lengths(model, kind, across, up)
+    check_any(across + up, "point of the map")
+    models = unique(model)
+    kinds = [name for name in unique(kind) if name != rest]
+    name, of = np.asarray(model), np.asarray(kind)
+    with style():
+        names = legend_names([*kinds, *([rest] if rest in of and rest else [])], width)
+        columns = legend_columns(names, width)
+        rows = math.ceil(len(names) / columns)
+        figure, grid = small_panels(models, width, height=1.65, legend=0.15 * rows)
+        looks = {kind: _dots(number) for number, kind in enumerate(kinds)}
+        if rest:
+            looks = {rest: {"color": MUTED.light, "marker": ".", "alpha": 0.35, "mew": 0}, **looks}
+        room = 72 * INCHES[width] / grid[0].get_gridspec().ncols - 16
+        for axes, of_model in zip(grid, models, strict=False):
+            for each, look in looks.items():
+                here = (name == of_model) & (of == each)
+                axes.plot(
+                    across[here],
+                    up[here],
+                    linestyle="none",
+                    markersize=2.3,
+                    **look,
+                )
+            name_panel(axes, of_model, (notes or {}).get(of_model, ""), room=room)
+            axes.xaxis.set_major_locator(NullLocator())
+            axes.yaxis.set_major_locator(NullLocator())
+            axes.spines[["top", "right"]].set_visible(True)
+            for spine in axes.spines.values():
+                spine.set_color(GRID.light)
+            axes.margins(0.04)
+        _legend_of_dots(figure, grid[0], names, [*kinds, *([rest] if rest else [])], looks, columns)
+    return figure
+
+
+def _dots(number: int) -> dict[str, Any]:
+    """Return a dot that may lie on others; from the ninth on it is hollow."""
+    hollow = number >= len(SERIES)
+    return series_style(number) | {"alpha": 0.6, "mew": 0.5 if hollow else 0}
+
+
+def _legend_of_dots(
+    figure: Figure,
+    axes: Axes,
+    names: Sequence[str],
+    kinds: Sequence[str],
+    looks: Mapping[str, dict[str, Any]],
+    columns: int,
+) -> None:
+    handles = [
+        axes.plot([], [], linestyle="none", markersize=4, label=name, **looks[kind])[0]
+        for name, kind in zip(names, kinds, strict=False)
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+
+
+def score_against_speed(
+    *,
+    model: Sequence[str],
+    clips_per_second: Sequence[float],
+    value: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    metric: str,
+    width: Width = "column",
+) -> Figure:
+    """Draw a point a model with its interval, its name in the margin, speed on a log axis."""
+    columns = [np.asarray(c, float) for c in (clips_per_second, value, low, high)]
+    check_lengths(model, *columns)
+    speeds = columns[0]
+    check_any(np.where(speeds > 0, columns[1], np.nan), metric)
+    how = words.metric(metric)
+    values, lows, highs = (how.factor * column for column in columns[1:])
+    with style():
+        figure = new_figure(width, max(2.1, 0.5 + 0.15 * len(model)))
+        (axes,) = figure.subplots(1, 1, squeeze=False).ravel()
+        axes.set_xscale("log")
+        quiet_grid(axes, "both")
+        for row in range(len(model)):
+            marks = series_style(row)
+            if math.isfinite(lows[row]) and math.isfinite(highs[row]):
+                axes.vlines(speeds[row], lows[row], highs[row], color=marks["color"], linewidth=1)
+            axes.plot([speeds[row]], [values[row]], markersize=4.5, linestyle="none", **marks)
+        _spread(axes, speeds)
+        axes.set_xlabel("Clips per second")
+        axes.set_ylabel(how.head)
+        room = 72 * INCHES[width] * 0.36
+        handles = [
+            Line2D([], [], linestyle="none", markersize=4.5, **series_style(row))
+            for row in range(len(model))
+        ]
+        names = [fitting(name, room) for name in model]
+        axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=1)
+    return figure
+
+
+def _spread(axes: Axes, speeds: np.ndarray) -> None:
+    """Give a log axis of speeds round ticks and at least half a decade."""
+    low, high = float(speeds.min()), float(speeds.max())
+    pad = max(1.25, math.sqrt(10**0.5 / (high / low))) if high / low < 10**0.5 else 1.25
+    axes.set_xlim(low / pad, high * pad)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())

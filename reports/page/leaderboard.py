@@ -21,7 +21,8 @@ from earmark.reports.content import (
     part_of,
     text,
 )
-from earmark.reports.figures import leaderboard as figures_leaderboard
+from earmark.reports.figures import rows as figures_of_rows
+from earmark.reports.figures.scatter import score_against_speed
 from earmark.reports.findings.headlines import Board, boards_of
 from earmark.reports.findings.task import is_contaminated
 from earmark.reports.page.tables import (
@@ -209,7 +210,7 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
         description=f"A row a model, {len(drawn)} in all: a point with its interval beside the "
         f"level of chance. First: {best.model}, {words.with_unit(best.value or 0.0, metric)}. "
         f"The table above has all values.",
-        draw=partial(figures_leaderboard.leaderboard, **columns, metric=metric),
+        draw=partial(figures_of_rows.leaderboard, **columns, metric=metric),
         data=columns,
         small=small or (len(sides) == 1 and len(drawn) <= FEW),
     )
@@ -364,7 +365,7 @@ def _speed_plot(
         description=f"A point a model, {len(scores)} in all. Best: {scores[0].model}; fastest: "
         f"{fastest.model}, {three_digits(costs[fastest.model].clips_per_second)} clips a second. "
         f"The tables above have all values.",
-        draw=partial(figures_leaderboard.score_against_speed, **columns, metric=metric),
+        draw=partial(score_against_speed, **columns, metric=metric),
         data=columns,
         small=True,
     )

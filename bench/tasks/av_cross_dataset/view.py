@@ -85,14 +85,14 @@ def _figures(
 
 
 def _matrices(task: TaskResult) -> list[Plot]:
-    from earmark.reports.figures import figures_av_matrix
+    from earmark.reports.figures import matrix
 
     names = ("model", "tested on", "dimension", "metric", "value", "how")
     rows = table(task, MATRIX, *names)
     if not any(row["value"] is not None for row in rows):
         return []
     models = list(dict.fromkeys(str(row["model"]) for row in rows))
-    fitting = int((TALLEST - 1.6) / figures_av_matrix.ROW)
+    fitting = int((TALLEST - 1.6) / matrix.ROW)
     parts = even_parts(models, at_most=fitting)
     plots = []
     for number, part in enumerate(parts, start=1):
@@ -114,7 +114,7 @@ def _matrices(task: TaskResult) -> list[Plot]:
                 description=f"A grid of {words.plural(len(part), 'model')} by "
                 f"{words.plural(n_sets, 'tested set')} for each dimension, a number a cell. The "
                 f"table of the same title has all values with their intervals.",
-                draw=partial(figures_av_matrix.matrix, **columns),
+                draw=partial(matrix.matrix, **columns),
                 data=columns,
             )
         )
@@ -122,7 +122,7 @@ def _matrices(task: TaskResult) -> list[Plot]:
 
 
 def _gains(task: TaskResult) -> list[Plot]:
-    from earmark.reports.figures import figures_av_gain
+    from earmark.reports.figures.lines import gain
 
     rows = [row for row in _shifts(task) if row["shift (deviations)"] is not None]
     if not rows:
@@ -146,7 +146,7 @@ def _gains(task: TaskResult) -> list[Plot]:
             description=f"Lines of {words.plural(n_models, 'model')} against gain in decibels, a "
             f"panel a dimension, through 0 at 0 dB. {told} The table of the same title has "
             f"all values.",
-            draw=partial(figures_av_gain.gain, **columns),
+            draw=partial(gain, **columns),
             data=columns,
         )
     ]

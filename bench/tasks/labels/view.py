@@ -30,7 +30,7 @@ TAGGING = ("roc_auc", "average_precision")
 
 def prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
     """Return how far scores move with the prompt, or the gap where one prompt alone was scored."""
-    from earmark.reports.figures import matrix
+    from earmark.reports.figures.rows import row_height
 
     scores = [
         score
@@ -42,7 +42,7 @@ def prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
         said = "no prompt was scored by itself" if not single else f"“{single[0]}” is the only one"
         return [Gap(f"No figure of the prompts: {said}, so what their choice does is not known.")]
     models = list(dict.fromkeys(score.model for score in best_first(scores)))
-    height = matrix.row_height(len(single) + 1)
+    height = row_height(len(single) + 1)
     parts = even_parts(models, at_most=max(1, int((TALLEST - 1.6) / height)))
     return [
         _prompts_of(
@@ -55,7 +55,8 @@ def prompts(task: TaskResult, metrics: Sequence[str]) -> list[Plot | Gap]:
 
 
 def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
-    from earmark.reports.figures import matrix
+    from earmark.reports.figures.rows import MOST_NAMED
+    from earmark.reports.figures.rows import prompts as rows_of_prompts
 
     nan = math.nan
     factors = [words.metric(score.metric).factor for score in scores]
@@ -74,7 +75,7 @@ def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
         if score.chance is not None
     }
     level = next((100 * s.interval.level for s in scores if s.interval), 95)
-    alike = n_prompts > matrix.MOST_NAMED
+    alike = n_prompts > MOST_NAMED
     return Plot(
         title=title,
         caption=f"The score of each of {n_prompts} prompts by itself, with its {level:g}"
@@ -85,7 +86,7 @@ def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
         description="Points with interval bars, a row a model: the wider its prompts are spread, "
         f"the more a model depends on the words. {_spread(columns)} The table of prompts has the "
         "mean, lowest and highest of each model.",
-        draw=partial(matrix.prompts, **columns, ensemble=ENSEMBLE, chance=chance),
+        draw=partial(rows_of_prompts, **columns, ensemble=ENSEMBLE, chance=chance),
         data=columns,
     )
 
@@ -205,7 +206,7 @@ def tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
 
 def _tags_of(rows: Sequence[Mapping[str, Plain]], models: Sequence[str]) -> list[Plot]:
     """Return the figures of the tags, in order of what the first model makes of them."""
-    from earmark.reports.figures import matrix
+    from earmark.reports.figures.rows import tags as rows_of_tags
 
     by_place = {(str(row["tag"]), str(row["model"])): row for row in rows}
     best = [row for row in rows if row["model"] == models[0]]
@@ -241,7 +242,7 @@ def _tags_of(rows: Sequence[Mapping[str, Plain]], models: Sequence[str]) -> list
                 f"{mine[0]['model']}: best {mine[0]['tag']}, ROC-AUC "
                 f"{words.cell(mine[0]['ROC-AUC'])}; last {mine[-1]['tag']}, "
                 f"{words.cell(mine[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",
-                draw=partial(matrix.tags, **columns),
+                draw=partial(rows_of_tags, **columns),
                 data=columns,
             )
         )

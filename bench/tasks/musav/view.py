@@ -98,7 +98,7 @@ def _figures(
 
 def _accuracies(task: TaskResult) -> list[Plot | Gap]:
     """Accuracy on every set; on as many figures as the sets need pages."""
-    from earmark.reports.figures.parts import band_height
+    from earmark.reports.figures.rows import band_height
 
     chosen = headline(task)
     if chosen is None:
@@ -127,7 +127,7 @@ def _accuracies(task: TaskResult) -> list[Plot | Gap]:
 def _accuracy(
     task: TaskResult, scores: list[Score], subsets: list[str], metric: str, of: str
 ) -> Plot:
-    from earmark.reports.figures.parts import accuracy
+    from earmark.reports.figures.rows import accuracy
 
     nan = math.nan
     columns: dict[str, Any] = {
@@ -179,7 +179,7 @@ def _lines(
 
 
 def _agreement(task: TaskResult) -> list[Plot | Gap]:
-    from earmark.reports.figures.parts import agreement
+    from earmark.reports.figures.bars import agreement
 
     parts = ("full", "majority", "disagreement", "incomplete")
     rows = table(task, AGREEMENT, "dimension", "triplet type", *parts)
@@ -220,7 +220,7 @@ def _calibration(task: TaskResult) -> list[Plot | Gap]:
 
 
 def _calibration_of(rows: Sequence[Mapping[str, Any]], of: str) -> Plot:
-    from earmark.reports.figures import scatter
+    from earmark.reports.figures.lines import calibration
 
     n = np.array([row["n"] for row in rows], float)
     right = np.array([row["accuracy"] for row in rows], float)
@@ -241,7 +241,7 @@ def _calibration_of(rows: Sequence[Mapping[str, Any]], of: str) -> Plot:
         "taken as independent.",
         description="A small panel a model and dimension: accuracy against the rank of the "
         "predicted difference. The table of the same title has all values.",
-        draw=partial(scatter.calibration, **columns),
+        draw=partial(calibration, **columns),
         data=columns,
     )
 

@@ -116,7 +116,7 @@ def chance_recall(n_relevant: NDArray[np.int_], n_items: int, ks: Sequence[int])
 
 
 def _recall(task: TaskResult, items: pd.DataFrame) -> list[Plot | Gap]:
-    from earmark.reports.figures.ranks import recall_curve
+    from earmark.reports.figures.lines import recall_curve
 
     if missing := {"model", "subset", "rank"} - set(items.columns):
         return [Gap(f"No R@k curve: the items have no column {words.listed(sorted(missing))}.")]
@@ -189,7 +189,7 @@ def _directions(subsets: Iterable[str]) -> list[str]:
 
 
 def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
-    from earmark.reports.figures.ranks import rank_histogram
+    from earmark.reports.figures.bars import rank_histogram
 
     edges = arrays.get("rank_edges")
     there = [
@@ -259,7 +259,7 @@ def _chance_of_ranges(low: Floats, high: Floats, n_items: int | None) -> Floats:
 
 
 def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
-    from earmark.reports.figures.ranks import similarities
+    from earmark.reports.figures.lines import similarities
 
     columns: dict[str, Any] = {"model": [], "pairs": [], "similarity": [], "density": []}
     gaps: list[Plot | Gap] = []
@@ -381,7 +381,7 @@ def _map(
     order: Mapping[str, int] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> list[Plot]:
-    from earmark.reports.figures.ranks import joint_map
+    from earmark.reports.figures.scatter import joint_map
 
     n = len(kinds)
     step = max(1, -(-n * min(len(points), PANELS) // MOST_POINTS))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from figure_checks import SVG, WIDTHS, assert_inside, drawn_svg, written
 
+from earmark.reports.figures import bars, lines, rows
 from earmark.reports.figures import parts as figures
 from earmark.reports.figures import scatter as figures_predictions
 from earmark.reports.figures.style import MUTED, PAPER, SERIES, TEXT, new_figure, palette
@@ -66,9 +67,9 @@ def ratings_columns(n=60):
 
 
 DRAWN = {
-    "accuracy": (figures.accuracy, accuracy_columns),
-    "agreement": (figures.agreement, agreement_columns),
-    "calibration": (figures_predictions.calibration, calibration_columns),
+    "accuracy": (rows.accuracy, accuracy_columns),
+    "agreement": (bars.agreement, agreement_columns),
+    "calibration": (lines.calibration, calibration_columns),
     "ratings": (figures_predictions.ratings, ratings_columns),
 }
 
@@ -105,7 +106,7 @@ def test_names_of_any_length_fit(n_models, length, width):
         figures.Line("published", 0.87, "arousal", "gt"),
     ]
     columns = accuracy_columns(models, subsets=("gt", "s" * length))
-    assert_inside(figures.accuracy(**columns, lines=lines, width=width))
+    assert_inside(rows.accuracy(**columns, lines=lines, width=width))
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -158,25 +159,25 @@ def test_columns_of_unlike_length_are_an_error(kind):
 def test_a_line_of_a_set_that_is_not_drawn_is_an_error():
     line = figures.Line("human", 0.8, "arousal", "gt.ct")
     with pytest.raises(figures.FigureError, match=r"line 'human' is of set 'gt\.ct'"):
-        figures.accuracy(**accuracy_columns(), lines=[line])
+        rows.accuracy(**accuracy_columns(), lines=[line])
 
 
 def test_a_missing_interval_leaves_its_mark():
     columns = accuracy_columns(models=["a"], subsets=["gt"])
     columns |= {"low": [np.nan] * 2, "high": [np.nan] * 2}
-    assert "arousal".capitalize() in written(figures.accuracy(**columns))
+    assert "arousal".capitalize() in written(rows.accuracy(**columns))
 
 
 def test_names_stay_text_and_never_become_mathematics_or_markup(nasty):
     text = "$x_1$ & <b>"
-    texts = written(figures.accuracy(**accuracy_columns(models=[text, nasty])))
+    texts = written(rows.accuracy(**accuracy_columns(models=[text, nasty])))
     assert text in texts
     assert not any("\\mathdefault" in (t or "") for t in texts)
 
 
 def test_control_characters_do_not_break_the_svg():
     assert "a\N{REPLACEMENT CHARACTER}b" in written(
-        figures.accuracy(**accuracy_columns(models=["a\x0bb", "c"]))
+        rows.accuracy(**accuracy_columns(models=["a\x0bb", "c"]))
     )
 
 
@@ -193,7 +194,7 @@ def test_a_figure_for_a_page_names_every_colour_and_one_for_paper_its_face(kind)
 
 
 def test_two_figures_of_a_page_share_no_id():
-    figure = figures.accuracy(**accuracy_columns())
+    figure = rows.accuracy(**accuracy_columns())
     ids = [set(re.findall(r' id="([^"]+)"', drawn_svg(figure, name=n))) for n in ("fig1", "fig2")]
     assert ids[0] and not ids[0] & ids[1]
     referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', drawn_svg(figure, name="fig1")))
@@ -264,7 +265,7 @@ def test_a_dimension_without_predictions_has_no_panel():
 def test_drawing_leaves_pyplot_and_the_users_settings_alone():
     code = (
         "import sys, matplotlib; matplotlib.rcParams['font.size'] = 31.0;"
-        "from earmark.reports.figures.parts import agreement;"
+        "from earmark.reports.figures.bars import agreement;"
         "agreement(dimension=['a'], triplet_type=['t'], full=[1], majority=[1], disagreement=[1],"
         "incomplete=[0]);"
         "print('matplotlib.pyplot' in sys.modules, matplotlib.rcParams['font.size'])"

@@ -8,8 +8,8 @@ from rendered import figures_of
 
 from earmark.bench.tasks.av_cross_dataset.view import GAIN, MATRIX, VIEW
 from earmark.reports.content import plain
-from earmark.reports.figures.figures_av_gain import gain
-from earmark.reports.figures.figures_av_matrix import matrix
+from earmark.reports.figures.lines import gain
+from earmark.reports.figures.matrix import matrix
 from earmark.reports.figures.parts import FigureError
 from earmark.reports.figures.style import SERIES
 from earmark.reports.record.schema import Table, TaskResult

@@ -5,8 +5,9 @@ import math
 import pytest
 from figure_checks import WIDTHS, assert_inside, written
 
-from earmark.reports.figures.leaderboard import leaderboard, score_against_speed
 from earmark.reports.figures.parts import FigureError
+from earmark.reports.figures.rows import leaderboard
+from earmark.reports.figures.scatter import score_against_speed
 
 
 def columns(n=3, sides=("arousal", "valence")):

@@ -13,8 +13,10 @@ from scipy.stats import hypergeom
 from earmark.bench.tasks.retrieval import view
 from earmark.bench.tasks.retrieval.view import chance_recall, pool_size
 from earmark.reports.content import TALLEST, Gap, Plot
+from earmark.reports.figures.bars import rank_histogram
+from earmark.reports.figures.lines import recall_curve, similarities
 from earmark.reports.figures.parts import FigureError, figure_csv
-from earmark.reports.figures.ranks import joint_map, rank_histogram, recall_curve, similarities
+from earmark.reports.figures.scatter import joint_map
 from earmark.reports.record.schema import TaskResult
 
 TITLES = (

@@ -10,8 +10,9 @@ from rendered import figures_of
 
 from earmark.bench.tasks.labels.view import MOST_TAGGERS
 from earmark.reports.content import TALLEST, Gap, Plot
-from earmark.reports.figures.matrix import DARKEST, confusion, matrix_layout, prompts, tags
+from earmark.reports.figures.matrix import DARKEST, confusion, matrix_layout
 from earmark.reports.figures.parts import FigureError
+from earmark.reports.figures.rows import prompts, tags
 from earmark.reports.figures.style import PAPER, SERIES, TEXT
 from earmark.reports.record.schema import TaskResult
 
