@@ -154,7 +154,7 @@ class WordMean(nn.Module):
         return (vectors * words.unsqueeze(-1)).sum(dim=1) / lengths.unsqueeze(1)
 
 
-Kind = Literal["text", "binary", "native"]
+Kind = Literal["text", "binary"]
 
 _GZIP, _PICKLE = b"\x1f\x8b", b"\x80"
 _LONGEST_LINE = 1 << 20
@@ -195,14 +195,9 @@ class WordVectors:
 
 
 def read_word_vectors(
-    path: Path,
-    *,
-    texts: Iterable[str] | None = None,
-    limit: int | None = None,
-    seed: int = 16,
-    allow_pickle: bool = False,
+    path: Path, *, texts: Iterable[str] | None = None, seed: int = 16
 ) -> WordVectors:
-    """Read gensim's ``KeyedVectors``: word2vec text or binary, gzipped or not, or native.
+    """Read word2vec's format, text or binary, gzipped or not.
 
     Parameters
     ----------
@@ -211,36 +206,23 @@ def read_word_vectors(
     texts
         If given, only words that occur in them are kept, as the released code does with all
         captions; any other word is then unknown.
-    limit
-        Read only the first rows, which are the most frequent words.
     seed
         Of the vector of ``<UNK>``, drawn with each column's mean and standard deviation.
-    allow_pickle
-        Read gensim's native format, a pickle: it can run any code, so only from a source you trust.
 
     Raises
     ------
     ModelError
-        If the file is missing, damaged, of another format, or a pickle and not allowed.
+        If the file is missing, damaged, of another format, or a pickle.
     """
     kind = _kind_of(path)
-    if kind == "native" and not allow_pickle:
-        raise ModelError(
-            f"{path} is gensim's native format, a pickle, which can run any code when read; pass "
-            "allow_pickle=True if you trust its source, or save it with save_word2vec_format"
-        )
     models = _gensim_models()
     try:
-        if kind == "native":
-            keyed = models.KeyedVectors.load(str(path))
-            keyed = getattr(keyed, "wv", keyed)
-        else:
-            keyed = models.KeyedVectors.load_word2vec_format(
-                str(path), binary=kind == "binary", limit=limit, unicode_errors="replace"
-            )
-        words, vectors = keyed.index_to_key[:limit], keyed.vectors[:limit]
+        keyed = models.KeyedVectors.load_word2vec_format(
+            str(path), binary=kind == "binary", unicode_errors="replace"
+        )
     except Exception as error:  # damaged files raise whatever the reader stumbles on
         raise ModelError(f"{path}: damaged word vectors ({kind}): {error}") from error
+    words, vectors = keyed.index_to_key, keyed.vectors
     if kind == "text" and vectors.shape[1] > 1:
         # gensim spreads the one value of a line that was cut over the whole vector.
         cut = (vectors == vectors[:, :1]).all(axis=1) & vectors.any(axis=1)
@@ -259,45 +241,31 @@ def read_word_vectors(
 
 
 def train_word_vectors(
-    texts: Sequence[str],
-    *,
-    dimension: int = 300,
-    window: int = 5,
-    epochs: int = 20,
-    minimum_count: int = 1,
-    skip_gram: bool = True,
-    seed: int = 16,
+    texts: Sequence[str], *, dimension: int = 300, epochs: int = 20, seed: int = 16
 ) -> WordVectors:
-    """Train word2vec on texts, in lower case, by one thread: equal texts give equal vectors.
+    """Train word2vec (skip-gram) on texts, in lower case: equal texts give equal vectors.
 
     A few hundred captions give poor vectors; state what they were trained on.
 
     Raises
     ------
     ModelError
-        If no word occurs ``minimum_count`` times.
+        If there is no word.
     """
     sentences = [[word.lower() for word in split_words(text)] for text in texts]
-    words = {word for sentence in sentences for word in sentence}
-    if not words:
+    if not any(sentences):
         raise ModelError(f"no word in {len(texts)} texts to train word vectors on")
-    models = _gensim_models()
-    try:
-        # Several threads would share the vectors without locks: no two runs would agree.
-        trained = models.Word2Vec(
-            sentences,
-            vector_size=dimension,
-            window=window,
-            epochs=epochs,
-            min_count=minimum_count,
-            sg=int(skip_gram),
-            seed=seed,
-            workers=1,
-        )
-    except RuntimeError as error:
-        raise ModelError(
-            f"none of the {len(words)} words of {len(texts)} texts occurs {minimum_count} times"
-        ) from error
+    # Several threads would share the vectors without locks: no two runs would agree.
+    trained = _gensim_models().Word2Vec(
+        sentences,
+        vector_size=dimension,
+        window=5,
+        epochs=epochs,
+        min_count=1,
+        sg=1,
+        seed=seed,
+        workers=1,
+    )
     return _with_special_rows(trained.wv.index_to_key, trained.wv.vectors, seed=seed)
 
 
@@ -329,7 +297,10 @@ def _kind_of(path: Path) -> Kind:
     except (OSError, EOFError, zlib.error) as error:
         raise ModelError(f"{path}: damaged word vectors: {error}") from error
     if header.startswith(_PICKLE):
-        return "native"
+        raise ModelError(
+            f"{path} is gensim's native format, a pickle, which can run any code when read; save "
+            f"it with save_word2vec_format"
+        )
     sizes = re.fullmatch(rb"(\d+) (\d+)\s*", header)
     if not sizes or int(sizes[1]) == 0 or int(sizes[2]) == 0:
         raise ModelError(
