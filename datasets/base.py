@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from earmark.datasets.files.names import AUDIO_SUFFIXES, escaped, shown
 
 Floats = NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and what it is."""
 
 MARKER = "etude.json"
 """In the root of a known layout that a program filled with its own content; says what it is."""

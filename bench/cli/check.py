@@ -15,12 +15,12 @@ import typer
 
 from earmark.bench.cli import INVALID, REGRESSION, ExitError, Json
 from earmark.bench.cli.console import (
-    Progress,
     new_console,
     new_table,
     print_table,
     progress_bar,
 )
+from earmark.datasets.base import Progress
 
 if TYPE_CHECKING:
     from earmark.datasets.base import Clip, Problem

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from earmark.datasets.base import Progress
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -19,9 +21,6 @@ _WIDE = 120
 
 _LINE_SECONDS = 60.0
 """Between two lines of progress where there is no terminal."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is in all, and of what."""
 
 
 def silent(done: int, total: int, name: str) -> None:

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.bench.cli import Json, if_interrupted
-from earmark.bench.cli.console import Progress, progress_bar, silent
+from earmark.bench.cli.console import progress_bar, silent
 from earmark.bench.run.suite import Suite
-from earmark.datasets.base import DataError, fingerprint
+from earmark.datasets.base import DataError, Progress, fingerprint
 from earmark.datasets.etude.layouts import LAYOUTS
 from earmark.datasets.etude.manifest import Corpus, read_corpus
 from earmark.datasets.files.atomic import one_at_a_time, room_left, write_whole

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from earmark.bench.cli.console import Progress, silent
+from earmark.bench.cli.console import silent
 from earmark.bench.run.suite import Suite, SuiteError, parse_suite
 from earmark.datasets.audio import AudioError, load
-from earmark.datasets.base import Clip, DataError
+from earmark.datasets.base import Clip, DataError, Progress
 from earmark.datasets.files.atomic import interrupts_wait
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS

@@ -39,7 +39,7 @@ from earmark.bench.embeddings.store import (
     text_key,
 )
 from earmark.datasets.audio import AudioError, Waveform, decode_ahead, file_digest
-from earmark.datasets.base import Clip, DataError, first_ten
+from earmark.datasets.base import Clip, DataError, Progress, first_ten
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
@@ -54,8 +54,6 @@ from earmark.models.base import (
 from earmark.reports.record.schema import Cost, ItemProblem
 
 Floats = NDArray[np.float32]
-Progress = Callable[[int, int, str], None]
-"""Called with how many items are done, how many there are, and of what."""
 Item = TypeVar("Item")
 
 

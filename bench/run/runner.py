@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from earmark.bench.cli.console import Progress
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.run import preflight
@@ -23,7 +22,7 @@ from earmark.bench.run.environment import describe_environment
 from earmark.bench.run.suite import Source, Suite, SuiteError, Task, read_suite
 from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
 from earmark.bench.tasks.task import Context, NotOpened, TaskOutput
-from earmark.datasets.base import DataError, DatasetCard
+from earmark.datasets.base import DataError, DatasetCard, Progress
 from earmark.datasets.files.atomic import room_left
 from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import placed

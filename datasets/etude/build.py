@@ -25,7 +25,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from earmark.datasets.base import MARKER, DataError, first_ten
+from earmark.datasets.base import MARKER, DataError, Progress, first_ten
 from earmark.datasets.etude.corpus import MIN_TRACKS, VERSION, split_of
 from earmark.datasets.etude.layouts import LAYOUTS, Source, needs_mp3
 from earmark.datasets.etude.manifest import (
@@ -60,8 +60,6 @@ from earmark.datasets.files.processors import usable_cores
 MAX_TRACKS = 100_000
 
 _BATCH = 4
-
-Progress = Callable[[int, int, str], None]
 
 
 def build(

@@ -15,7 +15,7 @@ import os
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -26,12 +26,9 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from earmark.datasets.audio import file_digest
-from earmark.datasets.base import DataError
+from earmark.datasets.base import DataError, Progress
 from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import cache_folder, data_roots
-
-Progress = Callable[[int, int, str], None]
-"""Called with the bytes of a file done, its size, and its path in the item."""
 
 TIMEOUT_S = 30.0
 """Without a byte from the server for so long, it is given up."""

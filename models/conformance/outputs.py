@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.audio import Waveform
-from earmark.datasets.base import DataError
+from earmark.datasets.base import DataError, Progress
 from earmark.models.base import ModelError
 
 Rows = list[NDArray[np.float64]]
@@ -204,8 +204,6 @@ def first_not_finite(row: NDArray[np.float64]) -> str:
 
 
 Status = Literal["pass", "fail", "not_applicable"]
-Progress = Callable[[int, int, str], None]
-"""Called with how many checks are done, how many there are, and of what."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.audio import Waveform
+from earmark.datasets.base import Progress
 from earmark.models.conformance import listening
 from earmark.models.conformance.listening import listening_checks
 from earmark.models.conformance.outputs import (
@@ -18,7 +19,6 @@ from earmark.models.conformance.outputs import (
     CheckResult,
     NotApplicable,
     Output,
-    Progress,
     judge,
     one_line,
 )

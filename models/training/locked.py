@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from earmark.datasets.base import Progress
 from earmark.datasets.captions.stored_pairs import StoredPairs, load_pairs
 from earmark.models.adapters.locked import Learned, Projection, Tower, open_tower, save_learned
 from earmark.models.base import ModelError
@@ -42,7 +43,6 @@ WEIGHTS = "weights.safetensors"
 MAX_SCALE = 100.0
 """Similarities are multiplied with at most this, as in CLIP: one over the lowest temperature."""
 
-Progress = Callable[[int, int, str], None]
 Indices = NDArray[np.int64]
 
 

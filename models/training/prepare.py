@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from earmark.datasets.audio import AudioError, file_digest, load, map_ahead
-from earmark.datasets.base import Captioned, DataError, audio_files, fingerprint, first_ten
+from earmark.datasets.base import (
+    Captioned,
+    DataError,
+    Progress,
+    audio_files,
+    fingerprint,
+    first_ten,
+)
 from earmark.datasets.captions import clotho as captions_clotho
 from earmark.datasets.captions import csv as captions_csv
 from earmark.datasets.captions import manifest as captions_manifest
@@ -42,8 +49,6 @@ from earmark.models.training.corpus import (
     shard_path,
     write_header,
 )
-
-Progress = Callable[[int, int, str], None]
 
 SHARD_BYTES = 64 * 2**20
 """About 100 clips of 20 s at 16 kHz; no more than this is lost by a kill."""

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from earmark.datasets.base import first_ten
+from earmark.datasets.base import Progress, first_ten
 from earmark.datasets.files.atomic import write_whole
 from earmark.models.base import Floats, ModelError
 from earmark.models.muscall.losses import Rows, unit
@@ -76,8 +76,6 @@ from earmark.models.training.task import (
     prepare_loss,
     rebuild,
 )
-
-Progress = Callable[[int, int, str], None]
 
 CHECKPOINTS = "checkpoints"
 VERIFIED_WHOLE = 256 * 2**20
