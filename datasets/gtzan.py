@@ -119,6 +119,17 @@ class GTZAN:
     """Of each clip; None in the split ``all``."""
 
     @property
+    def class_texts(self) -> Mapping[str, str]:
+        """Every class in its order, with how it is written in a prompt."""
+        return GENRE_TEXTS
+
+    @property
+    def partition_name(self) -> str:
+        """The split with the partitions that are there, e.g. ``fault-filtered/test``."""
+        parts = "+".join(sorted({str(part) for part in self.partitions}))
+        return self.split if self.split == "all" else f"{self.split}/{parts}"
+
+    @property
     def labels(self) -> NDArray[np.int64]:
         """Each clip's index in :data:`GENRES`, shape ``(n_clips,)``."""
         return np.array([GENRES.index(clip.label or "") for clip in self.clips], np.int64)

@@ -1,4 +1,4 @@
-"""Names to things: a lazy registry of datasets, also used for models.
+"""Names to things: a lazy registry of datasets, also used for models and tasks.
 
 A name is looked up among the built-in ones (kept as ``module:attribute`` text, so that naming one
 imports nothing), then among the entry points of installed packages, and a name with a colon is
@@ -108,8 +108,10 @@ class Registry:
             )
         return found  # type: ignore[no-any-return]
 
-    def create(self, name: str, options: Mapping[str, Any]) -> Any:
+    def create(self, name: str, options: Mapping[str, Any], *, of: str | None = None) -> Any:
         """Call the factory behind a name with options as they come from a suite.
+
+        ``of`` is what errors call it; by default the kind and the name.
 
         Raises
         ------
@@ -117,7 +119,7 @@ class Registry:
             As :meth:`factory`, and if an option is unknown (with the nearest known) or missing.
         """
         factory = self.factory(name)
-        check_options(factory, options, of=f"{self.kind} {name!r}")
+        check_options(factory, options, of=of or f"{self.kind} {name!r}")
         made = factory(**options)
         _remember(made, factory)
         return made

@@ -154,20 +154,20 @@ def embed(
 
 def _embed(suite: Suite, embeddings: Embeddings) -> int:
     """Embed what this process's share of the tasks' clips is; return how many clips there are."""
-    from earmark.bench.run.runner import Run, able, open_all
-    from earmark.bench.tasks.registry import embed_for
+    from earmark.bench.run.runner import Run, able, context_of, open_all
+    from earmark.bench.tasks import vectors
     from earmark.bench.tasks.task import NotOpened
 
     run = Run(suite=suite, embeddings=embeddings, replicates=suite.suite.replicates)
     open_all(run, strict=True)
     heard: set[str] = set()
-    for task in suite.tasks:
-        dataset = run.datasets[task.dataset]
+    for entry in suite.tasks:
+        dataset = run.datasets[entry.dataset]
         if isinstance(dataset, NotOpened):  # optional, and not available
             continue
-        heard |= embed_for(
-            task.task, dataset, able(run, task), embeddings, task.options, datasets=run.datasets
-        )
+        task, models = run.tasks[suite.id_of(entry)], able(run, entry)
+        wanted = task.wanted(context_of(run, entry), dataset, models)
+        heard |= vectors.embed(task, wanted, models, embeddings)
     return len(heard)
 
 

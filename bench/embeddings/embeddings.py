@@ -479,6 +479,18 @@ class Embeddings:
             ),
         )
 
+    def av_of(self, model: PatchHead | ArousalValenceModel, clips: Sequence[Clip]) -> Embedded:
+        """Return arousal and valence, shape ``(n_clips, 2)``, of a head or of a whole model."""
+        if isinstance(model, PatchHead):
+            return self.av_from_patches(model, clips)
+        return self.av(model, clips)
+
+    def _parts(self, model: Any) -> tuple[list[Any], ModelCard]:
+        """Return who works together for a model's numbers, and the card that decides them."""
+        if isinstance(model, PatchHead):
+            return [model, model.embedder], self._card_on_patches(model)
+        return [model], model.card
+
     def _card_on_patches(self, head: PatchHead) -> ModelCard:
         """Return the head's card with the space it reads from: that decides its values too."""
         patches = space_of(head.embedder.card, kind="patches", dtype=self._dtype)
@@ -517,19 +529,18 @@ class Embeddings:
         head on patches is given with the network that makes them. Where a model has several kinds
         of output, the one that was measured on most clips counts.
         """
+        models, card = self._parts(model)
         if isinstance(model, PatchHead):
-            both = [model, model.embedder]
-            head = self._cost(both, self._card_on_patches(model), "av")
+            head = self._cost(models, card, "av")
             heard = self._cost([model.embedder], model.embedder.card, "patches")
             return through_patches(head, heard) if head and heard else None
         kinds: tuple[Kind, ...] = ("audio_vectors", "patches", "av")
-        found = [cost for kind in kinds if (cost := self._cost([model], model.card, kind))]
+        found = [cost for kind in kinds if (cost := self._cost(models, card, kind))]
         return max(found, key=lambda cost: cost.clips, default=None)
 
     def code(self, model: Any, *, hears: bool = True) -> Code:
         """Return the code that makes a model's numbers, as it is when first asked for."""
-        models = [model, model.embedder] if isinstance(model, PatchHead) else [model]
-        return self._code(models, hears)
+        return self._code(self._parts(model)[0], hears)
 
     def _code(self, models: Sequence[Any], hears: bool) -> Code:
         key = (*map(id, models), hears)
@@ -557,10 +568,7 @@ class Embeddings:
 
     def space_name(self, model: Any) -> str:
         """Return what tells a model's outputs apart: equal for two that would share kept rows."""
-        if isinstance(model, PatchHead):
-            both, card = [model, model.embedder], self._card_on_patches(model)
-        else:
-            both, card = [model], model.card
+        both, card = self._parts(model)
         if self.trust_card:
             return space_of(card, kind="av", dtype=self._dtype)
         return self.identity(both, card, "av")

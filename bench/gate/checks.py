@@ -20,8 +20,8 @@ from earmark.bench.run.suite import SENTINEL
 from earmark.bench.scoring.items import KEYS
 from earmark.bench.scoring.results import differs
 from earmark.bench.scoring.statistic import Statistic, SumStatistic
-from earmark.bench.tasks.registry import Scoring, task_of
-from earmark.bench.tasks.task import item_digest
+from earmark.bench.tasks.registry import task_of
+from earmark.bench.tasks.task import Task, item_digest
 from earmark.datasets.base import first_ten
 from earmark.reports.record.schema import DatasetEntry, ModelEntry, Score, TaskResult
 
@@ -257,7 +257,9 @@ def same_space(ours: ModelEntry | None, theirs: ModelEntry | None) -> bool:
     return all(getattr(ours, word) == getattr(theirs, word) for word in words)
 
 
-def check_definition(ours: Score, theirs: Score, kind: Scoring | None, rule: Rule) -> Iterator[str]:
+def check_definition(
+    ours: Score, theirs: Score, kind: type[Task] | None, rule: Rule
+) -> Iterator[str]:
     """Yield how a metric's definition differs between runs, from the code's or the policy's."""
     for word in ("higher_is_better", "lower_bound", "upper_bound"):
         new, old = getattr(ours, word), getattr(theirs, word)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 from earmark.bench.embeddings.cost import kept
 from earmark.bench.embeddings.embeddings import Embedded, Embeddings, Patches
 from earmark.bench.embeddings.store import IDENTITY, Kind, Store, text_key
-from earmark.bench.run.runner import Run, able, open_all, read_checked
-from earmark.bench.tasks.registry import embed_for
-from earmark.bench.tasks.task import NotOpened
+from earmark.bench.run.runner import Run, able, context_of, open_all, read_checked
+from earmark.bench.tasks.task import NotOpened, Task, Wanted
+from earmark.bench.tasks.vectors import embed
 from earmark.datasets.base import Clip
 from earmark.models.base import (
     ArousalValenceModel,
@@ -78,21 +78,14 @@ def plan_suite(path: Path, *, store: Path, available: bool, trust_card: bool = F
     counting = Counting(Store(store), trust_card=trust_card)
     run = Run(suite=suite, embeddings=counting, replicates=suite.suite.replicates)
     open_all(run, strict=not available)
-    for task in suite.tasks:
-        dataset = run.datasets[task.dataset]
+    for entry in suite.tasks:
+        dataset, task_id = run.datasets[entry.dataset], suite.id_of(entry)
         if isinstance(dataset, NotOpened):
-            run.not_run.append(NotRun(what=suite.id_of(task), reason=dataset.reason))
+            run.not_run.append(NotRun(what=task_id, reason=dataset.reason))
             continue
-        for name, model in able(run, task).items():
-            counting.begin(suite.id_of(task), name, model)
-            embed_for(
-                task.task,
-                dataset,
-                {name: model},
-                counting,
-                task.options,
-                datasets=run.datasets,
-            )
+        task, models = run.tasks[task_id], able(run, entry)
+        context = context_of(run, entry, strict=not available)
+        counting.count(task_id, task, task.wanted(context, dataset, models), models)
     return Plan(suite.suite.name, counting.rows, run.not_run)
 
 
@@ -118,7 +111,6 @@ class _Asked:
 
     task: str = ""
     name: str = ""
-    model: Any = None
     seen: set[tuple[str, str]] = field(default_factory=set)
     """Spaces and keys that a row above asks for."""
 
@@ -131,9 +123,14 @@ class Counting(Embeddings):
         self.rows: list[Planned] = []
         self._asked = _Asked()
 
-    def begin(self, task: str, name: str, model: Any) -> None:
-        """Say whose items are counted from here."""
-        self._asked = replace(self._asked, task=task, name=name, model=model)
+    def count(self, task_id: str, task: Task, wanted: Wanted, models: Mapping[str, Any]) -> None:
+        """Count what a task wants, model by model."""
+        for name, model in (models if wanted.models is None else wanted.models).items():
+            self._asked = replace(self._asked, task=task_id, name=name)
+            part = replace(wanted, models=None, further=())
+            embed(task, part, {name: model}, self)
+        for further in wanted.further:
+            self.count(task_id, task, further, models)
 
     def audio_vectors(
         self, embedder: AudioEmbedder, clips: Sequence[Clip], *, batch_size: int = 8
@@ -189,10 +186,9 @@ class Counting(Embeddings):
         new = [key for key in lacking if (space, key) not in asked.seen]
         asked.seen.update((space, key) for key in new)
         known = kind != "text_vectors" and self._seconds_per_clip(space)
-        is_own = models[0] in (asked.model, getattr(asked.model, "embedder", None))
         row = Planned(
             task=asked.task,
-            model=asked.name if is_own else card.id,
+            model=asked.name,
             what="texts" if kind == "text_vectors" else "clips",
             items=len(keys),
             new=len(new),

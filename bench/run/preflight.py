@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from earmark.bench.embeddings.embeddings import Embeddings
-from earmark.bench.run.suite import Source, Suite, Task
-from earmark.bench.tasks.registry import check_fit
-from earmark.bench.tasks.task import Context, NotOpened
+from earmark.bench.run.suite import Source, Suite, TaskEntry
+from earmark.bench.tasks.task import Context, Need, NotOpened, Task
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import placed, resolve
 from earmark.models.base import ModelCard, in_words
@@ -23,29 +22,25 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "predict_av_from_patches": ("card", "embedder", "predict_av_from_means"),
 }
 """What a model can do, with the attributes that belong to it (:mod:`earmark.models.base`)."""
-_JOINT = (("embed_audio",), ("embed_text",))
 _AV = ("predict_av", "predict_av_from_patches")
-NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "retrieval": _JOINT,
-    "zero_shot_classification": _JOINT,
-    "zero_shot_tagging": _JOINT,
-    "probe": (("embed_audio",),),
-    "av_regression": (_AV,),
-    "musav": (_AV,),
-    "av_cross_dataset": (("embed_audio", "embed_patches", *_AV),),
+NEEDS: Mapping[Need, tuple[str, ...]] = {
+    "audio": ("embed_audio",),
+    "text": ("embed_text",),
+    "av": _AV,
+    "audio or av": ("embed_audio", "embed_patches", *_AV),
 }
-"""Of each task: one method of each group."""
+"""Of each need: one of these methods."""
 
 
-def lacking(model: Any, task: str) -> str | None:
+def lacking(model: Any, task: Task) -> str | None:
     """Return what a model lacks for a task, None where it can do it."""
-    for methods in NEEDS[task]:
-        faults = {name: _fault(model, name) for name in methods}
+    for need in sorted(task.needs):
+        faults = {name: _fault(model, name) for name in NEEDS[need]}
         if None in faults.values():
             continue
         # Of several ways, what is wrong with the one that was begun says more than all names.
         begun = next((text for name, text in faults.items() if hasattr(model, name)), None)
-        return begun or f"has no {' or '.join(methods)}, which the task {task} needs"
+        return begun or f"has no {' or '.join(faults)}, which the task {task.kind} needs"
     return None
 
 
@@ -74,40 +69,33 @@ def _card_fault(card: object) -> str | None:
     return None
 
 
-def misfits(suite: Suite, models: Mapping[str, Any]) -> Iterator[tuple[Task, str, str]]:
-    """Yield each task and model of a suite that do not fit, and why."""
-    for task in suite.tasks:
-        for name in suite.models_of(task):
+def misfits(
+    suite: Suite, tasks: Mapping[str, Task], models: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the id of each task and the model of a suite that do not fit, and why."""
+    for entry in suite.tasks:
+        task_id = suite.id_of(entry)
+        for name in suite.models_of(entry):
             model = models[name]
-            if not isinstance(model, NotOpened) and (why := lacking(model, task.task)):
-                kind = type(model).__name__
-                yield task, name, f"{suite.id_of(task)}: model {name!r} ({kind}) {why}"
+            if not isinstance(model, NotOpened) and (why := lacking(model, tasks[task_id])):
+                yield task_id, name, f"{task_id}: model {name!r} ({type(model).__name__}) {why}"
 
 
-def unfit_tasks(
-    suite: Suite, models: Mapping[str, Any], context: Callable[[Task], Context]
+def unfit(
+    entry: TaskEntry, task: Task, context: Context, dataset: Any, models: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield what is wrong with the tasks' datasets, options and files."""
-    for task in suite.tasks:
-        dataset = context(task).datasets[task.dataset]
-        if isinstance(dataset, NotOpened):
-            continue
-        able = {
-            name: model
-            for name in suite.models_of(task)
-            if not isinstance(model := models[name], NotOpened) and not lacking(model, task.task)
-        }
+    """Yield what is wrong with a task's dataset, options and files."""
+    try:
+        task.wanted(context, dataset, models)
+    except Exception as error:
+        what = in_words(error)
+        own = "" if what == str(error) else f"dataset {entry.dataset!r}: "
+        yield f"{context.task_id}: {own}{what}"
+    for path in _files(entry.options.get("predictions")):
         try:
-            check_fit(task.task, context(task), dataset, able, task.options)
-        except Exception as error:
-            what = in_words(error)
-            own = "" if what == str(error) else f"dataset {task.dataset!r}: "
-            yield f"{suite.id_of(task)}: {own}{what}"
-        for path in _files(task.options.get("predictions")):
-            try:
-                resolve(path)
-            except DataError as error:
-                yield f"{suite.id_of(task)}: {error}"
+            resolve(path)
+        except DataError as error:
+            yield f"{context.task_id}: {error}"
 
 
 def _files(given: Any) -> Iterator[str]:

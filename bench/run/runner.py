@@ -19,12 +19,11 @@ from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.run import preflight
 from earmark.bench.run.environment import describe_environment
-from earmark.bench.run.suite import Source, Suite, SuiteError, Task, read_suite
-from earmark.bench.tasks.registry import AUDIO_TEXT, TASKS
-from earmark.bench.tasks.task import Context, NotOpened, TaskOutput
+from earmark.bench.run.suite import Source, Suite, SuiteError, TaskEntry, read_suite
+from earmark.bench.tasks.registry import open_task
+from earmark.bench.tasks.task import Context, NotOpened, Task, TaskOutput
 from earmark.datasets.base import DataError, DatasetCard, Progress
 from earmark.datasets.files.atomic import room_left
-from earmark.datasets.files.names import suggest
 from earmark.datasets.files.places import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
 from earmark.models.adapters.references import at_loudness
@@ -48,6 +47,8 @@ class Run:
     suite: Suite
     embeddings: Embeddings
     replicates: int
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """By id."""
     datasets: dict[str, Any | NotOpened] = field(default_factory=dict)
     models: dict[str, Any | NotOpened] = field(default_factory=dict)
     outputs: list[TaskOutput] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Run:
     failures: list[Exception] = field(default_factory=list)
     """Of tasks that should have run."""
     unable: set[tuple[str, str]] = field(default_factory=set)
-    """Task ids and models that cannot do them."""
+    """TaskEntry ids and models that cannot do them."""
     seconds: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -133,16 +134,15 @@ def read_checked(path: Path | str) -> Suite:
     """
     suite = read_suite(path)
     found: list[Exception] = []
-    for task in suite.tasks:
-        if task.task not in TASKS:
-            hint = suggest(task.task, TASKS)
-            found.append(SuiteError(f"suite {path}: unknown task {task.task!r}. {hint}"))
-            continue
-        own = ("context", "dataset", "models")
+    hearing: set[str] = set()
+    for entry in suite.tasks:
         try:
-            check_options(TASKS[task.task], task.options, of=f"task {suite.id_of(task)!r}", own=own)
+            if "audio" in _task(suite, entry).needs:
+                hearing.add(entry.task)
         except DataError as error:
             found.append(error)
+        except Exception as error:
+            found.append(DataError(f"task {suite.id_of(entry)!r}: {in_words(error)}"))
     for kind, registry, sources in (
         ("dataset", DATASETS, suite.datasets),
         ("model", MODELS, suite.models),
@@ -151,7 +151,11 @@ def read_checked(path: Path | str) -> Suite:
             if found and not source.optional:
                 found += _option_faults(registry, source, of=f"{kind} {name!r}")
     _refuse(found, suite.suite.name)
-    return suite.with_sentinel(AUDIO_TEXT.keys())
+    return suite.with_sentinel(hearing)
+
+
+def _task(suite: Suite, entry: TaskEntry) -> Task:
+    return open_task(entry.task, entry.options, of=f"task {suite.id_of(entry)!r}")
 
 
 def open_all(run: Run, *, strict: bool) -> None:
@@ -165,6 +169,7 @@ def open_all(run: Run, *, strict: bool) -> None:
         The error, or a `SuiteError` that lists several.
     """
     found: list[Exception] = []
+    run.tasks = {run.suite.id_of(one): _task(run.suite, one) for one in run.suite.tasks}
     for name, source in run.suite.datasets.items():
         opened = _open(partial(_create, DATASETS, source, f"dataset {name!r}"))
         run.datasets[name] = _or_reason(opened)
@@ -180,8 +185,8 @@ def open_all(run: Run, *, strict: bool) -> None:
             run.not_run.append(schema.NotRun(what=name, reason=str(opened)))
             if strict and not source.optional:
                 found.append(opened)
-    for task, name, why in preflight.misfits(run.suite, run.models):
-        run.unable.add((run.suite.id_of(task), name))
+    for task_id, name, why in preflight.misfits(run.suite, run.tasks, run.models):
+        run.unable.add((task_id, name))
         if strict:
             found.append(ModelError(why))
         else:
@@ -189,9 +194,12 @@ def open_all(run: Run, *, strict: bool) -> None:
     same = preflight.not_told_apart(run.suite.models, run.models, run.embeddings)
     found += [SuiteError(f"suite {run.suite.suite.name}: {why}") for why in same]
     if strict:
-        context = partial(_context, run, strict=True)
-        unfit = preflight.unfit_tasks(run.suite, run.models, context)
-        found += [DataError(why) for why in unfit]
+        for entry in run.suite.tasks:
+            if not isinstance(dataset := run.datasets[entry.dataset], NotOpened):
+                task, context = run.tasks[run.suite.id_of(entry)], context_of(run, entry)
+                models = able(run, entry)
+                unfit = preflight.unfit(entry, task, context, dataset, models)
+                found += [DataError(why) for why in unfit]
     _refuse(found, run.suite.suite.name)
 
 
@@ -237,22 +245,23 @@ def _create(registry: Registry, source: Source, what: str) -> Any:
         raise kind(f"{what} ({source.loader}) cannot be opened: {in_words(error)}") from error
 
 
-def _context(run: Run, task: Task, *, strict: bool) -> Context:
+def context_of(run: Run, task: TaskEntry, *, strict: bool = True) -> Context:
+    """Return what a task is given besides its dataset and models."""
     seed = run.suite.suite.seed
     task_id = run.suite.id_of(task)
     return Context(task_id, run.embeddings, run.replicates, seed, strict, run.datasets)
 
 
-def _run_task(run: Run, task: Task, *, strict: bool) -> None:
+def _run_task(run: Run, task: TaskEntry, *, strict: bool) -> None:
     task_id = run.suite.id_of(task)
     dataset = run.datasets[task.dataset]
     if isinstance(dataset, NotOpened):
         run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
         return
-    context = _context(run, task, strict=strict)
+    context = context_of(run, task, strict=strict)
     started = time.perf_counter()
     try:
-        ran = TASKS[task.task](context, dataset, able(run, task), **task.options)
+        ran = run.tasks[task_id].run(context, dataset, able(run, task))
     except Exception as error:
         _failed(run, task_id, error, strict=strict)
         return
@@ -269,7 +278,7 @@ def _run_task(run: Run, task: Task, *, strict: bool) -> None:
         run.seconds[name] = run.seconds.get(name, 0.0) + seconds
 
 
-def able(run: Run, task: Task) -> dict[str, Any]:
+def able(run: Run, task: TaskEntry) -> dict[str, Any]:
     """Return the models of a task that are there and can do it."""
     task_id = run.suite.id_of(task)
     models = {name: run.models[name] for name in run.suite.models_of(task)}

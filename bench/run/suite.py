@@ -70,7 +70,7 @@ class Source(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Task(BaseModel):
+class TaskEntry(BaseModel):
     """One task on one dataset; further keys are the task's own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -115,16 +115,16 @@ class Suite(_Part):
     suite: Head
     datasets: dict[str, Source]
     models: dict[str, Source] = {}
-    tasks: list[Task] = Field(min_length=1)
+    tasks: list[TaskEntry] = Field(min_length=1)
     text: str = Field("", exclude=True)
     digest: str = Field("", exclude=True)
 
-    def models_of(self, task: Task) -> list[str]:
+    def models_of(self, task: TaskEntry) -> list[str]:
         """Return the ids of the models that a task measures."""
         return list(self.models) if task.models is None else task.models
 
     def with_sentinel(self, tasks: Set[str]) -> Suite:
-        """Return the suite with the model ``random`` in every task of these kinds.
+        """Return the suite with the model ``random`` in every task of these names.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Suite(_Part):
             update={"models": {SENTINEL: Source(loader=SENTINEL)} | self.models, "tasks": widened}
         )
 
-    def id_of(self, task: Task) -> str:
+    def id_of(self, task: TaskEntry) -> str:
         """Return the task's id, by default ``<task>-<dataset>``."""
         return task.id or f"{task.task}-{task.dataset}"
 

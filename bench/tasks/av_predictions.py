@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.tasks.task import Ran, TaskOutput
 from earmark.datasets.base import Clip, DataError, first_ten
 from earmark.datasets.captions.stored_pairs import read_means
 from earmark.datasets.files.names import shown
@@ -44,6 +45,18 @@ class AVPredictions:
     """Model to wall seconds spent in it (for a head: in its embedder)."""
 
 
+def with_predictions(output: TaskOutput, found: AVPredictions) -> Ran:
+    """Return a task's run: its output with what was noted while the models were asked."""
+    result = output.result.model_copy(
+        update={
+            "problems": found.problems,
+            "not_run": [*output.result.not_run, *found.not_run],
+            "warnings": [*output.result.warnings, *found.warnings],
+        }
+    )
+    return Ran(replace(output, result=result), found.seconds)
+
+
 def predict_from_audio(
     models: Mapping[str, Any], clips: Sequence[Clip], embeddings: Embeddings
 ) -> AVPredictions:
@@ -56,15 +69,12 @@ def predict_from_audio(
     """
     found = AVPredictions()
     for name, model in models.items():
-        if isinstance(model, PatchHead):
-            heard = embeddings.av_from_patches(model, clips)
-        elif isinstance(model, ArousalValenceModel):
-            heard = embeddings.av(model, clips)
-        else:
+        if not isinstance(model, PatchHead | ArousalValenceModel):
             raise ModelError(
                 f"model {name!r} ({type(model).__name__}) predicts no arousal and valence: it has "
                 f"neither predict_av nor predict_av_from_patches"
             )
+        heard = embeddings.av_of(model, clips)
         pairs = zip(heard.ids, heard.rows.tolist(), strict=True)
         found.values[name] = {clip_id: (row[0], row[1]) for clip_id, row in pairs}
         found.sources[name] = "audio"

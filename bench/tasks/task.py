@@ -1,18 +1,23 @@
-"""What a task gives back: its part of the record, per-item outcomes, and what figures need."""
+"""What a task is, what it is given, and what it gives back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from earmark.datasets.base import fingerprint
+from earmark.bench.scoring.items import About, Arrays, DerivedSubsets
+from earmark.bench.scoring.statistic import Statistic
+from earmark.datasets.base import Clip, fingerprint
 from earmark.models.base import ModelCard
-from earmark.reports.record.schema import TaskResult
+from earmark.reports.record.schema import Score, TaskResult
+from earmark.reports.view import GENERIC, View
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from earmark.bench.embeddings.embeddings import Embeddings
 
 
@@ -58,6 +63,60 @@ class Ran:
     """Of scored models that the suite does not list, such as heads that the task trained."""
     further: Sequence[TaskOutput] = ()
     """Parts of the task that are results of their own, on the datasets that they name."""
+
+
+Need = Literal["audio", "text", "av", "audio or av"]
+"""What a task asks of every model: vectors of clips or of texts, arousal and valence, or either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What models embed for a task before it scores."""
+
+    clips: Sequence[Clip]
+    texts: Sequence[str] = ()
+    models: Mapping[str, Any] | None = None
+    """Who embeds these; None: the task's models."""
+    further: Sequence[Wanted] = ()
+
+
+class Task(Protocol):
+    """One way to measure models: a frozen dataclass whose fields are the options in a suite.
+
+    Its constructor takes the options by name, as the factories of datasets and models do.
+    """
+
+    kind: ClassVar[str]
+    """The word in suites and records."""
+    needs: ClassVar[frozenset[Need]]
+    truth: ClassVar[frozenset[str]]
+    """Columns of items (and ``arrays/<name>``) that come from the dataset."""
+    outcomes: ClassVar[frozenset[str]] = frozenset()
+    """Columns that come from the model and are measured, beside those called as a metric is."""
+    view: ClassVar[View] = GENERIC
+    """How a reader sees its results."""
+    derived_subsets: ClassVar[DerivedSubsets] = {}
+    """Subsets of scores that no column of the items names."""
+    seeded: ClassVar[bool] = False
+    """Whether the seed decides more than what is resampled, whatever the protocol says."""
+    chance_varies: ClassVar[bool] = False
+    """Whether the level of chance follows from what a model predicts."""
+
+    def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
+        """Return what `run` has embedded, with the same errors, before anything is embedded."""
+        ...
+
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+        """Embed, and score."""
+        ...
+
+    @staticmethod
+    def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> Statistic:
+        """Return what a score is the value of, from the items that it rests on.
+
+        The run, the gate and the leaderboard ask this alone.
+        """
+        ...
 
 
 def item_digest(ids: Iterable[str]) -> str:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.embeddings.embeddings import Embedded, Embeddings
+from earmark.bench.tasks.task import Need, Task, Wanted
 from earmark.datasets.base import Clip, DataError
-from earmark.models.base import AudioEmbedder, ModelError, TextEmbedder
+from earmark.models.base import UNTRAINED, AudioEmbedder, ModelError, PatchEmbedder, TextEmbedder
 from earmark.reports.record.schema import ItemProblem
 
 Floats = NDArray[np.float32]
+
+PAPER_CROP = "centre(20 s)"
+"""Of MusCALL, ISMIR 2022, sec. 4.2."""
+SSL_SECONDS = 10
+SSL_CROP = f"centre({SSL_SECONDS} s)"
+"""Of its variant MusCALL-SSL, sec. 5.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,34 @@ def collect(
     )
 
 
+def embed(
+    task: Task, wanted: Wanted, models: Mapping[str, Any], embeddings: Embeddings
+) -> set[str]:
+    """Embed what a task wants and the store lacks; return the ids of the clips that were heard.
+
+    ``models`` are the task's; those that a part names itself embed that part.
+    """
+    heard: set[str] = set()
+    for model in (models if wanted.models is None else wanted.models).values():
+        if wanted.clips:
+            heard.update(_heard(task.needs, model, wanted.clips, embeddings))
+        if wanted.texts:
+            embeddings.text_vectors(model, wanted.texts)
+    for further in wanted.further:
+        heard |= embed(task, further, models, embeddings)
+    return heard
+
+
+def _heard(
+    needs: Set[Need], model: Any, clips: Sequence[Clip], embeddings: Embeddings
+) -> Iterable[str]:
+    if "audio or av" in needs and isinstance(model, PatchEmbedder):
+        return embeddings.patches(model, clips)
+    if "audio" in needs or ("audio or av" in needs and isinstance(model, AudioEmbedder)):
+        return embeddings.audio_vectors(model, clips).ids
+    return embeddings.av_of(model, clips).ids
+
+
 def gather(
     models: Mapping[str, Any],
     clips: Sequence[Clip],
@@ -118,3 +154,67 @@ def _check(name: str, model: Any, *, reads: bool) -> None:
 
 def _rows(found: Embedded, wanted: set[str]) -> Floats:
     return found.rows[[index for index, name in enumerate(found.ids) if name in wanted]]
+
+
+def clip_vectors(model: str, vectors: JointVectors) -> NDArray[np.float64]:
+    """Return a model's unit vectors of the clips, ``(n_clips, dimension)``, in float64.
+
+    Raises
+    ------
+    ModelError
+        If there is not one for each clip, or one is not finite or zero.
+    """
+    return unit_rows(vectors.audio[model], model=model, of=[clip.id for clip in vectors.clips])
+
+
+def unit_rows(rows: ArrayLike, *, model: str, of: Sequence[str]) -> NDArray[np.float64]:
+    """Return rows at unit norm in float64, one for each item named in ``of``.
+
+    Raises
+    ------
+    ModelError
+        If there is not one row for each item, or one is not finite or zero; the first is named.
+    """
+    table = np.asarray(rows, np.float64)
+    if table.ndim != 2 or len(table) != len(of) or not table.shape[-1]:
+        raise ModelError(
+            f"model {model!r}: expected vectors ({len(of)}, dimension), got shape {table.shape}"
+        )
+    bad = ~np.isfinite(table).all(axis=1) | ~table.any(axis=1)
+    if bad.any():
+        item = int(np.flatnonzero(bad)[0])
+        kind = "zero" if not table[item].any() else "not finite"
+        raise ModelError(f"model {model!r}: the vector of {of[item]!r} is {kind}")
+    return np.asarray(table / np.linalg.norm(table, axis=1, keepdims=True))
+
+
+def uses_crop(stated: str, wanted: str) -> bool:
+    """Return whether a card's crop policy is the wanted one, whatever it does to short clips.
+
+    >>> uses_crop("centre(20 s), short clips zero-padded", "centre(20 s)")
+    True
+    >>> uses_crop("centre(200 s), short clips zero-padded", "centre(20 s)")
+    False
+    """
+    return re.split(r",\s*(?=short clips|zero|repeated|left)", stated.strip())[0] == wanted
+
+
+def other_crops(protocol: str, crop: str | None, models: Mapping[str, Any]) -> list[str]:
+    """Return a warning for each trained model that hears another part of a clip than a protocol's.
+
+    MusCALL-SSL was trained on 10 s (sec. 5.2): a model whose card says that it was trained on
+    10 s may hear the central 10 s. A model without trained weights has no crop that could matter.
+    """
+    return [
+        f"{name} hears {card.crop_policy!r} of a clip, the protocol {protocol!r} asks for {crop!r} "
+        f"({SSL_CROP!r} of a model trained on {SSL_SECONDS} s): the crop is part of the model, "
+        f"choose another in its options"
+        for name, card in ((name, model.card) for name, model in models.items())
+        if crop is not None
+        and card.weights_digest != UNTRAINED
+        and not uses_crop(card.crop_policy, crop)
+        and not (
+            card.preprocessing.get("trained_on_seconds") == SSL_SECONDS
+            and uses_crop(card.crop_policy, SSL_CROP)
+        )
+    ]

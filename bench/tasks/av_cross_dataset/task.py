@@ -14,11 +14,11 @@ matrix.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.tasks.av_cross_dataset.cells import (
     LOUDNESS,
     LOUDNESS_MODEL,
@@ -44,11 +44,13 @@ from earmark.bench.tasks.av_cross_dataset.inputs import (
     clips_of,
     hear,
 )
-from earmark.bench.tasks.av_cross_dataset.results import cards_of, results
+from earmark.bench.tasks.av_cross_dataset.results import KIND, cards_of, results
+from earmark.bench.tasks.av_cross_dataset.view import VIEW
 from earmark.bench.tasks.av_predictions import predict_from_audio
+from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.sources import predict_musav
-from earmark.bench.tasks.task import Context, NotOpened, Ran
+from earmark.bench.tasks.task import Context, Need, NotOpened, Ran, Task, Wanted
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.judgements.musav import MusAV
 from earmark.models.adapters.ensembles import learn_moments
@@ -62,34 +64,19 @@ from earmark.models.base import (
     TextEmbedder,
 )
 from earmark.reports.record.schema import NotRun
+from earmark.reports.view import View
 
 HEADS = (*RATED_HEADS, *PAIRWISE_HEADS)
 
 
-def run(
-    context: Context,
-    dataset: Any,
-    models: Mapping[str, Any],
-    *,
-    train: Sequence[str],
-    test: Sequence[str] = (),
-    heads: Sequence[str] = HEADS,
-    folds: int = 10,
-    runs: int = 1,
-    gains: Sequence[float] = (),
-    stored: Mapping[str, Mapping[str, str]] | None = None,
-    predictions: Mapping[str, Sequence[str]] | None = None,
-    ensembles: Sequence[Mapping[str, Any]] = (),
-    prompts: Mapping[str, Sequence[str]] | None = None,
-    baselines: Sequence[str] = musav.BASELINES,
-    allow_missing: bool = False,
-) -> Ran:
+@dataclass(frozen=True)
+class AVCrossDataset(Task):
     """Train heads and test them, in and across datasets.
+
+    The dataset is a rated set, the first that is tested on; its result has the matrix.
 
     Parameters
     ----------
-    dataset
-        A rated set, the first that is tested on; its result has the matrix.
     train, test
         Names of the suite's datasets that heads learn from, and that they are tested on besides.
         MusAV may be in both: heads then learn from its judgements, in folds by triplet.
@@ -110,105 +97,139 @@ def run(
     baselines, allow_missing
         As :func:`earmark.bench.tasks.musav.task.evaluate`; the baseline ``loudness`` is heard on
         rated sets with audio, too.
-
-    Raises
-    ------
-    DataError
-        If a set or an option is not as described, or no model could be scored.
-    ModelError
-        If a model neither embeds audio nor predicts arousal and valence.
     """
-    _check_options(heads, folds, runs, gains)
-    for one in ensembles:
-        _ensemble(one)  # a fault in them is told before hours of listening
-    work = _open(context, dataset, models, train, test, prompts or {})
-    _hear_all(work, stored or {})
-    plan = Plan(folds=folds, runs=runs, seed=context.seed)
-    work.cells = list(_cells(work, heads, plan))
-    for name, tested in work.tested.items():
-        work.values[name] = {c.model: c.predictions[0] for c in work.cells if c.test == name}
-        _rate(work, name, tested, stored or {}, (predictions or {}).get(name, ()))
-        if "loudness" in baselines and isinstance(tested, RatedClips):
-            _add_loudness(work, name, tested)
-    work.ensembles = [_ensemble(one) for one in ensembles]
-    for ensemble in work.ensembles:
-        _join(work, ensemble)
-    further = [gain_table(work, gains)] if gains else []
-    outputs = results(work, plan, further, baselines=baselines, allow_missing=allow_missing)
-    return Ran(
-        outputs[0],
-        work.seconds,
-        heard=list(work.embedders),
-        cards=cards_of(work, plan),
-        further=outputs[1:],
-    )
 
+    train: Sequence[str]
+    test: Sequence[str] = ()
+    heads: Sequence[str] = HEADS
+    folds: int = 10
+    runs: int = 1
+    gains: Sequence[float] = ()
+    stored: Mapping[str, Mapping[str, str]] | None = None
+    predictions: Mapping[str, Sequence[str]] | None = None
+    ensembles: Sequence[Mapping[str, Any]] = ()
+    prompts: Mapping[str, Sequence[str]] | None = None
+    baselines: Sequence[str] = musav.BASELINES
+    allow_missing: bool = False
 
-def embed(
-    dataset: RatedClips,
-    models: Mapping[str, Any],
-    embeddings: Embeddings,
-    *,
-    datasets: Mapping[str, Any],
-    train: Sequence[str],
-    test: Sequence[str] = (),
-    gains: Sequence[float] = (),
-    baselines: Sequence[str] = musav.BASELINES,
-    **_: Any,
-) -> set[str]:
-    """Embed all that :func:`run` listens to; return the ids of the clips that were heard."""
-    named = {name: datasets[name] for name in dict.fromkeys([*train, *test])}
-    tested = [dataset, *(named[name] for name in test)]
-    heard: set[str] = set()
-    for one in {id(each): each for each in [*tested, *named.values()]}.values():
-        clips = [] if isinstance(one, NotOpened) else [c for c in clips_of(one) if c.path]
-        if not clips:
-            continue
-        levels = gains if one is dataset else ()
-        as_test = isinstance(one, RatedClips) and any(one is each for each in tested)
-        if "loudness" in baselines and as_test:
-            heard |= set(hear(LOUDNESS_MODEL, clips, embeddings, stored=None).vectors)
-        for model in models.values():
-            for each in (model, *(gained(model, gain) for gain in levels)):
-                if _embeds(each):
-                    heard |= set(hear(each, clips, embeddings, stored=None).vectors)
-                else:
-                    found = predict_from_audio({"model": each}, clips, embeddings)
-                    heard |= set(found.values["model"])
-    return heard
+    kind: ClassVar[str] = KIND
+    needs: ClassVar[frozenset[Need]] = frozenset({"audio or av"})
+    truth: ClassVar[frozenset[str]] = av_regression.TRUTH
+    outcomes: ClassVar[frozenset[str]] = av_regression.OUTCOMES
+    view: ClassVar[View] = VIEW
+    measure = staticmethod(av_regression.measure)
 
+    def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
+        """Return the clips of every set that have audio, with what hears them besides."""
+        work = self.opened(context, dataset, models)
+        named = [context.datasets[name] for name in (*self.train, *self.test)]
+        parts: list[Wanted] = []
+        for one in {id(each): each for each in (dataset, *named)}.values():
+            clips = [] if isinstance(one, NotOpened) else [c for c in clips_of(one) if c.path]
+            if not clips:
+                continue
+            as_test = any(one is each for each in work.tested.values())
+            if "loudness" in self.baselines and isinstance(one, RatedClips) and as_test:
+                parts.append(Wanted(clips, models={LOUDNESS_MODEL.card.id: LOUDNESS_MODEL}))
+            parts.append(Wanted(clips))
+            for gain in self.gains if one is dataset else ():
+                louder = {f"{name}, {gain:+g} dB": gained(m, gain) for name, m in models.items()}
+                parts.append(Wanted(clips, models=louder))
+        return Wanted((), further=parts)
 
-def check(
-    context: Context,
-    dataset: Any,
-    models: Mapping[str, Any],
-    *,
-    train: Sequence[str],
-    test: Sequence[str] = (),
-    heads: Sequence[str] = HEADS,
-    folds: int = 10,
-    runs: int = 1,
-    gains: Sequence[float] = (),
-    ensembles: Sequence[Mapping[str, Any]] = (),
-    prompts: Mapping[str, Sequence[str]] | None = None,
-    **_: Any,
-) -> None:
-    """Raise what :func:`run` would of its sets, models and options, before it listens."""
-    _check_options(heads, folds, runs, gains)
-    for one in ensembles:
-        _ensemble(one)
-    _open(context, dataset, models, train, test, prompts or {})
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+        """Embed every set, fit heads, and score them beside the models.
 
+        Raises
+        ------
+        DataError
+            If a set or an option is not as described, or no model could be scored.
+        ModelError
+            If a model neither embeds audio nor predicts arousal and valence.
+        """
+        work = self.opened(context, dataset, models)
+        stored, predictions = self.stored or {}, self.predictions or {}
+        _hear_all(work, stored)
+        plan = Plan(folds=self.folds, runs=self.runs, seed=context.seed)
+        work.cells = list(_cells(work, self.heads, plan))
+        for name, tested in work.tested.items():
+            work.values[name] = {c.model: c.predictions[0] for c in work.cells if c.test == name}
+            _rate(work, name, tested, stored, predictions.get(name, ()))
+            if "loudness" in self.baselines and isinstance(tested, RatedClips):
+                _add_loudness(work, name, tested)
+        for ensemble in work.ensembles:
+            _join(work, ensemble)
+        outputs = results(
+            work,
+            plan,
+            [gain_table(work, self.gains)] if self.gains else [],
+            baselines=self.baselines,
+            allow_missing=self.allow_missing,
+        )
+        return Ran(
+            outputs[0],
+            work.seconds,
+            heard=list(work.embedders),
+            cards=cards_of(work, plan),
+            further=outputs[1:],
+        )
 
-def _check_options(heads: Sequence[str], folds: int, runs: int, gains: Sequence[float]) -> None:
-    unknown = [name for name in heads if name not in HEADS]
-    if isinstance(heads, str) or unknown or not heads:
-        raise DataError(f"heads is {heads!r}, expected some of {', '.join(HEADS)}")
-    for name, value, least in (("folds", folds, 2), ("runs", runs, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise DataError(f"{name} is {value!r}, expected a whole number of at least {least}")
-    if not all(isinstance(g, int | float) and np.isfinite(g) and g != 0 for g in gains):
-        raise DataError(f"gains is {gains!r}, expected numbers of dB other than 0")
+    def opened(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Work:
+        """Return what the task works with; a fault in it is told before hours of listening."""
+        self._check()
+        ensembles = [_ensemble(one) for one in self.ensembles]
+        if not isinstance(dataset, RatedClips):
+            raise DataError(
+                f"the task av_cross_dataset begins with a set of rated clips as its dataset, got "
+                f"{type(dataset).__name__}; name MusAV in test"
+            )
+        own = next((name for name, one in context.datasets.items() if one is dataset), None)
+        first = own or dataset.card.id
+        not_run: list[NotRun] = []
+        at_hand = {}
+        for name in dict.fromkeys([*self.train, *self.test]):
+            found = context.datasets.get(name)
+            if isinstance(found, NotOpened):
+                not_run.append(NotRun(what=f"{name} in {context.task_id}", reason=found.reason))
+            elif found is None:
+                raise DataError(f"the suite has no dataset {name!r}")
+            else:
+                at_hand[name] = found
+        embedders = {name: m for name, m in models.items() if _embeds(m)}
+        raters = {name: Rater(name, m) for name, m in models.items() if name not in embedders}
+        for name, model in raters.items():
+            if not isinstance(model.model, PatchHead | ArousalValenceModel):
+                raise ModelError(
+                    f"model {name!r} ({type(model.model).__name__}) neither embeds audio nor "
+                    f"predicts arousal and valence"
+                )
+        for name, model in embedders.items():
+            if isinstance(model, AudioEmbedder) and isinstance(model, TextEmbedder):
+                axis = TextAxisAV(model, **(self.prompts or {}))
+                raters[f"text-axis@{name}"] = Rater(f"text-axis@{name}", axis, embedder=name)
+        tested = {first: dataset} | {n: at_hand[n] for n in self.test if n in at_hand}
+        return Work(
+            context=context,
+            embedders=embedders,
+            raters=raters,
+            learned={
+                n: as_learned(n, at_hand[n]) for n in dict.fromkeys(self.train) if n in at_hand
+            },
+            tested={name: as_tested(name, one) for name, one in tested.items()},
+            not_run=not_run,
+            ensembles=ensembles,
+        )
+
+    def _check(self) -> None:
+        heads, gains = self.heads, self.gains
+        unknown = [name for name in heads if name not in HEADS]
+        if isinstance(heads, str) or unknown or not heads:
+            raise DataError(f"heads is {heads!r}, expected some of {', '.join(HEADS)}")
+        for name, value, least in (("folds", self.folds, 2), ("runs", self.runs, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise DataError(f"{name} is {value!r}, expected a whole number of at least {least}")
+        if not all(isinstance(g, int | float) and np.isfinite(g) and g != 0 for g in gains):
+            raise DataError(f"gains is {gains!r}, expected numbers of dB other than 0")
 
 
 def _ensemble(given: Mapping[str, Any]) -> Ensemble:
@@ -222,54 +243,6 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
             f"or more, each once"
         )
     return Ensemble(str(given["id"]), members, given.get("standardised_on"))
-
-
-def _open(
-    context: Context,
-    dataset: Any,
-    models: Mapping[str, Any],
-    train: Sequence[str],
-    test: Sequence[str],
-    prompts: Mapping[str, Sequence[str]],
-) -> Work:
-    if not isinstance(dataset, RatedClips):
-        raise DataError(
-            f"the task av_cross_dataset begins with a set of rated clips as its dataset, got "
-            f"{type(dataset).__name__}; name MusAV in test"
-        )
-    own = next((name for name, one in context.datasets.items() if one is dataset), None)
-    first = own or dataset.card.id
-    not_run: list[NotRun] = []
-    at_hand = {}
-    for name in dict.fromkeys([*train, *test]):
-        found = context.datasets.get(name)
-        if isinstance(found, NotOpened):
-            not_run.append(NotRun(what=f"{name} in {context.task_id}", reason=found.reason))
-        elif found is None:
-            raise DataError(f"the suite has no dataset {name!r}")
-        else:
-            at_hand[name] = found
-    embedders = {name: m for name, m in models.items() if _embeds(m)}
-    raters = {name: Rater(name, m) for name, m in models.items() if name not in embedders}
-    for name, model in raters.items():
-        if not isinstance(model.model, PatchHead | ArousalValenceModel):
-            raise ModelError(
-                f"model {name!r} ({type(model.model).__name__}) neither embeds audio nor predicts "
-                f"arousal and valence"
-            )
-    for name, model in embedders.items():
-        if isinstance(model, AudioEmbedder) and isinstance(model, TextEmbedder):
-            axis = TextAxisAV(model, **prompts)
-            raters[f"text-axis@{name}"] = Rater(f"text-axis@{name}", axis, embedder=name)
-    tested = {first: dataset} | {n: at_hand[n] for n in test if n in at_hand}
-    return Work(
-        context=context,
-        embedders=embedders,
-        raters=raters,
-        learned={n: as_learned(n, at_hand[n]) for n in dict.fromkeys(train) if n in at_hand},
-        tested={name: as_tested(name, one) for name, one in tested.items()},
-        not_run=not_run,
-    )
 
 
 def _embeds(model: Any) -> bool:

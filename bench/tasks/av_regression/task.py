@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -36,7 +37,9 @@ from earmark.bench.scoring.results import (
     score_of,
 )
 from earmark.bench.scoring.statistic import SumStatistic
-from earmark.bench.tasks.task import TaskOutput, item_digest
+from earmark.bench.tasks.av_predictions import predict_from_audio, with_predictions
+from earmark.bench.tasks.av_regression.view import VIEW
+from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted, item_digest
 from earmark.datasets.base import Clip, DataError, RatedClips, Scale
 from earmark.reports.record.lookup import SIGNIFICANT
 from earmark.reports.record.schema import (
@@ -48,6 +51,7 @@ from earmark.reports.record.schema import (
     Score,
     TaskResult,
 )
+from earmark.reports.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +60,70 @@ DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
 TRUTH = frozenset({"unit", "label", "group", "rated"})
 OUTCOMES = frozenset({"predicted"})
 _METRICS = {metric.name: metric for metric in METRICS}
+
+
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> SumStatistic:
+    """Return the statistic of predictions and ratings that a score is of."""
+    metric = _METRICS.get(score.metric)
+    if metric is None or not {"rated", "predicted"} <= set(rows.columns):
+        raise undetermined(score.metric)
+    rated, predicted = finite(rows, "rated"), finite(rows, "predicted")
+    if np.ptp(rated) == 0:
+        raise UnmeasurableError(
+            f"all {len(rated)} ratings are {rated[0]:g}: agreement is undefined"
+        )
+    if about.model_scale is not None and about.rating_scale is not None:
+        predicted = on_scale(predicted, about.model_scale, Scale(*about.rating_scale))
+    elif metric != PEARSON_R:
+        raise UnmeasurableError(
+            f"{metric.name} needs the model's scale and that of the ratings, and the record does "
+            f"not have both"
+        )
+    return SumStatistic(
+        regression.moments(rated, predicted),
+        partial(regression.from_sums, metric=metric),
+        scale=regression.PAIRED_SCALES[metric.name],
+    )
+
+
+@dataclass(frozen=True)
+class AVRegression(Task):
+    """Hold models' arousal and valence against ratings."""
+
+    kind: ClassVar[str] = "av_regression"
+    needs: ClassVar[frozenset[Need]] = frozenset({"av"})
+    truth: ClassVar[frozenset[str]] = TRUTH
+    outcomes: ClassVar[frozenset[str]] = OUTCOMES
+    view: ClassVar[View] = VIEW
+    measure = staticmethod(measure)
+
+    def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
+        """Return the rated clips that have audio."""
+        return Wanted([clip for clip in _rated(dataset).clips if clip.path])
+
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+        """Ask the models for the clips' arousal and valence, and score them."""
+        rated = _rated(dataset)
+        found = predict_from_audio(models, rated.clips, context.embeddings)
+        output = evaluate(
+            rated,
+            found.values,
+            scales={name: models[name].card.av_scale for name in found.values},
+            problems=found.problems,
+            task_id=context.task_id,
+            replicates=context.replicates,
+            seed=context.seed,
+        )
+        return with_predictions(output, found)
+
+
+def _rated(dataset: Any) -> RatedClips:
+    if not isinstance(dataset, RatedClips):
+        raise DataError(
+            f"the task av_regression needs a set of rated clips, got {type(dataset).__name__}"
+        )
+    refuse_constant(dataset.card.id, dataset.ratings)
+    return dataset
 
 
 def evaluate(
@@ -165,30 +233,6 @@ def evaluate(
         ],
     )
     return TaskOutput(result, items)
-
-
-def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> SumStatistic:
-    """Return the statistic of predictions and ratings that a score is of."""
-    metric = _METRICS.get(score.metric)
-    if metric is None or not {"rated", "predicted"} <= set(rows.columns):
-        raise undetermined(score.metric)
-    rated, predicted = finite(rows, "rated"), finite(rows, "predicted")
-    if np.ptp(rated) == 0:
-        raise UnmeasurableError(
-            f"all {len(rated)} ratings are {rated[0]:g}: agreement is undefined"
-        )
-    if about.model_scale is not None and about.rating_scale is not None:
-        predicted = on_scale(predicted, about.model_scale, Scale(*about.rating_scale))
-    elif metric != PEARSON_R:
-        raise UnmeasurableError(
-            f"{metric.name} needs the model's scale and that of the ratings, and the record does "
-            f"not have both"
-        )
-    return SumStatistic(
-        regression.moments(rated, predicted),
-        partial(regression.from_sums, metric=metric),
-        scale=regression.PAIRED_SCALES[metric.name],
-    )
 
 
 def constant_ratings(rated: Floats, dimension: str) -> str | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earmark.datasets.base import Clip, DataError, first_ten
-from earmark.datasets.gtzan import GENRES, GTZAN
+
+ENSEMBLE = "ensemble"
+"""The subset of scores by the mean of all prompts' vectors."""
+MEAN = "mean of prompts"
+"""The subset of means of a metric over the prompts."""
 
 ENSEMBLE = "ensemble"
 MEAN = "mean of prompts"
@@ -30,7 +34,7 @@ def listed_clips(dataset: Any) -> Sequence[Clip]:
 
 
 def classes_of(dataset: Any, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the classes to tell apart: as given, GTZAN's genres, or the labels in their order.
+    """Return the classes to tell apart: as given, the dataset's own, or the labels sorted.
 
     Raises
     ------
@@ -45,9 +49,8 @@ def classes_of(dataset: Any, classes: Sequence[str] | None) -> tuple[str, ...]:
             f"{first_ten(bare)}; a clip needs one class (for tags, take zero_shot_tagging)"
         )
     if classes is None:
-        if isinstance(dataset, GTZAN):
-            return GENRES
-        return tuple(sorted({clip.label for clip in clips if clip.label}))
+        own = tuple(class_texts(dataset))
+        return own or tuple(sorted({clip.label for clip in clips if clip.label}))
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise DataError(f"classes must be a list of names, got {classes!r}")
     strange = [f"{clip.id} ({clip.label!r})" for clip in clips if clip.label not in classes]
@@ -57,6 +60,18 @@ def classes_of(dataset: Any, classes: Sequence[str] | None) -> tuple[str, ...]:
             f"classes {first_ten(list(classes))}: {first_ten(strange)}"
         )
     return tuple(classes)
+
+
+def class_texts(dataset: Any) -> Mapping[str, str]:
+    """Return the classes that a dataset names itself, in order, each as prompts write it."""
+    found: Mapping[str, str] = getattr(dataset, "class_texts", {})
+    return found
+
+
+def unheard(n_scored: int, n_clips: int) -> list[str]:
+    """Return a warning where clips could not be scored."""
+    left = n_clips - n_scored
+    return [f"{left} of {n_clips} clips could not be scored, see the problems"] if left else []
 
 
 def unit_word(clips: Sequence[Clip]) -> str:

@@ -9,27 +9,34 @@ baseline and the human reference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from earmark.bench.metrics.agreement import HumanReference, human_reference
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcome, Outcomes
-from earmark.bench.scoring.items import TaskItems, table_of
+from earmark.bench.scoring.items import DerivedSubsets, TaskItems, table_of
 from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST, compared_items, groups_of
+from earmark.bench.tasks.av_predictions import with_predictions
 from earmark.bench.tasks.musav import tables
 from earmark.bench.tasks.musav.checks import check_predictions, warnings_of
 from earmark.bench.tasks.musav.scores import (
     DERIVED_SUBSETS,
     HALF_CREDIT,
+    OUTCOMES,
     RULES,
+    TRUTH,
     measure,
     score_dimension,
 )
+from earmark.bench.tasks.musav.sources import predict_musav
 from earmark.bench.tasks.musav.truth import Humans, Truth, read_both
-from earmark.bench.tasks.task import TaskOutput
+from earmark.bench.tasks.musav.view import VIEW
+from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
 from earmark.datasets.base import DataError
+from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV
 from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import (
@@ -41,10 +48,71 @@ from earmark.reports.record.schema import (
     Table,
     TaskResult,
 )
+from earmark.reports.view import View
 
 BASELINES = ("loudness",)
 
 Predictions = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class MusAVAgreement(Task):
+    """Score models on MusAV, from audio where it is there, else from kept embeddings or files.
+
+    Parameters
+    ----------
+    audio
+        Folder of the previews, if not the dataset's own.
+    embeddings
+        npz of mean embeddings, for models that are exact on them.
+    predictions
+        Files of predictions; a model in them that the suite lists too is that model's.
+    baselines, allow_missing
+        As :func:`evaluate`.
+    """
+
+    audio: str | None = None
+    embeddings: str | None = None
+    predictions: Sequence[str] = ()
+    baselines: Sequence[str] = BASELINES
+    allow_missing: bool = False
+
+    kind: ClassVar[str] = "musav"
+    needs: ClassVar[frozenset[Need]] = frozenset({"av"})
+    truth: ClassVar[frozenset[str]] = TRUTH
+    outcomes: ClassVar[frozenset[str]] = OUTCOMES
+    derived_subsets: ClassVar[DerivedSubsets] = DERIVED_SUBSETS
+    view: ClassVar[View] = VIEW
+    measure = staticmethod(measure)
+
+    def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
+        """Return the songs that have audio."""
+        known = _musav(dataset)
+        clips = known.clips(audio=None if self.audio is None else resolve(self.audio))
+        return Wanted([clip for clip in clips if clip.path])
+
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+        """Score what the models say of the judged songs."""
+        known = _musav(dataset)
+        found = predict_musav(
+            known,
+            models,
+            context,
+            audio=self.audio,
+            means={} if self.embeddings is None else dict.fromkeys(models, self.embeddings),
+            predictions=self.predictions,
+        )
+        output = evaluate(
+            known,
+            found.values,
+            baselines=self.baselines,
+            allow_missing=self.allow_missing,
+            sources=found.sources,
+            task_id=context.task_id,
+            replicates=context.replicates,
+            seed=context.seed,
+        )
+        return with_predictions(output, found)
 
 
 def evaluate(
@@ -136,6 +204,12 @@ def evaluate(
         warnings=warnings_of(own, truths, scale=scale),
     )
     return TaskOutput(result, items)
+
+
+def _musav(dataset: Any) -> MusAV:
+    if not isinstance(dataset, MusAV):
+        raise DataError(f"the task musav needs the dataset musav, got {type(dataset).__name__}")
+    return dataset
 
 
 def _title(dataset: MusAV) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +24,16 @@ from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST
 from earmark.bench.scoring.statistic import Statistic
 from earmark.bench.tasks.labels import class_scores, tag_scores
 from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
-from earmark.bench.tasks.labels.dataset import classes_of, listed_clips, unit_word
+from earmark.bench.tasks.labels.dataset import classes_of, listed_clips, unheard, unit_word
 from earmark.bench.tasks.labels.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.probe import fit as probe_fit
 from earmark.bench.tasks.probe.fit import Fold, Probed, Targets
-from earmark.bench.tasks.task import Context, Ran, TaskOutput
-from earmark.bench.tasks.vectors import JointVectors, gather
-from earmark.bench.tasks.zero_shot.prompts import clip_vectors
-from earmark.bench.tasks.zero_shot.task import unheard
+from earmark.bench.tasks.probe.view import VIEW
+from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
+from earmark.bench.tasks.vectors import JointVectors, clip_vectors, gather
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
 from earmark.reports.record.schema import Plain, Score, Table, TaskResult
+from earmark.reports.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,17 +65,16 @@ class _Problem:
         return np.sort(np.concatenate([fold.test for fold in self.folds]))
 
 
-def run(
-    context: Context,
-    dataset: Any,
-    models: Mapping[str, Any],
-    *,
-    evaluation: str = "auto",
-    folds: int = 5,
-    grid: Sequence[float] = probe_fit.GRID,
-    classes: Sequence[str] | None = None,
-) -> Ran:
-    """Embed a dataset's clips, fit a probe a model and score it.
+def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> Statistic:
+    """Return the statistic of clips with classes, or with tags, that a score is of."""
+    if "n_tags" in rows.columns:
+        return tag_scores.measure(score, rows, arrays, about)
+    return class_scores.measure(score, rows, arrays, about)
+
+
+@dataclass(frozen=True)
+class Probe(Task):
+    """A linear probe of frozen audio vectors.
 
     Parameters
     ----------
@@ -86,79 +85,72 @@ def run(
     grid
         Values of C to choose from.
     classes
-        The order of the classes, of a set with one label a clip.
-
-    Raises
-    ------
-    DataError
-        If an option or a label is not as expected, or the clips are too few to fit and to score.
-    ModelError
-        If a model embeds no audio.
+        The order of the classes, of a set with one label per clip.
     """
-    options: dict[str, Any] = {
-        "evaluation": evaluation,
-        "folds": folds,
-        "grid": grid,
-        "classes": classes,
-    }
-    clips, texts = wanted(dataset, **options)
-    vectors = gather(models, clips, texts, context.embeddings)
-    output = evaluate(
-        dataset,
-        vectors,
-        **options,
-        task_id=context.task_id,
-        replicates=context.replicates,
-        seed=context.seed,
-    )
-    return Ran(output, vectors.seconds)
 
+    evaluation: str = "auto"
+    folds: int = 5
+    grid: Sequence[float] = probe_fit.GRID
+    classes: Sequence[str] | None = None
 
-def wanted(
-    dataset: Any,
-    *,
-    evaluation: str = "auto",
-    folds: int = 5,
-    grid: Sequence[float] = probe_fit.GRID,
-    classes: Sequence[str] | None = None,
-) -> tuple[Sequence[Clip], Sequence[str]]:
-    """Return the clips that :func:`run` embeds with the same options, and no text.
+    kind: ClassVar[str] = "probe"
+    needs: ClassVar[frozenset[Need]] = frozenset({"audio"})
+    truth: ClassVar[frozenset[str]] = class_scores.TRUTH | tag_scores.TRUTH
+    outcomes: ClassVar[frozenset[str]] = class_scores.OUTCOMES
+    seeded: ClassVar[bool] = True
+    chance_varies: ClassVar[bool] = True
+    view: ClassVar[View] = VIEW
+    measure = staticmethod(measure)
 
-    Raises
-    ------
-    DataError
-        As :func:`run`, before anything is listened to.
-    """
-    clips = listed_clips(dataset)
-    _problem(dataset, clips, evaluation=evaluation, folds=folds, classes=classes, seed=0)
-    probe_fit.check_grid(grid)
-    return clips, []
+    def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
+        """Return the clips, and no text."""
+        clips = listed_clips(dataset)
+        _problem(dataset, clips, self, seed=0)
+        probe_fit.check_grid(self.grid)
+        return Wanted(clips)
+
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+        """Embed a dataset's clips, fit a probe per model and score it.
+
+        Raises
+        ------
+        DataError
+            If an option or a label is not as expected, or the clips are too few to fit and score.
+        ModelError
+            If a model embeds no audio.
+        """
+        clips = self.wanted(context, dataset, models).clips
+        vectors = gather(models, clips, (), context.embeddings)
+        output = evaluate(
+            dataset,
+            vectors,
+            self,
+            task_id=context.task_id,
+            replicates=context.replicates,
+            seed=context.seed,
+        )
+        return Ran(output, vectors.seconds)
 
 
 def evaluate(
     dataset: Any,
     vectors: JointVectors,
+    options: Probe,
     *,
-    evaluation: str = "auto",
-    folds: int = 5,
-    grid: Sequence[float] = probe_fit.GRID,
-    classes: Sequence[str] | None = None,
     task_id: str = "probe",
     replicates: int = 10_000,
     seed: int = 2022,
 ) -> TaskOutput:
-    """Fit and score a probe a model on the clips that all could hear; options as :func:`run`.
+    """Fit and score a probe per model on the clips that all could hear.
 
     Raises
     ------
     DataError, ModelError
-        As :func:`run`, or if vectors are not one finite vector a clip.
+        As :meth:`Probe.run`, or if vectors are not one finite vector per clip.
     """
     if not vectors.audio:
         raise DataError(f"{dataset.card.id}: no model to score")
-    problem = _problem(
-        dataset, vectors.clips, evaluation=evaluation, folds=folds, classes=classes, seed=seed
-    )
+    problem = _problem(dataset, vectors.clips, options, seed=seed)
     probed: dict[str, Probed] = {}
     warnings: list[str] = []
     for model in vectors.audio:
@@ -169,7 +161,7 @@ def evaluate(
             problem.folds,
             n_outputs=len(problem.names),
             units=problem.units,
-            grid=grid,
+            grid=options.grid,
             seed=seed,
         )
         warnings += [f"{model}: {text}" for text in probed[model].warnings]
@@ -184,7 +176,7 @@ def evaluate(
         kind="probe",
         dataset=dataset.card.id,
         title=f"Linear probe: {dataset.card.title}",
-        protocol=_protocol(problem, grid, tagged=tagged, replicates=replicates, seed=seed),
+        protocol=_protocol(problem, options.grid, tagged=tagged, replicates=replicates, seed=seed),
         models=list(probed),
         headline_metric="roc_auc" if tagged else "accuracy",
         headline_subset=problem.subset,
@@ -206,25 +198,10 @@ def evaluate(
     return TaskOutput(result, found.items, found.arrays)
 
 
-def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> Statistic:
-    """Return the statistic of clips with classes, or with tags, that a score is of."""
-    if "n_tags" in rows.columns:
-        return tag_scores.measure(score, rows, arrays, about)
-    return class_scores.measure(score, rows, arrays, about)
-
-
-def _problem(
-    dataset: Any,
-    clips: Sequence[Clip],
-    *,
-    evaluation: str,
-    folds: int,
-    classes: Sequence[str] | None,
-    seed: int,
-) -> _Problem:
-    if evaluation not in get_args(Evaluation):
+def _problem(dataset: Any, clips: Sequence[Clip], options: Probe, *, seed: int) -> _Problem:
+    if options.evaluation not in get_args(Evaluation):
         known = ", ".join(get_args(Evaluation))
-        raise DataError(f"evaluation is {evaluation!r}, expected one of {known}")
+        raise DataError(f"evaluation is {options.evaluation!r}, expected one of {known}")
     ids = [clip.id for clip in listed_clips(dataset)]
     row = {name: index for index, name in enumerate(ids)}
     if len(row) < len(ids):
@@ -233,15 +210,15 @@ def _problem(
     if not clips:
         raise DataError(f"{dataset.card.id}: there is no clip to score: the split is empty")
     rows = [row[clip.id] for clip in clips]
-    names, targets = _targets(dataset, clips, rows, classes)
+    names, targets = _targets(dataset, clips, rows, options.classes)
     given: Sequence[str | None] = getattr(dataset, "partitions", ()) or [None] * len(ids)
     partitions = tuple(given[index] for index in rows)
     has_partitions = any(name is not None for name in partitions)
     units = np.array([clip.unit or clip.id for clip in clips])
-    if evaluation == "partitions" or (evaluation == "auto" and has_partitions):
+    if options.evaluation == "partitions" or (options.evaluation == "auto" and has_partitions):
         parts, subset = probe_fit.held_out(partitions), TEST
     else:
-        parts = probe_fit.cross_validated(targets, units, folds=folds, seed=seed)
+        parts = probe_fit.cross_validated(targets, units, folds=options.folds, seed=seed)
         subset = CROSS_VALIDATED
     if targets.ndim == 1:
         probe_fit.check_classes(targets, parts, names)

@@ -8,15 +8,14 @@ References
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from earmark.bench.metrics.retrieval import Rule
+from earmark.bench.tasks.vectors import PAPER_CROP
 from earmark.datasets.base import DataError
 from earmark.datasets.files.names import suggest
-from earmark.models.base import UNTRAINED
 
 Direction = Literal["text-to-audio", "audio-to-text"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -26,12 +25,6 @@ Captions = Literal["all", "one"]
 
 DRAWS = 10
 """Of a pool, or of a clip's caption, where a protocol does not say."""
-
-PAPER_CROP = "centre(20 s)"
-"""Of MusCALL [1]_, sec. 4.2."""
-SSL_SECONDS = 10
-SSL_CROP = f"centre({SSL_SECONDS} s)"
-"""Of its variant MusCALL-SSL, sec. 5.2."""
 
 _RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10")
 
@@ -112,38 +105,6 @@ def settle(
         protocol=f"{protocol}, changed: {', '.join(changed)}" if changed else protocol,
         **{"draws": None} | options,
     )
-
-
-def uses_crop(stated: str, wanted: str) -> bool:
-    """Return whether a card's crop policy is the wanted one, whatever it does to short clips.
-
-    >>> uses_crop("centre(20 s), short clips zero-padded", "centre(20 s)")
-    True
-    >>> uses_crop("centre(200 s), short clips zero-padded", "centre(20 s)")
-    False
-    """
-    return re.split(r",\s*(?=short clips|zero|repeated|left)", stated.strip())[0] == wanted
-
-
-def other_crops(protocol: str, crop: str | None, models: Mapping[str, Any]) -> list[str]:
-    """Return a warning for each trained model that hears another part of a clip than a protocol's.
-
-    MusCALL-SSL was trained on 10 s [1]_ (sec. 5.2): a model whose card says that it was trained on
-    10 s may hear the central 10 s. A model without trained weights has no crop that could matter.
-    """
-    return [
-        f"{name} hears {card.crop_policy!r} of a clip, the protocol {protocol!r} asks for {crop!r} "
-        f"({SSL_CROP!r} of a model trained on {SSL_SECONDS} s): the crop is part of the model, "
-        f"choose another in its options"
-        for name, card in ((name, model.card) for name, model in models.items())
-        if crop is not None
-        and card.weights_digest != UNTRAINED
-        and not uses_crop(card.crop_policy, crop)
-        and not (
-            card.preprocessing.get("trained_on_seconds") == SSL_SECONDS
-            and uses_crop(card.crop_policy, SSL_CROP)
-        )
-    ]
 
 
 def _pool(pool: int | str | None) -> int | str | None:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from earmark.bench.scoring.results import (
 )
 from earmark.bench.tasks.retrieval.failures import (
     TopHits,
+    check_sentences,
     failures_table,
     find_top_hits,
     sentence_vectors,
@@ -53,9 +55,11 @@ from earmark.bench.tasks.retrieval.pools import (
     heard_set,
     rank_draws,
 )
-from earmark.bench.tasks.retrieval.protocol import Direction, Setting, other_crops, settle
+from earmark.bench.tasks.retrieval.protocol import Direction, Setting, settle
 from earmark.bench.tasks.retrieval.scores import (
     HEADLINE,
+    OUTCOMES,
+    TRUTH,
     Items,
     draws_table,
     item_rows,
@@ -64,9 +68,10 @@ from earmark.bench.tasks.retrieval.scores import (
     unit_name,
     usable_ks,
 )
-from earmark.bench.tasks.task import Context, Ran, TaskOutput
-from earmark.bench.tasks.vectors import JointVectors, gather
-from earmark.datasets.base import Captioned, Clip, DataError, first_ten
+from earmark.bench.tasks.retrieval.view import VIEW
+from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
+from earmark.bench.tasks.vectors import JointVectors, gather, other_crops
+from earmark.datasets.base import Captioned, DataError, first_ten
 from earmark.models.base import UNTRAINED
 from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import (
@@ -78,23 +83,13 @@ from earmark.reports.record.schema import (
     Table,
     TaskResult,
 )
+from earmark.reports.view import View
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def run(
-    context: Context,
-    dataset: Any,
-    models: Mapping[str, Any],
-    *,
-    protocol: str = "earmark",
-    pool: int | str | None = None,
-    draws: int | None = None,
-    captions: str | None = None,
-    directions: Sequence[str] | None = None,
-    rule: str | None = None,
-    sentence_bert: str | None = None,
-) -> Ran:
+@dataclass(frozen=True)
+class Retrieval(Task):
     """Retrieve clips by captions and captions by clips.
 
     Parameters
@@ -115,44 +110,67 @@ def run(
         Weights for the similarity of captions, a folder or a name of the hub, or ``none``; where
         not given, all-MiniLM-L6-v2 if it is installed or in the hub's cache.
     """
-    setting = settle(
-        protocol, pool=pool, draws=draws, captions=captions, directions=directions, rule=rule
-    )
-    known = _captioned(dataset)
-    vectors = gather(models, known.clips, known.captions, context.embeddings)
-    sentences, lacking = sentence_vectors(sentence_bert, vectors.texts, context)
-    output = evaluate(
-        known,
-        vectors,
-        setting,
-        sentences=sentences,
-        crops={
-            name: model.card.crop_policy
-            for name, model in models.items()
-            if model.card.weights_digest != UNTRAINED
-        },
-        warnings=[
-            *([lacking] if lacking else []),
-            *other_crops(setting.protocol, setting.crop, models),
-        ],
-        task_id=context.task_id,
-        replicates=context.replicates,
-        seed=context.seed,
-    )
-    return Ran(output, vectors.seconds)
 
+    protocol: str = "earmark"
+    pool: int | str | None = None
+    draws: int | None = None
+    captions: str | None = None
+    directions: Sequence[str] | None = None
+    rule: str | None = None
+    sentence_bert: str | None = None
 
-def wanted(dataset: Any, **options: Any) -> tuple[Sequence[Clip], Sequence[str]]:
-    """Return the clips and texts that models embed; pools are drawn of those that were heard.
+    kind: ClassVar[str] = "retrieval"
+    needs: ClassVar[frozenset[Need]] = frozenset({"audio", "text"})
+    truth: ClassVar[frozenset[str]] = TRUTH
+    outcomes: ClassVar[frozenset[str]] = OUTCOMES
+    view: ClassVar[View] = VIEW
+    measure = staticmethod(measure)
 
-    Raises
-    ------
-    DataError
-        If the dataset has no captions, or an option is not as `run` expects.
-    """
-    settle(**{name: value for name, value in options.items() if name != "sentence_bert"})
-    known = _captioned(dataset)
-    return known.clips, list(dict.fromkeys(known.captions))
+    @property
+    def setting(self) -> Setting:
+        """The protocol with what the options change."""
+        return settle(
+            self.protocol,
+            pool=self.pool,
+            draws=self.draws,
+            captions=self.captions,
+            directions=self.directions,
+            rule=self.rule,
+        )
+
+    def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
+        """Return clips and captions; pools are drawn of those that were heard."""
+        _ = self.setting
+        known = _captioned(dataset)
+        if context.strict and self.sentence_bert is not None:
+            check_sentences(self.sentence_bert)
+        return Wanted(known.clips, list(dict.fromkeys(known.captions)))
+
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+        """Embed clips and captions, rank each among the others, and score."""
+        setting = self.setting
+        known = _captioned(dataset)
+        vectors = gather(models, known.clips, known.captions, context.embeddings)
+        sentences, lacking = sentence_vectors(self.sentence_bert, vectors.texts, context)
+        output = evaluate(
+            known,
+            vectors,
+            setting,
+            sentences=sentences,
+            crops={
+                name: model.card.crop_policy
+                for name, model in models.items()
+                if model.card.weights_digest != UNTRAINED
+            },
+            warnings=[
+                *([lacking] if lacking else []),
+                *other_crops(setting.protocol, setting.crop, models),
+            ],
+            task_id=context.task_id,
+            replicates=context.replicates,
+            seed=context.seed,
+        )
+        return Ran(output, vectors.seconds)
 
 
 def evaluate(

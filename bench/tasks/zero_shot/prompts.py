@@ -30,12 +30,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from earmark.bench.metrics.base import Floats
 from earmark.bench.tasks.labels.dataset import ENSEMBLE
 from earmark.bench.tasks.labels.view import PROMPTS
-from earmark.bench.tasks.vectors import JointVectors
+from earmark.bench.tasks.vectors import JointVectors, clip_vectors, unit_rows
 from earmark.datasets.base import DataError, first_ten
 from earmark.models.base import ModelError
 from earmark.reports.record.schema import Plain, Score, Table
@@ -183,38 +182,6 @@ def prompt_vectors(
             f"has no direction: give other prompts"
         )
     return found | {ENSEMBLE: mean / lengths[:, None]}
-
-
-def clip_vectors(model: str, vectors: JointVectors) -> Floats:
-    """Return a model's unit vectors of the clips, ``(n_clips, dimension)``, in float64.
-
-    Raises
-    ------
-    ModelError
-        If there is not one for each clip, or one is not finite or zero.
-    """
-    return unit_rows(vectors.audio[model], model=model, of=[clip.id for clip in vectors.clips])
-
-
-def unit_rows(rows: ArrayLike, *, model: str, of: Sequence[str]) -> Floats:
-    """Return rows at unit norm in float64, one for each item named in ``of``.
-
-    Raises
-    ------
-    ModelError
-        If there is not one row for each item, or one is not finite or zero; the first is named.
-    """
-    table = np.asarray(rows, np.float64)
-    if table.ndim != 2 or len(table) != len(of) or not table.shape[-1]:
-        raise ModelError(
-            f"model {model!r}: expected vectors ({len(of)}, dimension), got shape {table.shape}"
-        )
-    bad = ~np.isfinite(table).all(axis=1) | ~table.any(axis=1)
-    if bad.any():
-        item = int(np.flatnonzero(bad)[0])
-        kind = "zero" if not table[item].any() else "not finite"
-        raise ModelError(f"model {model!r}: the vector of {of[item]!r} is {kind}")
-    return np.asarray(table / np.linalg.norm(table, axis=1, keepdims=True))
 
 
 def centre(rows: Floats) -> Floats:

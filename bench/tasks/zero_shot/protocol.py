@@ -29,13 +29,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from earmark.bench.tasks.retrieval import protocol as retrieval_protocol
+from earmark.bench.tasks.labels.dataset import class_texts
+from earmark.bench.tasks.vectors import PAPER_CROP
 from earmark.bench.tasks.zero_shot.prompts import Centring, check_centring, check_templates
-from earmark.datasets.base import DataError, Tagged
+from earmark.datasets.base import DataError
 from earmark.datasets.files.names import suggest
-from earmark.datasets.gtzan import GENRE_TEXTS, GTZAN
 from earmark.reports.record.schema import Plain, Reference
 
 Kind = Literal["classification", "tagging"]
@@ -43,22 +43,52 @@ Kind = Literal["classification", "tagging"]
 _SLAP = ("{label}", "A {label} track", "{label} music", "this sounds like {label}")
 _PAPER = ("{label}", "A {label} track")
 
-_PUBLISHED: Mapping[Kind, Sequence[tuple[str, str, str, float]]] = {
-    "classification": (
-        ("MusCALL_BASE", _PAPER[0], "accuracy", 0.555),
-        ("MusCALL_BASE", _PAPER[1], "accuracy", 0.520),
-        ("MusCALL_SSL", _PAPER[0], "accuracy", 0.582),
-        ("MusCALL_SSL", _PAPER[1], "accuracy", 0.620),
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a paper scored, and its figures."""
+
+    dataset: str
+    """Its id and partition."""
+    n_clips: int
+    n_labels: int
+    in_words: str
+    figures: Sequence[tuple[str, str, str, float]]
+    """Of each: model, prompt, metric, value."""
+    note: str
+
+
+_SOURCE = "Manco et al., ISMIR 2022, table 2, on audio and text by the authors' own model"
+_MUSCALL: Mapping[Kind, Published] = {
+    "classification": Published(
+        "gtzan, fault-filtered/test",
+        290,
+        10,
+        "GTZAN's fault-filtered test partition, 290 clips of 10 genres",
+        (
+            ("MusCALL_BASE", _PAPER[0], "accuracy", 0.555),
+            ("MusCALL_BASE", _PAPER[1], "accuracy", 0.520),
+            ("MusCALL_SSL", _PAPER[0], "accuracy", 0.582),
+            ("MusCALL_SSL", _PAPER[1], "accuracy", 0.620),
+        ),
+        _SOURCE,
     ),
-    "tagging": (
-        ("MusCALL_BASE", _PAPER[0], "roc_auc", 0.780),
-        ("MusCALL_BASE", _PAPER[0], "average_precision", 0.283),
-        ("MusCALL_BASE", _PAPER[1], "roc_auc", 0.720),
-        ("MusCALL_BASE", _PAPER[1], "average_precision", 0.210),
-        ("MusCALL_SSL", _PAPER[0], "roc_auc", 0.774),
-        ("MusCALL_SSL", _PAPER[0], "average_precision", 0.293),
-        ("MusCALL_SSL", _PAPER[1], "roc_auc", 0.734),
-        ("MusCALL_SSL", _PAPER[1], "average_precision", 0.232),
+    "tagging": Published(
+        "magnatagatune, won2020/test",
+        4332,
+        50,
+        "MagnaTagATune's won2020/test, 4,332 clips with the top 50 tags",
+        (
+            ("MusCALL_BASE", _PAPER[0], "roc_auc", 0.780),
+            ("MusCALL_BASE", _PAPER[0], "average_precision", 0.283),
+            ("MusCALL_BASE", _PAPER[1], "roc_auc", 0.720),
+            ("MusCALL_BASE", _PAPER[1], "average_precision", 0.210),
+            ("MusCALL_SSL", _PAPER[0], "roc_auc", 0.774),
+            ("MusCALL_SSL", _PAPER[0], "average_precision", 0.293),
+            ("MusCALL_SSL", _PAPER[1], "roc_auc", 0.734),
+            ("MusCALL_SSL", _PAPER[1], "average_precision", 0.232),
+        ),
+        f"{_SOURCE}; its script leaves out clip 24272",
     ),
 }
 
@@ -76,6 +106,7 @@ class Preset:
     """Whether labels are put into prompts as the data write them."""
     crop: str | None = None
     """The beginning of a card's crop policy; None: whatever the model does."""
+    published: Mapping[Kind, Published] = field(default_factory=dict)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -95,7 +126,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             source="Manco et al., ISMIR 2022, section 5.2 and table 2, which gives each prompt's "
             "score and no ensemble; the released script uses the bare label alone",
             verbatim=True,
-            crop=retrieval_protocol.PAPER_CROP,
+            crop=PAPER_CROP,
+            published=_MUSCALL,
         ),
     }
 )
@@ -125,49 +157,62 @@ class Settings:
         }
 
 
-def settle(
-    dataset: Any,
-    *,
-    kind: Kind,
-    protocol: str,
-    prompts: Sequence[str] | None,
-    texts: Mapping[str, str] | None,
-    centring: str | None,
-) -> Settings:
-    """Return a preset's settings, and the suite's own where it gives some.
+@dataclass(frozen=True)
+class Options:
+    """What a suite says of a zero-shot task: a preset, and what goes before it.
 
-    Raises
-    ------
-    DataError
-        If the protocol is unknown, ``texts`` is no table, or as
-        :func:`~earmark.bench.tasks.zero_shot.prompts.check_templates` and
-        :func:`~earmark.bench.tasks.zero_shot.prompts.check_centring`.
+    Parameters
+    ----------
+    protocol
+        A preset of this module; the options below go before it.
+    prompts
+        Templates with ``{label}`` in the label's place.
+    texts
+        Label to how it is written in a prompt, where that is not the label itself.
+    centring
+        ``none``, ``audio``, ``text`` or ``both``.
     """
-    if protocol not in PRESETS:
-        raise DataError(f"unknown protocol {protocol!r}. {suggest(protocol, PRESETS)}")
-    if texts is not None and not isinstance(texts, Mapping):
-        raise DataError(f"texts must be a table of labels and their text forms, got {texts!r}")
-    preset = PRESETS[protocol]
-    own = _text_forms(dataset) if not preset.verbatim else {}
-    given = {
-        "prompts": prompts is not None and check_templates(prompts) != preset.prompts[kind],
-        "texts": texts is not None and dict(texts) != own,
-        "centring": centring is not None and check_centring(centring) != preset.centring,
-    }
-    return Settings(
-        preset=preset,
-        kind=kind,
-        templates=preset.prompts[kind] if prompts is None else check_templates(prompts),
-        centring=preset.centring if centring is None else check_centring(centring),
-        texts=own if texts is None else texts,
-        changed=tuple(option for option, is_other in given.items() if is_other),
-    )
 
+    protocol: str = "earmark"
+    prompts: Sequence[str] | None = None
+    texts: Mapping[str, str] | None = None
+    centring: str | None = None
 
-def _text_forms(dataset: Any) -> dict[str, str]:
-    if not isinstance(dataset, GTZAN):
-        return {}
-    return {label: text for label, text in GENRE_TEXTS.items() if label != text}
+    labels: ClassVar[Kind]
+
+    def settings(self, dataset: Any) -> Settings:
+        """Return the preset's settings, and the suite's own where it gives some.
+
+        Raises
+        ------
+        DataError
+            If an option is not as described.
+        """
+        if self.protocol not in PRESETS:
+            raise DataError(
+                f"unknown protocol {self.protocol!r}. {suggest(self.protocol, PRESETS)}"
+            )
+        texts, preset = self.texts, PRESETS[self.protocol]
+        if texts is not None and not isinstance(texts, Mapping):
+            raise DataError(f"texts must be a table of labels and their text forms, got {texts!r}")
+        forms = {} if preset.verbatim else class_texts(dataset)
+        forms = {label: text for label, text in forms.items() if label != text}
+        own = preset.prompts[self.labels]
+        templates = own if self.prompts is None else check_templates(self.prompts)
+        centring = preset.centring if self.centring is None else check_centring(self.centring)
+        changed = {
+            "prompts": templates != own,
+            "texts": texts is not None and dict(texts) != forms,
+            "centring": centring != preset.centring,
+        }
+        return Settings(
+            preset=preset,
+            kind=self.labels,
+            templates=templates,
+            centring=centring,
+            texts=forms if texts is None else texts,
+            changed=tuple(option for option, is_other in changed.items() if is_other),
+        )
 
 
 def other_split(settings: Settings, dataset: Any, labels: Sequence[str]) -> list[str]:
@@ -175,50 +220,40 @@ def other_split(settings: Settings, dataset: Any, labels: Sequence[str]) -> list
 
     ``labels`` are those that are told apart.
     """
-    if settings.preset.name != "muscall-paper":
-        return []
-    if settings.kind == "classification":
-        asked = "GTZAN's fault-filtered test partition, 290 clips of 10 genres"
-        found = _named(dataset)
-        same = found == "gtzan, fault-filtered/test" and len(dataset.clips) == 290
-        same = same and len(labels) == 10
-    else:
-        asked = "MagnaTagATune's won2020/test, 4,332 clips with the top 50 tags"
-        found = _named(dataset)
-        same = found == "magnatagatune, won2020/test" and len(dataset.clips) == 4332
-        same = same and len(labels) == 50
-    if same:
+    paper = settings.preset.published.get(settings.kind)
+    found, n_clips = _named(dataset), len(dataset.clips)
+    if paper is None or (found, n_clips, len(labels)) == (
+        paper.dataset,
+        paper.n_clips,
+        paper.n_labels,
+    ):
         return []
     return [
-        f"the protocol muscall-paper scores {asked}; this is {found}, {len(dataset.clips):,} clips "
-        f"and {len(labels)} labels: its figures are not comparable with the paper's"
+        f"the protocol {settings.preset.name} scores {paper.in_words}; this is {found}, "
+        f"{n_clips:,} clips and {len(labels)} labels: its figures are not comparable with the "
+        f"paper's"
     ]
 
 
 def _named(dataset: Any) -> str:
     """Return a dataset's id and split."""
-    split = getattr(dataset, "split", None)
-    if isinstance(dataset, GTZAN) and dataset.split != "all":
-        parts = sorted({str(part) for part in dataset.partitions})
-        split = f"{dataset.split}/{'+'.join(parts)}"
+    split = getattr(dataset, "partition_name", None) or getattr(dataset, "split", None)
     return f"{dataset.card.id}, {split}" if split else str(dataset.card.id)
-
-
-def other_crops(settings: Settings, models: Mapping[str, Any]) -> list[str]:
-    """Return a warning for each trained model that hears another part of a clip than asked."""
-    preset = settings.preset
-    return retrieval_protocol.other_crops(preset.name, preset.crop, models)
 
 
 def published(settings: Settings, dataset: Any, labels: Sequence[str]) -> list[Reference]:
     """Return the paper's figures beside which a run of its protocol on its split may stand."""
-    if settings.preset.name != "muscall-paper" or other_split(settings, dataset, labels):
+    paper = settings.preset.published.get(settings.kind)
+    if paper is None or settings.changed or other_split(settings, dataset, labels):
         return []
-    note = "Manco et al., ISMIR 2022, table 2, on audio and text by the authors' own model"
-    if isinstance(dataset, Tagged):
-        note += "; its script leaves out clip 24272"
     return [
-        Reference(name=f"{name}, published", subset=prompt, metric=metric, value=value, note=note)
-        for name, prompt, metric, value in _PUBLISHED[settings.kind]
-        if prompt in settings.templates and not settings.changed
+        Reference(
+            name=f"{name}, published",
+            subset=prompt,
+            metric=metric,
+            value=value,
+            note=paper.note,
+        )
+        for name, prompt, metric, value in paper.figures
+        if prompt in settings.templates
     ]
