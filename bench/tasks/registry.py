@@ -41,9 +41,8 @@ def load_task(name: str) -> type[Task]:
         If there is none, it is no task, or its kind is that of another one.
     """
     found: Any = TASKS.factory(name)
-    lacking = [
-        part for part in ("kind", "needs", "view", "wanted", "run") if not hasattr(found, part)
-    ]
+    parts = ("kind", "needs", "view", "wanted", "run")
+    lacking = [part for part in parts if not hasattr(found, part)]
     if lacking:
         raise DataError(
             f"task {name!r} ({found.__name__}) has no {' and no '.join(lacking)}: a task is a "

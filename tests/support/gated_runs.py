@@ -20,8 +20,7 @@ from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.protocol import settle
 from earmark.bench.tasks.vectors import JointVectors
-from earmark.bench.tasks.zero_shot import task as zero_shot_classification
-from earmark.bench.tasks.zero_shot import zero_shot_tagging
+from earmark.bench.tasks.zero_shot.task import ZeroShotClassification, ZeroShotTagging
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale, Tagged, fingerprint
 from earmark.datasets.judgements.musav import load
 from earmark.reports.record import files as record_io
@@ -221,7 +220,7 @@ def _genres(noise: float, seed: int, n_clips: int, collapsed: bool, nothing: boo
     clips = [Clip(f"g{i:03}", None, label=CLASSES[k]) for i, k in enumerate(label)]
     dataset = RatedClips(_card("genres"), clips, np.zeros((n_clips, 2)), Scale(0, 1), "0")
     vectors = _joint(np.eye(len(CLASSES))[label], CLASSES, clips, noise, seed, collapsed, nothing)
-    output = zero_shot_classification.evaluate(dataset, vectors, prompts=PROMPTS, **FEW)
+    output = ZeroShotClassification(prompts=PROMPTS).evaluate(dataset, vectors, **FEW)
     return _made(output, "genres", _dataset("genres", n_clips))
 
 
@@ -231,7 +230,7 @@ def _tags(noise: float, seed: int, n_clips: int, collapsed: bool, nothing: bool)
     parts = ("test",) * n_clips
     dataset = Tagged(_card("tagged"), clips, TAGS, labels, "all", parts, "rule", "0")
     vectors = _joint(labels, TAGS, clips, noise, seed, collapsed, nothing)
-    output = zero_shot_tagging.evaluate(dataset, vectors, prompts=PROMPTS, **FEW)
+    output = ZeroShotTagging(prompts=PROMPTS).evaluate(dataset, vectors, **FEW)
     return _made(output, "tagged", _dataset("tagged", n_clips))
 
 

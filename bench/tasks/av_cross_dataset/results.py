@@ -25,6 +25,7 @@ from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.head import Head, TrainedHead, tower_of
 from earmark.models.base import ModelCard, PatchEmbedder
+from earmark.models.base import Plain as Stated
 from earmark.reports.record.lookup import HALF_CREDIT, bare
 from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, Table, TaskResult
 
@@ -380,7 +381,7 @@ def _of_head(work: Work, cells: Sequence[Cell], plan: Plan) -> ModelCard:
 
     digests = list(dict.fromkeys(trained(head).digest for head in heads))
     card = put_on(trained(heads[0]), embedder).card
-    stated: dict[str, Plain] = {**card.preprocessing, "heads": len(digests)}
+    stated: dict[str, Stated] = {**card.preprocessing, "heads": len(digests)}
     alike: dict[str, list[str]] = {}
     for cell in cells:
         alike.setdefault(_how(cell, plan), []).append(cell.test)
@@ -410,7 +411,7 @@ def _how(cell: Cell, plan: Plan) -> str:
     return f"{made}. Chosen: {chosen}.{runs}{warned}"
 
 
-def _chosen(fits: Sequence[Mapping[str, Plain]]) -> Iterator[str]:
+def _chosen(fits: Sequence[Mapping[str, Stated]]) -> Iterator[str]:
     """Return what fits of one model chose: a value, or from the least to the greatest."""
     for name in fits[0]:
         if name == "head":

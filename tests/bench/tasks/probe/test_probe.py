@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.probe import fit as probe_fit
-from earmark.bench.tasks.probe import task
+from earmark.bench.tasks.probe import task as probe_task
+from earmark.bench.tasks.probe.task import Probe
 from earmark.bench.tasks.task import Context
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets import gtzan
@@ -70,7 +71,9 @@ def tags_problem(*, n_clips=240, dimension=8, seed=0, parts=("train", "valid", "
 
 
 def evaluate(dataset, vectors, **options):
-    return task.evaluate(dataset, vectors, **({"replicates": 200} | options))
+    options = {"replicates": 200} | options
+    others = {name: options.pop(name) for name in ("replicates", "seed") if name in options}
+    return probe_task.evaluate(dataset, vectors, Probe(**options), **others)
 
 
 def value(result, metric, model="m"):
@@ -306,8 +309,8 @@ def test_a_model_without_text_has_a_probe_and_two_models_are_compared(tmp_path):
     dataset = replace(rated(["jazz"] * 24), clips=tuple(clips))
     context = Context("pr", Embeddings(Store(tmp_path / "store")), 200, 2022)
     models = {"no text": NoText(), "random": random_model(dimension=16)}
-    assert task.wanted(dataset)[1] == []
-    result = task.run(context, dataset, models, grid=[0.01], folds=3).output.result
+    assert Probe().wanted(context, dataset, models).texts == ()
+    result = Probe(grid=[0.01], folds=3).run(context, dataset, models).output.result
     assert (result.kind, result.models) == ("probe", ["no text", "random"])
     (pair,) = result.comparisons
     values = [value(result, "accuracy", model).value for model in models]
@@ -340,7 +343,7 @@ def test_data_that_cannot_be_probed_are_named():
     with pytest.raises(DataError, match=r"all 8 clips are 'jazz'; a probe needs two classes"):
         evaluate(rated(["jazz"] * 8), joint(rated(["jazz"] * 8), m=np.eye(8)))
     with pytest.raises(DataError, match=r"object \(object\) is no list of labelled clips"):
-        task.wanted(object())
+        Probe().wanted(None, object(), {})
     rare = rated(["jazz"] * 10 + ["metal"] * 10 + ["rock"])
     with pytest.raises(DataError, match=r"no clip to fit on of 1 classes that are scored: rock"):
         evaluate(rare, joint(rare, m=np.eye(21)))
@@ -361,7 +364,8 @@ def test_partitions_and_tags_that_cannot_be_used_are_named():
     dataset, vectors = tags_problem(parts=("test",))
     with pytest.raises(DataError, match=r"no scored clip is in 'train' \(there: test\)"):
         evaluate(dataset, vectors)
-    assert task.wanted(dataset, evaluation="cross-validation")[0] is dataset.clips
+    wanted = Probe(evaluation="cross-validation").wanted(None, dataset, {})
+    assert wanted.clips is dataset.clips
     with pytest.raises(DataError, match="has tags, not classes"):
         evaluate(dataset, vectors, classes=["guitar"])
     twice = (*dataset.clips[:-1], dataset.clips[0])

@@ -13,6 +13,7 @@ from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.protocol import DIRECTIONS, settle
+from earmark.bench.tasks.retrieval.task import Retrieval
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import Clip, DataError
 from earmark.models.adapters.references import random_model
@@ -332,7 +333,7 @@ def test_the_run_embeds_and_names_each_models_crop(tmp_path):
     heard.card = replace(heard.card, weights_digest="0" * 64)
     context = Context("retrieval", Embeddings(Store(tmp_path / "store")), replicates=100, seed=1)
     options = {"protocol": "muscall-paper", "pool": 11, "draws": 2, "sentence_bert": "none"}
-    ran = retrieval.run(context, dataset, {"random": model, "trained": heard}, **options)
+    ran = Retrieval(**options).run(context, dataset, {"random": model, "trained": heard})
     result = ran.output.result
     assert ran.seconds.keys() == {"random", "trained"}
     assert result.protocol["protocol"] == "muscall-paper, changed: pool"
@@ -346,18 +347,18 @@ def test_the_run_embeds_and_names_each_models_crop(tmp_path):
         "map_at_10",
         "median_rank",
     }
-    clips, texts = retrieval.wanted(dataset, **options)
-    assert len(clips) == len(texts) == 12
+    wanted = Retrieval(**options).wanted(context, dataset, {})
+    assert len(wanted.clips) == len(wanted.texts) == 12
 
 
 def test_refuses_sets_without_captions(tmp_path):
     context = Context("retrieval", Embeddings(Store(tmp_path / "store")), replicates=100, seed=1)
     models = {"random": random_model()}
     with pytest.raises(DataError, match="needs a set of captioned clips, got list"):
-        retrieval.run(context, [], models)
+        Retrieval().run(context, [], models)
     with pytest.raises(DataError, match="has no captions"):
-        retrieval.run(context, captioned([[], []]), models)
+        Retrieval().run(context, captioned([[], []]), models)
     with pytest.raises(DataError, match="Did you mean 'earmark'"):
-        retrieval.wanted(one_caption_each(3), protocol="earmrk")
+        Retrieval(protocol="earmrk").wanted(context, one_caption_each(3), {})
     with pytest.raises(DataError, match="none of the 3 clips could be heard"):
-        retrieval.run(context, one_caption_each(3), models)
+        Retrieval().run(context, one_caption_each(3), models)

@@ -8,9 +8,10 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import normalize
 
-from earmark.bench.tasks.vectors import JointVectors
+from earmark.bench.tasks.vectors import JointVectors, other_crops
 from earmark.bench.tasks.zero_shot import prompts
 from earmark.bench.tasks.zero_shot import protocol as protocols
+from earmark.bench.tasks.zero_shot.task import ZeroShotClassification
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale
 from earmark.datasets.gtzan import GENRES, GTZAN, fault_filtered
 from earmark.models.base import ModelCard, ModelError
@@ -174,9 +175,8 @@ def test_vectors_that_cannot_be_scored_are_named():
         similarities(joint(text=opposite))
 
 
-def settle(dataset, *, kind="classification", protocol="muscall-paper", **options):
-    options = {"prompts": None, "texts": None, "centring": None} | options
-    return protocols.settle(dataset, kind=kind, protocol=protocol, **options)
+def settle(dataset, *, protocol="muscall-paper", **options):
+    return ZeroShotClassification(protocol=protocol, **options).settings(dataset)
 
 
 def test_the_papers_protocol_has_its_two_prompts_and_labels_as_they_are():
@@ -235,7 +235,7 @@ def test_a_trained_model_with_another_crop_than_the_papers_gets_a_warning():
         "ssl": Model("centre(10 s), short clips zero-padded", trained_on_seconds=10.0),
         "base": Model("centre(10 s), short clips zero-padded", trained_on_seconds=20.0),
     }
-    other, base = protocols.other_crops(settle(gtzan()), models)
+    other, base = other_crops("muscall-paper", protocols.PRESETS["muscall-paper"].crop, models)
     assert other.startswith("other hears 'windows(10 s, 5 s) mean'")
     assert base.startswith("base hears 'centre(10 s)")
-    assert protocols.other_crops(settle(gtzan(), protocol="earmark"), models) == []
+    assert other_crops("earmark", protocols.PRESETS["earmark"].crop, models) == []

@@ -10,7 +10,7 @@ from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.labels.class_scores import ClassTruth, independent_chance
 from earmark.bench.tasks.task import Context
 from earmark.bench.tasks.vectors import JointVectors
-from earmark.bench.tasks.zero_shot import task
+from earmark.bench.tasks.zero_shot.task import ZeroShotClassification
 from earmark.datasets import gtzan
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale
 from earmark.models.adapters.references import random_model
@@ -49,7 +49,8 @@ def invented(*, n_clips=60, models=("one", "other"), noise=0.7, seed=0, units=No
 
 def evaluate(dataset, vectors, **options):
     options = {"prompts": PROMPTS, "replicates": 200} | options
-    return task.evaluate(dataset, vectors, **options)
+    others = {name: options.pop(name) for name in ("replicates", "seed") if name in options}
+    return ZeroShotClassification(**options).evaluate(dataset, vectors, **others)
 
 
 def value(result, model, metric, subset="ensemble"):
@@ -263,7 +264,7 @@ def test_data_that_cannot_be_classified_are_named():
     with pytest.raises(DataError, match=r"at least 2 labels, got 1: \['blues'\]"):
         evaluate(rated(["blues", "blues"]), vectors)
     with pytest.raises(DataError, match=r"is no list of labelled clips"):
-        task.wanted(object())
+        ZeroShotClassification().wanted(None, object(), {})
     with pytest.raises(DataError, match=r"split is empty"):
         evaluate(rated([]), vectors)
     dataset, vectors = invented()
@@ -282,9 +283,9 @@ def test_data_that_cannot_be_classified_are_named():
 def test_gtzan_has_its_own_order_and_text_forms():
     clips = tuple(Clip(f"{g}.00000", None, label=g) for g in ("rock", "hiphop"))
     dataset = gtzan.GTZAN(DatasetCard("gtzan", "", "", "", "", ""), clips, "0", "all", (None,) * 2)
-    _, texts = task.wanted(dataset, prompts=["{label}"])
+    texts = ZeroShotClassification(prompts=["{label}"]).wanted(None, dataset, {}).texts
     assert texts == [gtzan.GENRE_TEXTS[genre] for genre in gtzan.GENRES]
-    _, verbatim = task.wanted(dataset, protocol="muscall-paper")
+    verbatim = ZeroShotClassification(protocol="muscall-paper").wanted(None, dataset, {}).texts
     assert verbatim[:10] == list(gtzan.GENRES)
 
 
@@ -306,7 +307,9 @@ def test_independent_chance_of_uninformed_guesses_is_their_mean_accuracy_over_al
 def test_the_random_model_is_at_chance_on_real_excerpts(shared_data, tmp_path):
     dataset = gtzan.load(shared_data / "gtzan_excerpts")
     context = Context("zs", Embeddings(Store(tmp_path)), 1000, 2022)
-    ran = task.run(context, dataset, {"random": random_model()}, prompts=["{label}"])
+    ran = ZeroShotClassification(prompts=["{label}"]).run(
+        context, dataset, {"random": random_model()}
+    )
     for metric in ("accuracy", "balanced_accuracy", "macro_f1", "top_3_accuracy"):
         found = value(ran.output.result, "random", metric)
         assert found.n == 321

@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 from earmark.bench.metrics import tagging
 from earmark.bench.tasks.labels.tag_scores import TagTruth
 from earmark.bench.tasks.vectors import JointVectors
-from earmark.bench.tasks.zero_shot import zero_shot_tagging as task
+from earmark.bench.tasks.zero_shot.task import ZeroShotTagging
 from earmark.datasets.base import Clip, DataError, DatasetCard, Tagged
 from earmark.models.base import ModelError
 
@@ -50,7 +50,8 @@ def invented(*, n_clips=80, models=("one", "other"), seed=0, units=True, strengt
 
 def evaluate(dataset, vectors, **options):
     options = {"prompts": PROMPTS, "replicates": 100} | options
-    return task.evaluate(dataset, vectors, **options)
+    others = {name: options.pop(name) for name in ("replicates", "seed") if name in options}
+    return ZeroShotTagging(**options).evaluate(dataset, vectors, **others)
 
 
 def value(result, model, metric, subset="ensemble"):
@@ -222,7 +223,7 @@ def test_the_paper_scores_another_split():
 def test_data_that_cannot_be_tagged_are_named():
     dataset, vectors = invented()
     with pytest.raises(DataError, match=r"needs a set of tagged clips, got JointVectors"):
-        task.wanted(vectors)
+        ZeroShotTagging().wanted(None, vectors, {})
     with pytest.raises(DataError, match=r"mine, won2020/test: the split is empty"):
         evaluate(tagged(np.zeros((0, 5))), vectors)
     with pytest.raises(DataError, match=r"none of the 5 tags has both clips with it and clips"):
@@ -244,5 +245,5 @@ def test_a_truth_without_clips_is_refused():
 
 def test_the_texts_that_are_wanted_are_the_tags_in_every_prompt():
     dataset, vectors = invented()
-    clips, texts = task.wanted(dataset, prompts=PROMPTS)
-    assert (tuple(clips), tuple(texts)) == (dataset.clips, vectors.texts)
+    wanted = ZeroShotTagging(prompts=PROMPTS).wanted(None, dataset, {})
+    assert (tuple(wanted.clips), tuple(wanted.texts)) == (dataset.clips, vectors.texts)
