@@ -18,7 +18,7 @@ from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, load
 from earmark.reports import words
-from earmark.reports.record.lookup import HALF_CREDIT, OFFICIAL, best_first, letters
+from earmark.reports.record.lookup import HALF_CREDIT, OFFICIAL, best_first, compact_letter_display
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -107,7 +107,7 @@ def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
         table.add_column(name, justify="right" if name else "left")
     for subset in dict.fromkeys(subset for _, subset, _ in by_place):
         own = [g for g in result.groups if g.dimension == dimension and g.subset == subset]
-        shared = letters(own)
+        shared = compact_letter_display(own)
         add_row(table, subset, style="bold")
         for score in best_first(s for s in by_place.values() if s.subset == subset):
             if score.metric == HALF_CREDIT:

@@ -16,7 +16,7 @@ import numpy as np
 from earmark.bench.gate.evidence import Evidence, truth_of
 from earmark.bench.gate.policy import Limits, Rule
 from earmark.bench.metrics import classification, pairwise, regression, tagging
-from earmark.bench.run.suite import SENTINEL
+from earmark.bench.run.suite import RANDOM_BASELINE
 from earmark.bench.scoring.items import KEYS
 from earmark.bench.scoring.results import differs
 from earmark.bench.scoring.statistic import Statistic, SumStatistic
@@ -53,7 +53,7 @@ class Hole:
 
 def references(task: TaskResult) -> list[str]:
     """Return the models that are there to be compared with, and are not gated."""
-    return [one for one in task.models if one == SENTINEL or one.endswith(" (baseline)")]
+    return [one for one in task.models if one == RANDOM_BASELINE or one.endswith(" (baseline)")]
 
 
 def check_runs(candidate: Evidence, baseline: Evidence) -> list[Hole]:

@@ -32,7 +32,7 @@ from earmark.models.registry import MODELS
 from earmark.models.support.exported import TrainingLog
 from earmark.reports.record import files as record_io
 from earmark.reports.record import schema
-from earmark.reports.record.lookup import SENTINEL
+from earmark.reports.record.lookup import RANDOM_BASELINE
 from earmark.reports.record.schema import RecordError
 
 Opened = TypeVar("Opened")
@@ -346,7 +346,7 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
 
 def _cost(run: Run, name: str, model: Any) -> schema.Cost | None:
     """Return what listening cost; the sentinel hears nothing, so that its speed says nothing."""
-    return None if name == SENTINEL else run.embeddings.cost(model)
+    return None if name == RANDOM_BASELINE else run.embeddings.cost(model)
 
 
 def _training(model: Any) -> schema.TrainingLog | None:

@@ -43,7 +43,7 @@ from earmark.datasets.files.config_files import explained
 from earmark.datasets.files.names import suggest
 from earmark.datasets.files.text_files import UnreadableError, decode, parse_toml
 
-SENTINEL = "random"
+RANDOM_BASELINE = "random"
 """The model, and its loader, that every audio-text task is held against: it must be at chance."""
 
 
@@ -134,25 +134,34 @@ class Suite(_Part):
         lacking = [
             task
             for task in self.tasks
-            if task.task in tasks and SENTINEL not in self.models_of(task)
+            if task.task in tasks and RANDOM_BASELINE not in self.models_of(task)
         ]
-        taken = self.models.get(SENTINEL)
-        if taken is not None and taken.loader != SENTINEL and tasks & {t.task for t in self.tasks}:
+        taken = self.models.get(RANDOM_BASELINE)
+        if (
+            taken is not None
+            and taken.loader != RANDOM_BASELINE
+            and tasks & {t.task for t in self.tasks}
+        ):
             raise SuiteError(
-                f"suite {self.suite.name}: models.{SENTINEL} has the loader {taken.loader!r}, but "
-                f"{SENTINEL!r} is the name of the model that audio-text tasks are held against; "
+                f"suite {self.suite.name}: models.{RANDOM_BASELINE} has the loader "
+                f"{taken.loader!r}, but "
+                f"{RANDOM_BASELINE!r} is the name of the model that audio-text tasks are held "
+                f"against; "
                 f"give it another name"
             )
         if not lacking:
             return self
         widened = [
             task.model_copy(
-                update={"models": self.models_of(task) + [SENTINEL] * (task in lacking)}
+                update={"models": self.models_of(task) + [RANDOM_BASELINE] * (task in lacking)}
             )
             for task in self.tasks
         ]
         return self.model_copy(
-            update={"models": {SENTINEL: Source(loader=SENTINEL)} | self.models, "tasks": widened}
+            update={
+                "models": {RANDOM_BASELINE: Source(loader=RANDOM_BASELINE)} | self.models,
+                "tasks": widened,
+            }
         )
 
     def id_of(self, task: TaskEntry) -> str:

@@ -1,6 +1,6 @@
-"""The headline scores of a record as boards, and how sentences speak of several of them.
+"""The headline scores of a record as headlines, and how sentences speak of several of them.
 
-A board is the headline score of one task and dimension. The model that hears nothing is no
+A headline is the headline score of one task and dimension. The model that hears nothing is no
 competitor on it: it only shows whether chance is where it should be.
 """
 
@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from earmark.reports import words
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record.lookup import (
-    SENTINEL,
+    RANDOM_BASELINE,
     Dimension,
     Rivals,
-    Standing,
-    against,
     best_first,
     dimensions,
     headline,
+    relation_to_chance,
     rivals_of,
     select,
 )
@@ -32,13 +31,13 @@ MOST_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class Headline:
     """One headline: the scores with a value, best first, without the model that hears nothing."""
 
     task: TaskResult
     side: Dimension
     scores: tuple[Score, ...]
-    sentinel: Score | None
+    baseline: Score | None
     rivals: Rivals
     """How the tests hold the other models against the best."""
     noun: str
@@ -62,9 +61,9 @@ class Board:
         return self.rivals.compared and not self.rivals.level and not self.rivals.ahead
 
 
-def boards_of(record: RunRecord, views: Views) -> list[Board]:
-    """Return the boards on which some model has a value, in the order of the tasks."""
-    found: list[Board] = []
+def headlines_of(record: RunRecord, views: Views) -> list[Headline]:
+    """Return the headlines on which some model has a value, in the order of the tasks."""
+    found: list[Headline] = []
     names = names_of_tasks(record)
     several = len(record.tasks) > 1
     for task in record.tasks:
@@ -74,15 +73,15 @@ def boards_of(record: RunRecord, views: Views) -> list[Board]:
         metric, subset = chosen
         for side in dimensions(task):
             scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
-            rivals = tuple(s for s in scores if s.value is not None and s.model != SENTINEL)
+            rivals = tuple(s for s in scores if s.value is not None and s.model != RANDOM_BASELINE)
             if not rivals:
                 continue
             found.append(
-                Board(
+                Headline(
                     task=task,
                     side=side,
                     scores=rivals,
-                    sentinel=next((s for s in scores if s.model == SENTINEL), None),
+                    baseline=next((s for s in scores if s.model == RANDOM_BASELINE), None),
                     noun=view_of(views, task).noun,
                     rivals=rivals_of(task, rivals[0], rivals[1:]),
                     place=" of ".join(
@@ -107,51 +106,46 @@ def names_of_tasks(record: RunRecord) -> dict[str, str]:
     return found
 
 
-def standing(score: Score) -> Standing:
-    """Return on which side of chance a score lies."""
-    return "unknown" if score.chance is None else against(score, score.chance)
-
-
-def is_at_chance(board: Board) -> bool:
+def is_at_chance(headline: Headline) -> bool:
     """Return whether no model is above chance."""
-    return all(standing(score) in ("level", "worse") for score in board.scores)
+    return all(relation_to_chance(score) in ("level", "worse") for score in headline.scores)
 
 
-def is_level(board: Board) -> bool:
+def is_level(headline: Headline) -> bool:
     """Return whether no model can be told apart from the best."""
-    return board.rivals.compared and len(board.level) == len(board.scores) - 1 > 0
+    return headline.rivals.compared and len(headline.level) == len(headline.scores) - 1 > 0
 
 
-def _noun(boards: Sequence[Board]) -> str:
-    return "headline score" if any(board.side for board in boards) else "task"
+def _noun(headlines: Sequence[Headline]) -> str:
+    return "headline score" if any(headline.side for headline in headlines) else "task"
 
 
-def share(number: int, boards: Sequence[Board]) -> str:
-    """Return a number of boards: ``all 3 tasks``, ``2 of 4 headline scores``."""
-    total = len(boards)
-    name = f"{_noun(boards)}{'s' if total != 1 else ''}"
+def share(number: int, headlines: Sequence[Headline]) -> str:
+    """Return a number of headlines: ``all 3 tasks``, ``2 of 4 headline scores``."""
+    total = len(headlines)
+    name = f"{_noun(headlines)}{'s' if total != 1 else ''}"
     if number == total:
         return {1: f"the {name}", 2: f"both {name}"}.get(total, f"all {total} {name}")
     return f"{number} of {total} {name}"
 
 
-def every(boards: Sequence[Board]) -> str:
-    """Return what the boards are, with their number: ``the 8 headline scores``."""
-    return f"the {len(boards)} {_noun(boards)}s"
+def every(headlines: Sequence[Headline]) -> str:
+    """Return what the headlines are, with their number: ``the 8 headline scores``."""
+    return f"the {len(headlines)} {_noun(headlines)}s"
 
 
-def anywhere(boards: Sequence[Board]) -> str:
-    """Return the end of a sentence that denies something of all boards."""
-    if len(boards) == 1:
-        return f" on {boards[0].side}" if boards[0].side else ""
-    return f" on any of {every(boards)}"
+def anywhere(headlines: Sequence[Headline]) -> str:
+    """Return the end of a sentence that denies something of all headlines."""
+    if len(headlines) == 1:
+        return f" on {headlines[0].side}" if headlines[0].side else ""
+    return f" on any of {every(headlines)}"
 
 
-def places(some: Sequence[Board], boards: Sequence[Board]) -> str:
-    """Return one board, or the dimensions of one task, by name, and how many others are."""
-    if (len(some) == 1 or len(boards) == 2) and all(board.place for board in some):
-        return words.listed([board.place for board in some])
-    return share(len(some), boards)
+def places(some: Sequence[Headline], headlines: Sequence[Headline]) -> str:
+    """Return one headline, or the dimensions of one task, by name, and how many others are."""
+    if (len(some) == 1 or len(headlines) == 2) and all(headline.place for headline in some):
+        return words.listed([headline.place for headline in some])
+    return share(len(some), headlines)
 
 
 def few(models: Sequence[str]) -> Text:

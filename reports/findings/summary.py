@@ -13,11 +13,11 @@ from earmark.reports import words
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.findings.headlines import (
     MOST_NAMES,
-    Board,
+    Headline,
     anywhere,
-    boards_of,
     every,
     few,
+    headlines_of,
     is_at_chance,
     is_level,
     joined,
@@ -25,16 +25,16 @@ from earmark.reports.findings.headlines import (
     names_of_tasks,
     places,
     share,
-    standing,
 )
 from earmark.reports.findings.task import is_contaminated
 from earmark.reports.record.lookup import (
-    SENTINEL,
+    RANDOM_BASELINE,
     SIGNIFICANT,
-    Standing,
+    Relation,
     dataset_of,
     is_alarm,
     pairs_with,
+    relation_to_chance,
 )
 from earmark.reports.record.schema import Comparison, RunRecord, Score
 from earmark.reports.view import Views
@@ -45,32 +45,32 @@ MOST_LEADS = 2
 
 def verdict(record: RunRecord, views: Views) -> Text:
     """Return who is best, in one line."""
-    boards = boards_of(record, views)
-    if not boards:
+    headlines = headlines_of(record, views)
+    if not headlines:
         return (Span("Nothing was scored." if record.tasks else "No task of this suite ran."),)
-    models = dict.fromkeys(score.model for board in boards for score in board.scores)
+    models = dict.fromkeys(score.model for headline in headlines for score in headline.scores)
     if len(models) == 1:
-        return _alone(boards)
-    if all(is_at_chance(board) for board in boards):
-        return (Span(f"No model is above chance{anywhere(boards)}."),)
-    if all(is_level(board) for board in boards):
-        if len(boards) == 1:
-            (board,) = boards
+        return _alone(headlines)
+    if all(is_at_chance(headline) for headline in headlines):
+        return (Span(f"No model is above chance{anywhere(headlines)}."),)
+    if all(is_level(headline) for headline in headlines):
+        if len(headlines) == 1:
+            (headline,) = headlines
             said = Span(" has the best value, and no other model can be told apart from it.")
-            return (Span(board.best.model, "name"), said)
-        return (Span(f"No model can be told apart from the best{anywhere(boards)}."),)
-    if len(boards) <= MOST_LEADS:
-        return joined([_told(record, board) for board in boards])
-    return _counted(record, boards)
+            return (Span(headline.best.model, "name"), said)
+        return (Span(f"No model can be told apart from the best{anywhere(headlines)}."),)
+    if len(headlines) <= MOST_LEADS:
+        return joined([_told(record, headline) for headline in headlines])
+    return _counted(record, headlines)
 
 
 def sentences(record: RunRecord, views: Views) -> list[Text]:
     """Return at most three: the leads, what is not to be believed, what cannot be said."""
-    boards = boards_of(record, views)
+    headlines = headlines_of(record, views)
     found = [
-        _leads(boards),
-        doubts(record, boards),
-        limits(record, boards),
+        _leads(headlines),
+        doubts(record, headlines),
+        limits(record, headlines),
     ]
     return [text for text in found if text]
 
@@ -78,64 +78,77 @@ def sentences(record: RunRecord, views: Views) -> list[Text]:
 # The verdict
 
 
-def _alone(boards: Sequence[Board]) -> Text:
-    beside = f" besides {SENTINEL}" if any(board.sentinel for board in boards) else ""
-    head = (Span(boards[0].best.model, "name"), Span(f", the only model here{beside}, is "))
-    standings = [standing(board.best) for board in boards]
-    if len(boards) == 1:
-        said: dict[Standing, str] = {
+def _alone(headlines: Sequence[Headline]) -> Text:
+    beside = (
+        f" besides {RANDOM_BASELINE}" if any(headline.baseline for headline in headlines) else ""
+    )
+    head = (Span(headlines[0].best.model, "name"), Span(f", the only model here{beside}, is "))
+    relations = [relation_to_chance(headline.best) for headline in headlines]
+    if len(headlines) == 1:
+        said: dict[Relation, str] = {
             "better": "above chance",
             "worse": "below chance",
             "level": "not told apart from chance",
             "unknown": "held against nothing: there is no interval, or no level of chance",
         }
-        return (*head, Span(f"{said[standings[0]]}."))
-    above = standings.count("better")
+        return (*head, Span(f"{said[relations[0]]}."))
+    above = relations.count("better")
     if not above:
-        return (*head, Span(f"not above chance{anywhere(boards)}."))
-    return (*head, Span(f"above chance on {share(above, boards)}."))
+        return (*head, Span(f"not above chance{anywhere(headlines)}."))
+    return (*head, Span(f"above chance on {share(above, headlines)}."))
 
 
-def _told(record: RunRecord, board: Board) -> Text:
-    """Return how the best of one board stands, as a clause."""
-    where = Span(f"on {board.place}, " if board.place else "")
-    name = Span(board.best.model, "name")
-    seen = _seen(record, board)
-    others = len(board.scores) - 1
+def _told(record: RunRecord, headline: Headline) -> Text:
+    """Return how the best of one headline stands, as a clause."""
+    where = Span(f"on {headline.place}, " if headline.place else "")
+    name = Span(headline.best.model, "name")
+    seen = _seen(record, headline)
+    others = len(headline.scores) - 1
     if not others:
         return (where, name, Span(f" is the only model with a score{seen}"))
-    if not board.rivals.compared:
+    if not headline.rivals.compared:
         return (where, name, Span(f" has the best value{seen}; no comparison was made"))
-    if board.rivals.ahead:
-        verb = "is" if len(board.rivals.ahead) == 1 else "are"
+    if headline.rivals.ahead:
+        verb = "is" if len(headline.rivals.ahead) == 1 else "are"
         found = Span(f" has the best value{seen}, though on the items that all share ")
-        return (where, name, found, *few(board.rivals.ahead), Span(f" {verb} significantly better"))
-    if not board.level:
+        return (
+            where,
+            name,
+            found,
+            *few(headline.rivals.ahead),
+            Span(f" {verb} significantly better"),
+        )
+    if not headline.level:
         return (where, name, Span(f" is best{seen} and told apart from every other model"))
-    if len(board.level) == others and others > 1:
+    if len(headline.level) == others and others > 1:
         return (where, name, Span(f" is best{seen} but cannot be told apart from any other model"))
-    return (where, name, Span(f" is best{seen} but cannot be told apart from "), *few(board.level))
+    return (
+        where,
+        name,
+        Span(f" is best{seen} but cannot be told apart from "),
+        *few(headline.level),
+    )
 
 
-def _counted(record: RunRecord, boards: Sequence[Board]) -> Text:
-    """Return on how many boards the most successful model is best, and how sure that is."""
-    wins: dict[str, list[Board]] = {}
-    for board in boards:
-        wins.setdefault(board.best.model, []).append(board)
+def _counted(record: RunRecord, headlines: Sequence[Headline]) -> Text:
+    """Return on how many headlines the most successful model is best, and how sure that is."""
+    wins: dict[str, list[Headline]] = {}
+    for headline in headlines:
+        wins.setdefault(headline.best.model, []).append(headline)
     most = max(len(won) for won in wins.values())
     leaders = [model for model, won in wins.items() if len(won) == most]
-    on = share(most, boards)
+    on = share(most, headlines)
     if len(leaders) > 1:
-        return _shared(boards, wins, leaders)
+        return _shared(headlines, wins, leaders)
     (leader,) = leaders
     won = wins[leader]
     head: Text = (Span(leader, "name"), Span(f" is best on {on}"))
-    if seen := [board for board in won if _seen(record, board)]:
+    if seen := [headline for headline in won if _seen(record, headline)]:
         of = "each" if len(seen) == len(won) else f"{len(seen)} of them"
         head = (*head, Span(f", though trained on the dataset of {'it' if most == 1 else of}"))
-    apart = [board for board in won if board.won]
-    tied = [board for board in won if board.level]
-    behind = [board for board in won if board.rivals.ahead]
+    apart = [headline for headline in won if headline.won]
+    tied = [headline for headline in won if headline.level]
+    behind = [headline for headline in won if headline.rivals.ahead]
     rest: Text = ()
     if len(apart) == len(won):
         rest = (
@@ -154,9 +167,9 @@ def _counted(record: RunRecord, boards: Sequence[Board]) -> Text:
     return (*head, *rest, *_runners_up(leader, wins), Span("."))
 
 
-def _level_with(tied: Sequence[Board], most: int) -> Text:
-    """Return from whom a model cannot be told apart on some of the boards where it is best."""
-    if all(set(board.level) == set(tied[0].level) for board in tied):
+def _level_with(tied: Sequence[Headline], most: int) -> Text:
+    """Return from whom a model cannot be told apart on some of the headlines where it is best."""
+    if all(set(headline.level) == set(tied[0].level) for headline in tied):
         where = "there" if most == 1 else f"on {len(tied)} of them"
         said = "; it cannot be told apart from "
         return (
@@ -169,15 +182,15 @@ def _level_with(tied: Sequence[Board], most: int) -> Text:
 
 
 def _shared(
-    boards: Sequence[Board], wins: Mapping[str, list[Board]], leaders: Sequence[str]
+    headlines: Sequence[Headline], wins: Mapping[str, list[Headline]], leaders: Sequence[str]
 ) -> Text:
-    """Return which models are best on equally many boards."""
-    tied = sum(bool(board.level) for board in boards)
-    known = all(board.won or len(board.scores) == 1 for board in boards)
-    some = share(tied, boards)
+    """Return which models are best on equally many headlines."""
+    tied = sum(bool(headline.level) for headline in headlines)
+    known = all(headline.won or len(headline.scores) == 1 for headline in headlines)
+    some = share(tied, headlines)
     told = f"; on {some} the best cannot be told apart from another model" if tied else ""
     told = told or (", told apart from every other model" if known else "")
-    sides = {model: {board.side for board in wins[model]} for model in leaders}
+    sides = {model: {headline.side for headline in wins[model]} for model in leaders}
     if len(wins) == len(leaders) == 2 and all(len(side) == 1 for side in sides.values()):
         spans: list[Span] = []
         for place, model in enumerate(leaders):
@@ -186,11 +199,14 @@ def _shared(
         if None not in set.union(*sides.values()):
             return (*spans, Span(f" of every task{told}."))
     if len(wins[leaders[0]]) == 1 and len(leaders) > MOST_NAMES:
-        return (Span(f"No model is best on more than one of {every(boards)}{told}."),)
-    return (*few(leaders), Span(f" are each best on {share(len(wins[leaders[0]]), boards)}{told}."))
+        return (Span(f"No model is best on more than one of {every(headlines)}{told}."),)
+    return (
+        *few(leaders),
+        Span(f" are each best on {share(len(wins[leaders[0]]), headlines)}{told}."),
+    )
 
 
-def _runners_up(leader: str, wins: Mapping[str, list[Board]]) -> Text:
+def _runners_up(leader: str, wins: Mapping[str, list[Headline]]) -> Text:
     others = [(model, len(won)) for model, won in wins.items() if model != leader]
     others.sort(key=lambda other: -other[1])
     if not others or len(others) > MOST_NAMES:
@@ -206,34 +222,34 @@ def _runners_up(leader: str, wins: Mapping[str, list[Board]]) -> Text:
 # By how much
 
 
-def _leads(boards: Sequence[Board]) -> Text:
-    """Return the values and leads of the best on the boards of the most successful model."""
-    if not boards:
+def _leads(headlines: Sequence[Headline]) -> Text:
+    """Return the values and leads of the best on the headlines of the most successful model."""
+    if not headlines:
         return ()
-    wins = Counter(board.best.model for board in boards)
-    ordered = sorted(boards, key=lambda board: -wins[board.best.model])
+    wins = Counter(headline.best.model for headline in headlines)
+    ordered = sorted(headlines, key=lambda headline: -wins[headline.best.model])
     told = ordered[:MOST_LEADS]
-    left = len(boards) - len(told)
+    left = len(headlines) - len(told)
     more = f"; the leaderboard has the other{f' {left}' if left > 1 else ''}" if left else ""
-    return (*joined([_lead(board) for board in told])[:-1], Span(f"{more}."))
+    return (*joined([_lead(headline) for headline in told])[:-1], Span(f"{more}."))
 
 
-def _lead(board: Board) -> Text:
-    best = board.best
-    where = Span(f"on {board.place}, " if board.place else "")
+def _lead(headline: Headline) -> Text:
+    best = headline.best
+    where = Span(f"on {headline.place}, " if headline.place else "")
     head: Text = (
         where,
         Span(best.model, "name"),
         Span(f" has {words.metric_in_text(best.metric)} "),
         Span(words.value_in_text(best), "strong"),
-        Span(f" over {words.scored(best, board.noun)}"),
+        Span(f" over {words.scored(best, headline.noun)}"),
     )
-    if len(board.scores) == 1:
+    if len(headline.scores) == 1:
         if best.chance is None:
             return head
         return (*head, Span(f", where chance is {words.with_unit(best.chance, best.metric)}"))
-    second = board.scores[1]
-    pair = next((p for p in pairs_with(board.task, best) if p.other == second.model), None)
+    second = headline.scores[1]
+    pair = next((p for p in pairs_with(headline.task, best) if p.other == second.model), None)
     if pair is None:
         return (
             *head,
@@ -242,7 +258,7 @@ def _lead(board: Board) -> Text:
             Span(f" with {_with_unit(second)}"),
         )
     apart = "told apart" if pair.p_holm < SIGNIFICANT else "not told apart"
-    shared = "" if pair.n >= best.n else f" on {words.plural(pair.n, board.noun)} that all share"
+    shared = "" if pair.n >= best.n else f" on {words.plural(pair.n, headline.noun)} that all share"
     return (
         *head,
         Span(f", {_difference(pair)} "),
@@ -265,8 +281,8 @@ def _difference(pair: Comparison) -> str:
     return f"{size} {word}"
 
 
-def _seen(record: RunRecord, board: Board) -> str:
-    seen = is_contaminated(record, board.task, board.best.model)
+def _seen(record: RunRecord, headline: Headline) -> str:
+    seen = is_contaminated(record, headline.task, headline.best.model)
     return " (though trained on this dataset)" if seen else ""
 
 
@@ -284,55 +300,59 @@ MANY_TIES = 0.05
 """Share of pairs that a model leaves tied, above which its accuracy is to be doubted."""
 
 
-def doubts(record: RunRecord, boards: Sequence[Board]) -> Text:
+def doubts(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     """Return alarms, contamination, what is at chance, and warnings; or that there is none."""
     found = [
-        *_broken(boards),
-        *_trained_on(record, boards),
-        *_fewer(boards),
-        *_tied(boards),
-        *_chance(boards),
+        *_broken(headlines),
+        *_trained_on(record, headlines),
+        *_fewer(headlines),
+        *_tied(headlines),
+        *_chance(headlines),
         *_warned(record),
     ]
-    if not boards and not found:
+    if not headlines and not found:
         return ()
     if found:
         return joined(found)
-    known = [board for board in boards if board.best.chance is not None]
+    known = [headline for headline in headlines if headline.best.chance is not None]
     said = ["no model’s card names a dataset that it is scored on"]
-    if known and all(standing(score) == "better" for b in known for score in b.scores):
+    if known and all(relation_to_chance(score) == "better" for b in known for score in b.scores):
         said.append("every score is above chance, interval and all")
-    heard = [board.sentinel for board in boards if board.sentinel is not None]
-    if heard and all(standing(score) in ("level", "worse") for score in heard):
-        said.append(f"{SENTINEL}, which hears nothing, is nowhere above chance")
+    heard = [headline.baseline for headline in headlines if headline.baseline is not None]
+    if heard and all(relation_to_chance(score) in ("level", "worse") for score in heard):
+        said.append(f"{RANDOM_BASELINE}, which hears nothing, is nowhere above chance")
     return joined([(Span(words.listed(said)),)])
 
 
-def _broken(boards: Sequence[Board]) -> list[Text]:
-    """Return where the sentinel scores above chance: an alarm, or a caution."""
+def _broken(headlines: Sequence[Headline]) -> list[Text]:
+    """Return where the baseline scores above chance: an alarm, or a caution."""
     found: list[Text] = []
-    above = [b for b in boards if b.sentinel is not None and standing(b.sentinel) == "better"]
-    alarms = [b for b in above if b.sentinel is not None and is_alarm(b.sentinel)]
+    above = [
+        b
+        for b in headlines
+        if b.baseline is not None and relation_to_chance(b.baseline) == "better"
+    ]
+    alarms = [b for b in above if b.baseline is not None and is_alarm(b.baseline)]
     if alarms:
         found.append(
             (
-                Span(f"do not trust {places(alarms, boards)}", "strong"),
-                Span(f": {SENTINEL}, which hears nothing, is far above chance there"),
+                Span(f"do not trust {places(alarms, headlines)}", "strong"),
+                Span(f": {RANDOM_BASELINE}, which hears nothing, is far above chance there"),
             )
         )
-    if lucky := [board for board in above if board not in alarms]:
+    if lucky := [headline for headline in above if headline not in alarms]:
         found.append(
             (
                 Span(
-                    f"{SENTINEL}, which hears nothing, is a little above chance on "
-                    f"{places(lucky, boards)}, as luck has it one time in 40"
+                    f"{RANDOM_BASELINE}, which hears nothing, is a little above chance on "
+                    f"{places(lucky, headlines)}, as luck has it one time in 40"
                 ),
             )
         )
     return found
 
 
-def _trained_on(record: RunRecord, boards: Sequence[Board]) -> list[Text]:
+def _trained_on(record: RunRecord, headlines: Sequence[Headline]) -> list[Text]:
     by_model: dict[str, dict[str, None]] = {}
     for task in record.tasks:
         dataset = dataset_of(record, task)
@@ -356,15 +376,18 @@ def _trained_on(record: RunRecord, boards: Sequence[Board]) -> list[Text]:
     ]
 
 
-def _fewer(boards: Sequence[Board]) -> list[Text]:
-    """Return which models were scored on clearly fewer items than others of the same board."""
+def _fewer(headlines: Sequence[Headline]) -> list[Text]:
+    """Return which models were scored on clearly fewer items than others of the same headline."""
     least: dict[str, tuple[float, str]] = {}
-    for board in boards:
-        most = max(score.n for score in board.scores)
-        for score in board.scores:
+    for headline in headlines:
+        most = max(score.n for score in headline.scores)
+        for score in headline.scores:
             share = score.n / most if most else 1.0
             if share < 1 - MANY_GAPS and share < least.get(score.model, (1.0, ""))[0]:
-                least[score.model] = share, f"{score.n:,} of the {words.plural(most, board.noun)}"
+                least[score.model] = (
+                    share,
+                    f"{score.n:,} of the {words.plural(most, headline.noun)}",
+                )
     if not least:
         return []
     verb = "was" if len(least) == 1 else "were"
@@ -374,11 +397,11 @@ def _fewer(boards: Sequence[Board]) -> list[Text]:
     return [(*few(list(least)), Span(said))]
 
 
-def _tied(boards: Sequence[Board]) -> list[Text]:
+def _tied(headlines: Sequence[Headline]) -> list[Text]:
     """Return which models leave many pairs tied: what they do not order is counted half right."""
     shares: dict[str, list[float]] = {}
-    for board in boards:
-        for score in board.scores:
+    for headline in headlines:
+        for score in headline.scores:
             share = (score.ties or 0) / score.n_items if score.n_items else 0.0
             if share > MANY_TIES:
                 shares.setdefault(score.model, []).append(share)
@@ -391,46 +414,46 @@ def _tied(boards: Sequence[Board]) -> list[Text]:
     return [(*few(list(shares)), Span(said))]
 
 
-def _chance(boards: Sequence[Board]) -> list[Text]:
+def _chance(headlines: Sequence[Headline]) -> list[Text]:
     """Return which models are level with or below chance, and where."""
-    models = dict.fromkeys(score.model for board in boards for score in board.scores)
+    models = dict.fromkeys(score.model for headline in headlines for score in headline.scores)
     found: list[Text] = []
-    kinds: tuple[tuple[Standing, str], ...] = (
+    kinds: tuple[tuple[Relation, str], ...] = (
         ("level", "not told apart from chance"),
         ("worse", "below chance"),
     )
     for kind, said in kinds:
-        where: dict[str, list[Board]] = {}
-        for board in boards:
-            for score in board.scores:
-                if standing(score) == kind:
-                    where.setdefault(score.model, []).append(board)
+        where: dict[str, list[Headline]] = {}
+        for headline in headlines:
+            for score in headline.scores:
+                if relation_to_chance(score) == kind:
+                    where.setdefault(score.model, []).append(headline)
         if where:
-            found.append(_somewhere(where, boards, said, of=len(models)))
+            found.append(_somewhere(where, headlines, said, of=len(models)))
     return found
 
 
 def _somewhere(
-    where: Mapping[str, Sequence[Board]], boards: Sequence[Board], said: str, *, of: int
+    where: Mapping[str, Sequence[Headline]], headlines: Sequence[Headline], said: str, *, of: int
 ) -> Text:
-    if len(where) == of > 1 and all(len(here) == len(boards) for here in where.values()):
+    if len(where) == of > 1 and all(len(here) == len(headlines) for here in where.values()):
         none = said.startswith("not ")
         who = f"no model is {said.removeprefix('not ')}" if none else f"every model is {said}"
-        where_all = "" if len(boards) == 1 else " anywhere" if none else " everywhere"
+        where_all = "" if len(headlines) == 1 else " anywhere" if none else " everywhere"
         return (Span(f"{who}{where_all}"),)
     if len(where) > MOST_NAMES:
         many = f"{len(where)} of {words.plural(of, 'model')} are"
         who = "every model is" if len(where) == of else many
-        return (Span(f"{who}{'' if len(boards) == 1 else ' somewhere'} {said}"),)
-    if len(where) > 1 and len(boards) > MOST_CLAUSES:
-        return (*named_models(where), Span(f" are {said} on one or more of {every(boards)}"))
-    if len(boards) == 1 and not boards[0].place:
+        return (Span(f"{who}{'' if len(headlines) == 1 else ' somewhere'} {said}"),)
+    if len(where) > 1 and len(headlines) > MOST_CLAUSES:
+        return (*named_models(where), Span(f" are {said} on one or more of {every(headlines)}"))
+    if len(headlines) == 1 and not headlines[0].place:
         return (*named_models(where), Span(f" {'is' if len(where) == 1 else 'are'} {said}"))
     spans: list[Span] = []
     for place, (model, here) in enumerate(where.items()):
         link = "" if not place else " and " if place == len(where) - 1 else ", "
         verb = "" if place else f" is {said}"
-        spans += [Span(link), Span(model, "name"), Span(f"{verb} on {places(here, boards)}")]
+        spans += [Span(link), Span(model, "name"), Span(f"{verb} on {places(here, headlines)}")]
     return tuple(spans)
 
 
@@ -451,9 +474,9 @@ def _warned(record: RunRecord) -> list[Text]:
     return found
 
 
-def limits(record: RunRecord, boards: Sequence[Board]) -> Text:
+def limits(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     """Return what the data cannot show: synthetic, few, not run; or that they are some of many."""
-    datasets = {board.task.dataset for board in boards}
+    datasets = {headline.task.dataset for headline in headlines}
     entries = [entry for entry in record.datasets if entry.id in datasets]
     titles = list(dict.fromkeys(entry.title for entry in entries))
     made = list(dict.fromkeys(entry.title for entry in entries if entry.synthetic))
@@ -466,7 +489,7 @@ def limits(record: RunRecord, boards: Sequence[Board]) -> Text:
             f"the measuring works and not how good a model is"
         )
         found.append((Span("synthetic data", "strong"), Span(said)))
-    found += [*_small(boards), *_gaps(record)]
+    found += [*_small(headlines), *_gaps(record)]
     if not found and titles:
         only = listed(titles, "dataset")
         said = f"all of this holds for {only} alone: other music may give other scores"
@@ -474,17 +497,19 @@ def limits(record: RunRecord, boards: Sequence[Board]) -> Text:
     return joined(found) if found else ()
 
 
-def _small(boards: Sequence[Board]) -> list[Text]:
-    small = [board for board in boards if board.best.n < FEW_ITEMS]
+def _small(headlines: Sequence[Headline]) -> list[Text]:
+    small = [headline for headline in headlines if headline.best.n < FEW_ITEMS]
     if not small:
         return []
-    least = min(small, key=lambda board: board.best.n)
+    least = min(small, key=lambda headline: headline.best.n)
     number = words.plural(least.best.n, least.noun)
-    if len(boards) == 1:
+    if len(headlines) == 1:
         return [(Span(f"it rests on only {number}"),)]
     if len(small) == 1:
         return [(Span(f"{least.place} rests on only {number}"),)]
-    said = f"{share(len(small), boards)} rest on fewer than {FEW_ITEMS} items each, one on {number}"
+    said = (
+        f"{share(len(small), headlines)} rest on fewer than {FEW_ITEMS} items each, one on {number}"
+    )
     return [(Span(said),)]
 
 

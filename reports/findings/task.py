@@ -12,9 +12,8 @@ from typing import Any
 from earmark.reports import words
 from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record.lookup import (
-    SENTINEL,
+    RANDOM_BASELINE,
     Dimension,
-    against,
     bare,
     best_first,
     dataset_of,
@@ -22,6 +21,8 @@ from earmark.reports.record.lookup import (
     headline,
     is_alarm,
     references,
+    relation,
+    relation_to_chance,
     rivals_of,
     select,
 )
@@ -48,22 +49,22 @@ def findings(task: TaskResult, view: View) -> list[Text]:
             scores = best_first(select(task.scores, metric=metric, subset=name, dimension=side))
             if scores:
                 found.append(_best(task, scores, side, view.noun))
-    sentinel = _sentinel(task, metric, subset)
+    baseline = _baseline(task, metric, subset)
     return [
-        *([_broken(sentinel)] if sentinel and is_alarm(sentinel) else []),
+        *([_broken(baseline)] if baseline and is_alarm(baseline) else []),
         *found,
         *(view.people(task) or _against_references(task, metric, subset)),
         *view.findings(task, metric, subset),
         *_at_chance(task, metric, subset),
-        *([_sound(sentinel)] if sentinel and not is_alarm(sentinel) else []),
+        *([_sound(baseline)] if baseline and not is_alarm(baseline) else []),
     ]
 
 
-def _sentinel(task: TaskResult, metric: str, subset: str) -> Score | None:
+def _baseline(task: TaskResult, metric: str, subset: str) -> Score | None:
     """Return the headline score of the model that knows nothing, where it can be held to chance."""
     scores = select(task.scores, metric=metric, subset=subset)
     known = [score for score in scores if score.value is not None and score.chance is not None]
-    return next((score for score in known if score.model == SENTINEL), None)
+    return next((score for score in known if score.model == RANDOM_BASELINE), None)
 
 
 def _broken(score: Score) -> Text:
@@ -71,7 +72,7 @@ def _broken(score: Score) -> Text:
     chance = words.with_unit(score.chance or 0.0, score.metric)
     return (
         Span("Do not trust this task. ", "strong"),
-        Span(SENTINEL, "name"),
+        Span(RANDOM_BASELINE, "name"),
         Span(", a model that hears and reads nothing, scores "),
         Span("far above chance", "strong"),
         Span(
@@ -91,10 +92,10 @@ def _sound(score: Score) -> Text:
         ),
         "worse": " scores below chance, which luck does one time in 40",
         "unknown": " has no interval, so whether it is at chance is not known",
-    }[against(score, score.chance or 0.0)]
+    }[relation_to_chance(score)]
     return (
         Span("Sanity check: "),
-        Span(SENTINEL, "name"),
+        Span(RANDOM_BASELINE, "name"),
         Span(f", which hears and reads nothing,{said} ({words.value_in_text(score)})."),
     )
 
@@ -104,12 +105,12 @@ def about_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
     scores = [
         score
         for score in select(task.scores, metric=metric, subset=subset)
-        if score.value is not None and score.chance is not None and score.model != SENTINEL
+        if score.value is not None and score.chance is not None and score.model != RANDOM_BASELINE
     ]
     if not scores:
         return []
     levels = sorted({words.with_unit(score.chance or 0.0, metric) for score in scores})
-    above = [score for score in scores if against(score, score.chance or 0.0) == "better"]
+    above = [score for score in scores if relation_to_chance(score) == "better"]
     level = Span(f"Chance is {words.listed(levels)}. ")
     if len(scores) == 1:
         verb = "is" if above else "is not"
@@ -172,20 +173,17 @@ def _against_references(task: TaskResult, metric: str, subset: str) -> list[Text
     for side in dimensions(task):
         scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
         for line in references(task, metric=metric, subset=subset, dimension=side):
-            sides = [(score.model, against(score, line.value)) for score in scores]
-            said = standings(
-                [model for model, standing in sides if standing == "better"],
-                [model for model, standing in sides if standing == "level"],
-                [model for model, standing in sides if standing == "worse"],
-                "it",
-            )
+            by_relation: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
+            for score in scores:
+                by_relation.setdefault(relation(score, line.value), []).append(score.model)
+            said = relations_in_words(*list(by_relation.values())[:3], "it")
             value = words.with_unit(line.value, metric)
             about = f"Held against “{line.name}” ({value}{f' on {side}' if side else ''}), "
             found.append((Span(about), *said, Span(".")))
     return found
 
 
-def standings(ahead: list[str], level: list[str], behind: list[str], line: str) -> Text:
+def relations_in_words(ahead: list[str], level: list[str], behind: list[str], line: str) -> Text:
     """Return which models are above, level with and below a line."""
     parts: list[Text] = []
     if ahead:
@@ -209,7 +207,7 @@ def standings(ahead: list[str], level: list[str], behind: list[str], line: str) 
 def _at_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
     """Return which models a score cannot tell from chance, and which are worse than it."""
     found: list[Text] = []
-    for standing, said in (
+    for kind, said in (
         ("level", "Not distinguishable from chance: "),
         ("worse", "Worse than chance: "),
     ):
@@ -220,9 +218,8 @@ def _at_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
                 s.model
                 for s in scores
                 if s.value is not None
-                and s.chance is not None
-                and s.model != SENTINEL
-                and against(s, s.chance) == standing
+                and s.model != RANDOM_BASELINE
+                and relation_to_chance(s) == kind
             ]
             if models:
                 names += [Span("; ")] if names else []

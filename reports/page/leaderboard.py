@@ -23,7 +23,7 @@ from earmark.reports.content import (
 )
 from earmark.reports.figures import rows as figures_of_rows
 from earmark.reports.figures.scatter import score_against_speed
-from earmark.reports.findings.headlines import Board, boards_of
+from earmark.reports.findings.headlines import Headline, headlines_of
 from earmark.reports.findings.task import is_contaminated
 from earmark.reports.page.tables import (
     Notes,
@@ -35,10 +35,10 @@ from earmark.reports.page.tables import (
 from earmark.reports.record.lookup import (
     Dimension,
     best_first,
+    compact_letter_display,
     dimensions,
     groups_of,
     headline,
-    letters,
     select,
 )
 from earmark.reports.record.schema import Cost, RunRecord, Score, TaskResult
@@ -84,7 +84,7 @@ def leaderboard(
     if plots:
         blocks.append(Plots(plots))
     blocks.append(cost_table(record, order, origin))
-    if (speeds := speed_plot(record, boards_of(record, views))) is not None:
+    if (speeds := speed_plot(record, headlines_of(record, views))) is not None:
         blocks.append(Plots([speeds]))
     return Section("Leaderboard", "leaderboard", blocks)
 
@@ -116,7 +116,9 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
     seen_any, unpaired = False, False
     for head in heads:
         task = head[0]
-        marks = letters(groups_of(task, metric=head[1], subset=head[2], dimension=head[3]))
+        marks = compact_letter_display(
+            groups_of(task, metric=head[1], subset=head[2], dimension=head[3])
+        )
         unpaired |= bool(task.comparisons) and task.comparisons[0].interval is None
         column = {}
         for score in _scores(head):
@@ -318,27 +320,27 @@ def millions(parameters: int) -> str:
     return three_digits(parameters / 1e6)
 
 
-def speed_plot(record: RunRecord, boards: Sequence[Board]) -> Plot | None:
-    """Return scores against clips a second on the first board where that says something.
+def speed_plot(record: RunRecord, headlines: Sequence[Headline]) -> Plot | None:
+    """Return scores against clips a second on the first headline where that says something.
 
     That is where enough models of unlike speed were timed on one device: others are not comparable.
     """
     costs = {model.id: model.cost for model in record.models if model.cost is not None}
-    for board in boards:
-        timed = [score for score in board.scores if score.model in costs]
+    for first in headlines:
+        timed = [score for score in first.scores if score.model in costs]
         devices = Counter(costs[score.model].device for score in timed)
         device = devices.most_common(1)[0][0] if devices else ""
         models = [s.model for s in timed if costs[s.model].device == device][:MOST_POINTS]
         speeds = [costs[model].clips_per_second for model in models]
         if len(models) >= FEWEST_POINTS and max(speeds) >= LEAST_SPREAD * min(speeds):
-            return _speed_plot(board, costs, models, device)
+            return _speed_plot(first, costs, models, device)
     return None
 
 
 def _speed_plot(
-    board: Board, costs: Mapping[str, Cost], models: Sequence[str], device: str
+    first: Headline, costs: Mapping[str, Cost], models: Sequence[str], device: str
 ) -> Plot:
-    scores = [score for score in board.scores if score.model in models]
+    scores = [score for score in first.scores if score.model in models]
     nan = math.nan
     columns: dict[str, Any] = {
         "model": [score.model for score in scores],
@@ -347,19 +349,19 @@ def _speed_plot(
         "low": [score.interval.low if score.interval else nan for score in scores],
         "high": [score.interval.high if score.interval else nan for score in scores],
     }
-    metric = board.best.metric
+    metric = first.best.metric
     title = words.metric(metric).title
-    side = f", {board.side}" if board.side else ""
-    left = len(board.scores) - len(scores)
+    side = f", {first.side}" if first.side else ""
+    left = len(first.scores) - len(scores)
     space = "\N{NO-BREAK SPACE}"
     level = next((100 * s.interval.level for s in scores if s.interval), 95)
     more = f" Not shown: {words.plural(left, 'model')} without a time on it." if left else ""
     fastest = max(scores, key=lambda score: costs[score.model].clips_per_second)
     return Plot(
-        title=f"{board.task.title}: {title}{side} against speed",
+        title=f"{first.task.title}: {title}{side} against speed",
         caption=f"Score with its {level:g}{space}% interval against clips a second, both better "
         f"upwards and to the right, of the models that were timed on one device ({device}).{more}"
-        if board.best.higher_is_better
+        if first.best.higher_is_better
         else f"Score with its {level:g}{space}% interval (lower is better) against clips a second "
         f"of the models that were timed on one device ({device}).{more}",
         description=f"A point a model, {len(scores)} in all. Best: {scores[0].model}; fastest: "

@@ -75,7 +75,7 @@ def build(
     RecordError
         If a task of the record has no items.
     """
-    record = told_apart(record)
+    record = with_own_titles(record)
     if missing := [task.id for task in record.tasks if task.id not in items]:
         raise RecordError(f"a report of {record.id} needs the items of {', '.join(missing)}")
     return Page(
@@ -105,7 +105,7 @@ def with_opening(section: Section, blocks: Sequence[Block]) -> Section:
     return dataclasses.replace(section, blocks=[*blocks, *section.blocks])
 
 
-def told_apart(record: RunRecord) -> RunRecord:
+def with_own_titles(record: RunRecord) -> RunRecord:
     """Return the record with tasks of one title named by their datasets, or else by their ids."""
     titles = Counter(task.title for task in record.tasks)
     named = Counter((task.title, task.dataset) for task in record.tasks)

@@ -86,7 +86,7 @@ def side_by_side(runs: Sequence[Run], compare: Compare) -> SideBySide:
     items: dict[str, Any] = {}
     arrays: dict[str, dict[str, Any]] = {}
     for part, parts in zip(merged, boards.values(), strict=True):
-        task = _told_apart(part.task, [p.run for p in parts], merged, {t.id for t in tasks})
+        task = _with_own_name(part.task, [p.run for p in parts], merged, {t.id for t in tasks})
         tasks.append(task)
         items[task.id], arrays[task.id] = part.items, dict(part.arrays)
     origin: dict[str, list[int]] = {}
@@ -209,7 +209,7 @@ def _differences(one: tuple[Any, ...], other: tuple[Any, ...]) -> list[str]:
     return found or ["nothing that the records name"]
 
 
-def _told_apart(
+def _with_own_name(
     task: TaskResult, runs: Sequence[int], merged: Sequence[Part], taken: set[str]
 ) -> TaskResult:
     """Return the task under an id and a title that no other has."""

@@ -12,12 +12,12 @@ from earmark.reports.record.lookup import (
     OFFICIAL,
     SIGNIFICANT,
     Dimension,
-    Standing,
-    against,
+    Relation,
     best_first,
+    compact_letter_display,
     groups_of,
-    letters,
     references,
+    relation,
     select,
     unpaired,
 )
@@ -40,11 +40,11 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
     if any(score.chance is not None for score in scores):
         if shared is None:
             parts.append((Column("Chance", numeric=True), lambda s: plain_value(s.chance, metric)))
-        parts.append((Column("Relative to chance"), lambda s: standing(s, s.chance)))
+        parts.append((Column("Relative to chance"), lambda s: relation_cell(s, s.chance)))
     for line in lines:
-        parts.append((Column(f"Relative to {line.name}"), partial(standing, line=line.value)))
+        parts.append((Column(f"Relative to {line.name}"), partial(relation_cell, line=line.value)))
     if groups:
-        marks = letters(groups)
+        marks = compact_letter_display(groups)
         parts.append((Column("Group"), lambda s: Cell(marks.get(s.model, words.NOTHING))))
     rows = [[make(score) for _, make in parts] for score in scores]
     bare: list[tuple[str, float, int | None]] = [
@@ -394,7 +394,7 @@ LONG = 24
 Part = tuple[Column, Callable[[Score], Cell]]
 """A column, and how a score fills it."""
 
-_STANDING: dict[Standing, str] = {
+_RELATIONS: dict[Relation, str] = {
     "better": "above",
     "worse": "below",
     "level": "not told apart",
@@ -496,12 +496,12 @@ def _coverage(score: Score) -> Cell:
     return Cell(words.percent(share), sort=share)
 
 
-def standing(score: Score, line: float | None) -> Cell:
+def relation_cell(score: Score, line: float | None) -> Cell:
     """Return on which side of a line a score lies, in words."""
     if line is None or score.value is None:
         return Cell(words.NOTHING)
-    standing = against(score, line)
-    return Cell(_STANDING[standing], tone="muted" if standing == "level" else "plain")
+    found = relation(score, line)
+    return Cell(_RELATIONS[found], tone="muted" if found == "level" else "plain")
 
 
 def common_chance(scores: Sequence[Score]) -> float | None:

@@ -22,10 +22,10 @@ from earmark.reports.record.schema import (
     TaskResult,
 )
 
-SENTINEL = "random"
+RANDOM_BASELINE = "random"
 """The model that hears and reads nothing: its scores must be those of chance."""
 ALARM = 3.0
-"""Standard errors above chance beyond which the sentinel's score is an alarm."""
+"""Standard errors above chance beyond which the baseline's score is an alarm."""
 
 SIGNIFICANT = 0.05
 """Two models are told apart where Holm's corrected p-value is below this."""
@@ -44,7 +44,7 @@ MOST_PAIRS = 300
 """Comparisons of a task that are all shown; of more, the most telling."""
 
 Dimension = Literal["arousal", "valence"] | None
-Standing = Literal["better", "worse", "level", "unknown"]
+Relation = Literal["better", "worse", "level", "unknown"]
 Named = TypeVar("Named", Score, Group, Comparison, Reference)
 
 
@@ -109,7 +109,7 @@ def exceeds(value: float, line: float) -> bool:
     return value > line and not math.isclose(value, line, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def against(score: Score, line: float) -> Standing:
+def relation(score: Score, line: float) -> Relation:
     """Return on which side of a line the whole interval of a score lies."""
     if score.interval is None:
         return "unknown"
@@ -119,20 +119,25 @@ def against(score: Score, line: float) -> Standing:
     return "better" if above == score.higher_is_better else "worse"
 
 
-def is_alarm(sentinel: Score) -> bool:
+def relation_to_chance(score: Score) -> Relation:
+    """Return on which side of chance a score lies."""
+    return "unknown" if score.chance is None else relation(score, score.chance)
+
+
+def is_alarm(baseline: Score) -> bool:
     """Return whether a model that knows nothing is so far above chance that luck explains it badly.
 
     Three standard errors, which luck reaches one time in 740; an interval that merely lies above
     chance is reached one time in 40, so that some task of a large suite always shows it.
     """
-    chance = sentinel.chance
-    if sentinel.value is None or sentinel.interval is None or chance is None:
+    chance = baseline.chance
+    if baseline.value is None or baseline.interval is None or chance is None:
         return False
-    level = sentinel.interval.level
-    low, high = sentinel.interval.low, sentinel.interval.high
+    level = baseline.interval.level
+    low, high = baseline.interval.low, baseline.interval.high
     error = (high - low) / 2 / NormalDist().inv_cdf((1 + level) / 2)
-    above = sentinel.value - chance if sentinel.higher_is_better else chance - sentinel.value
-    return against(sentinel, chance) == "better" and above > ALARM * error
+    above = baseline.value - chance if baseline.higher_is_better else chance - baseline.value
+    return relation_to_chance(baseline) == "better" and above > ALARM * error
 
 
 def groups_of(task: TaskResult, *, metric: str, subset: str, dimension: Dimension) -> list[Group]:
@@ -234,11 +239,12 @@ def _of_models(entry: Table, models: Sequence[str]) -> Table:
     return entry.model_copy(update={"rows": [r for r in entry.rows if r[place] in models]})
 
 
-def letters(groups: Iterable[Group]) -> dict[str, str]:
+def compact_letter_display(groups: Iterable[Group]) -> dict[str, str]:
     """Return each model's letters: models that share one cannot be told apart.
 
     >>> from earmark.reports.record.schema import Group
-    >>> letters([Group(subset="s", metric="m", models=m) for m in (["x", "y"], ["y", "z"])])
+    >>> groups = [Group(subset="s", metric="m", models=m) for m in (["x", "y"], ["y", "z"])]
+    >>> compact_letter_display(groups)
     {'x': 'a', 'y': 'a b', 'z': 'b'}
     """
     marks: dict[str, list[str]] = {}
@@ -246,7 +252,7 @@ def letters(groups: Iterable[Group]) -> dict[str, str]:
         letter = string.ascii_lowercase[number] if number < 26 else f"g{number + 1}"
         for model in group.models:
             marks.setdefault(model, []).append(letter)
-    return {model: " ".join(letters) for model, letters in marks.items()}
+    return {model: " ".join(own) for model, own in marks.items()}
 
 
 def references(

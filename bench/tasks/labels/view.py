@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from earmark.reports import words
 from earmark.reports.content import TALLEST, Arrays, Gap, Plot, Span, Text, even_parts, part_of
 from earmark.reports.findings.task import row_of_best
-from earmark.reports.record.lookup import SENTINEL, best_first, select, table
+from earmark.reports.record.lookup import RANDOM_BASELINE, best_first, select, table
 from earmark.reports.record.schema import Plain, Score, TaskResult
 
 PROMPTS = "Prompts"
@@ -190,8 +190,8 @@ def tags(task: TaskResult, metric: str, subset: str) -> list[Plot | Gap]:
         if _number(row["ROC-AUC"]) == _number(row["ROC-AUC"]) or _number(row["PR-AUC"]) > 0
     }
     ranked = [model for model in _ranked(task, metric, subset) if model in there]
-    # What the sentinel does on each tag is noise, and only shown where nothing else is.
-    ranked = [model for model in ranked if model != SENTINEL] or ranked
+    # What the random baseline does on each tag is noise, and only shown where nothing else is.
+    ranked = [model for model in ranked if model != RANDOM_BASELINE] or ranked
     shown = ranked[:MOST_TAGGERS]
     if not shown:
         return [Gap("No figure of the tags: no tag has a score.")]
@@ -267,7 +267,9 @@ def about_prompts(task: TaskResult, metric: str, subset: str) -> list[Text]:
     if row is None:
         return []
     said = [_spread_of(row, metric)]
-    others = [r for r in rows if r["model"] not in {row["model"], SENTINEL} and _width(r) > 0]
+    others = [
+        r for r in rows if r["model"] not in {row["model"], RANDOM_BASELINE} and _width(r) > 0
+    ]
     widest = max(others, key=_width, default=None)
     if widest is not None and _width(widest) > _width(row):
         said.append(_spread_of(widest, metric, of=True))

@@ -31,7 +31,7 @@ from earmark.reports.content import (
     part_of,
     text,
 )
-from earmark.reports.findings.task import standings
+from earmark.reports.findings.task import relations_in_words
 from earmark.reports.page.tables import plain_value
 from earmark.reports.record.lookup import (
     best_first,
@@ -86,7 +86,9 @@ def people(task: TaskResult) -> list[Text]:
             )
             place.append(str(row["model"]))
         cases = f"Held to the same {here[0]['n']:,} judgements of {side} as one annotator, "
-        found.append((Span(cases), *standings(ahead, level, behind, "that annotator"), Span(".")))
+        found.append(
+            (Span(cases), *relations_in_words(ahead, level, behind, "that annotator"), Span("."))
+        )
     return found
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.content import Plots, TableBlock
-from earmark.reports.findings.headlines import boards_of
+from earmark.reports.findings.headlines import headlines_of
 from earmark.reports.page import leaderboard
 from earmark.reports.page import leaderboard as costs
 from earmark.reports.record.schema import Cost
@@ -80,7 +80,7 @@ def test_scores_stand_against_speed_with_their_intervals(sample):
 )
 def test_a_figure_that_says_nothing_is_not_drawn(sample, speeds):
     record = costing(sample, speeds)
-    assert costs.speed_plot(record, boards_of(record, VIEWS)) is None
+    assert costs.speed_plot(record, headlines_of(record, VIEWS)) is None
 
 
 def test_models_of_another_device_are_not_drawn(sample):
@@ -90,4 +90,4 @@ def test_models_of_another_device_are_not_drawn(sample):
     )
     assert slow.id in SPEEDS
     record = record.model_copy(update={"models": [slow, *record.models[1:]]})
-    assert costs.speed_plot(record, boards_of(record, VIEWS)) is None
+    assert costs.speed_plot(record, headlines_of(record, VIEWS)) is None

@@ -365,9 +365,9 @@ def test_tasks_of_one_title_are_told_apart_by_dataset_or_id(sample):
         for name, dataset in (("one", "a"), ("two", "b"), ("three", "b"))
     ]
     record = sample.record.model_copy(update={"tasks": [*alike, second]})
-    titles = [task.title for task in page.told_apart(record).tasks]
+    titles = [task.title for task in page.with_own_titles(record).tasks]
     assert titles == ["T, a", "T, two", "T, three", second.title]
-    assert page.told_apart(sample.record) is sample.record
+    assert page.with_own_titles(sample.record) is sample.record
 
 
 def test_residuals_are_on_the_ratings_scale_and_lack_models_without_one(small):

@@ -22,7 +22,7 @@ from earmark.datasets import gtzan
 from earmark.datasets.base import Clip, DataError, DatasetCard, RatedClips, Scale, Tagged
 from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
-from earmark.reports.record.lookup import against
+from earmark.reports.record.lookup import relation
 
 CLASSES = ("blues", "jazz", "metal", "rock")
 TAGS = ("guitar", "piano", "unheard", "weird")
@@ -267,7 +267,7 @@ def test_vectors_that_are_all_the_same_are_at_chance_to_the_last_bit():
     result = evaluate(rated(names), same, folds=4).result
     for score in result.scores:
         if score.metric in ("accuracy", "balanced_accuracy"):
-            assert score.value == pytest.approx(0.1) and against(score, score.chance) == "level"
+            assert score.value == pytest.approx(0.1) and relation(score, score.chance) == "level"
     assert not [text for text in result.warnings if "end of the grid" in text]
 
 
