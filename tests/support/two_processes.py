@@ -1,9 +1,6 @@
-"""Started as each of two processes, as torchrun starts them: trains what a JSON file lists."""
+"""What each of two processes does: trains a list of jobs, as torchrun would have started it."""
 
-import json
 import os
-import sys
-from pathlib import Path
 
 import torch
 from training_runs import CosineOfPairs
@@ -22,12 +19,8 @@ class Failing(CosineOfPairs):
         return super().__call__(embedded)
 
 
-def main(listed: Path) -> None:
+def train_jobs(jobs):
     torch.set_num_threads(1)
-    for job in json.loads(listed.read_text()):
+    for job in jobs:
         config = parse_plain(job["config"], of=job["out"])
         train(config, job["out"], score=Failing(), tell=print)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,20 +1,18 @@
 """Two processes against one, over gloo on loopback, started as torchrun starts them."""
 
 import csv
-import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-import two_processes
+from forks import side_by_side
 from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
+from two_processes import train_jobs
 
 from earmark.bench.cli.run import embed
 from earmark.bench.run.suite import SuiteError
@@ -75,32 +73,17 @@ def free_port():
 
 def run_two(root, jobs, **environment):
     """Return the exit code and the output of each of two processes that train the jobs."""
-    (root / "jobs.json").write_text(json.dumps(jobs))
-    support = str(Path(two_processes.__file__).parent)
     shared = {
-        **os.environ,
         **environment,
-        "PYTHONPATH": os.pathsep.join(filter(None, (support, os.environ.get("PYTHONPATH")))),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": "2",
         "GROUP_RANK": "0",
         "TORCHELASTIC_RUN_ID": "test",
-        "OMP_NUM_THREADS": "1",
     }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, two_processes.__file__, str(root / "jobs.json")],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=600)[0] for process in processes]
-    return [(process.returncode, words) for process, words in zip(processes, said, strict=True)]
+    ranks = [{**shared, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    return side_by_side(train_jobs, jobs, environments=ranks, folder=root)
 
 
 def learned(checkpoint):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from forks import exit_code
 from small_corpora import (
     RATE,
     files_of,
@@ -95,30 +95,22 @@ def test_the_fingerprint_is_that_of_the_content_and_not_of_its_cut_into_shards(f
     assert prepare(folder, tmp_path / "t").fingerprint != large.fingerprint
 
 
-DYING = """
-import os, signal, sys
-from pathlib import Path
-import earmark.datasets.files.atomic
-from earmark.models.training import prepare as preparation
+def dying_preparation(source, out, moment):
+    """Prepare, and be killed before the given one of the operations that reach the disk."""
+    left = iter(range(moment - 1, -1, -1))
 
-left = int(sys.argv[3])
+    def dying(function):
+        def call(*args, **kwargs):
+            if next(left, None) == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
 
-def dying(function):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kwargs)
-    return call
+        return call
 
-for owner, name in [
-    (os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir"),
-    (preparation, "write_header"), (preparation, "quantise"),
-]:
-    setattr(owner, name, dying(getattr(owner, name)))
-preparation.prepare(sys.argv[1], sys.argv[2], workers=2, shard_bytes=20_000, max_refused_share=.2)
-"""
+    on_disk = [(os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir")]
+    for owner, name in [*on_disk, (preparation, "write_header"), (preparation, "quantise")]:
+        setattr(owner, name, dying(getattr(owner, name)))
+    prepare(source, out, max_refused_share=0.2, **{**SMALL, "workers": 2})
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path):
@@ -129,8 +121,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path):
     died = 0
     for moment in range(1, 1_000):
         out = tmp_path / f"out{moment}"
-        command = [sys.executable, "-c", DYING, str(tmp_path / "songs"), str(out), str(moment)]
-        code = subprocess.run(command, check=False).returncode
+        code = exit_code(dying_preparation, tmp_path / "songs", out, moment)
         assert code in (0, -signal.SIGKILL)
         died += code != 0
         if code != 0 and (out / "index.jsonl").exists():
@@ -151,8 +142,7 @@ def test_killed_again_and_again_it_still_gets_there(tmp_path):
     out = tmp_path / "out"
     kills = 0
     # Each run gets a little further: it lives through one shard and dies in the next.
-    command = [sys.executable, "-c", DYING, str(tmp_path / "songs"), str(out), "20"]
-    while subprocess.run(command, check=False).returncode:
+    while exit_code(dying_preparation, tmp_path / "songs", out, 20):
         kills += 1
         assert kills < 100
     assert kills >= 2

@@ -6,16 +6,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import training_runs
+from forks import exit_code
 from training_runs import DCASE, MUSCALL, CosineOfPairs, run_config
 
 from earmark.datasets.base import DataError
@@ -107,33 +103,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(corpora, tmp_path
     assert_same_state(*best)
 
 
+def killed_after(step, config, out):
+    def kill(done, total, name):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.set_num_threads(1)
+    run(config, out, progress=kill)
+
+
 def test_a_run_killed_at_a_random_step_goes_on_bit_for_bit(corpora, tmp_path):
     config = run_config(corpora, training={"epochs": 3, "checkpoint_every": 1})
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(config, whole)
     step = random.Random(2022).randrange(2, 9)
-    script = textwrap.dedent(
-        f"""
-        import os, signal, sys, torch
-        sys.path.insert(0, {str(Path(training_runs.__file__).parent)!r})
-        from pathlib import Path
-        from training_runs import CosineOfPairs, run_config
-        from earmark.models.training.train import train
-
-        torch.set_num_threads(1)
-
-        def kill(done, total, name):
-            if done == {step}:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        config = run_config(
-            Path({str(corpora)!r}), training={{"epochs": 3, "checkpoint_every": 1}}
-        )
-        train(config, {str(parts)!r}, score=CosineOfPairs(), progress=kill, tell=lambda line: None)
-        """
-    )
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert exit_code(killed_after, step, config, parts) == -signal.SIGKILL
     assert last(parts).step == step - 1
     run(config, parts, resume=True)
     assert_same_state(last(whole), last(parts))
