@@ -88,6 +88,13 @@ Replicates = Annotated[
         min=100, help="Replicates of bootstraps and randomisation tests, instead of the suite's."
     ),
 ]
+CustomTask = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE.py:CLASS",
+        help="A task of your own, which no installed package registers, that a record is of.",
+    ),
+]
 Speed = Annotated[
     list[Path] | None,
     typer.Option(

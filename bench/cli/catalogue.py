@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json as json_module
 import shutil
 import sys
@@ -22,6 +23,7 @@ from earmark.bench.embeddings.shards import Index, StoreError
 from earmark.bench.embeddings.store import IDENTITY
 from earmark.bench.embeddings.store import Store as EmbeddingStore
 from earmark.bench.run.suite import read_suite, shipped_suites
+from earmark.bench.tasks.registry import TASKS
 from earmark.datasets.base import DataError
 from earmark.datasets.files.fetch import available, describe, find_weights
 from earmark.datasets.files.fetch import fetch as download
@@ -36,24 +38,36 @@ _SHOWN = 12
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="models, datasets or suites.")],
+    what: Annotated[str, typer.Argument(help="models, datasets, tasks or suites.")],
     json: Json = False,
 ) -> None:
-    """List the registered models, datasets or suites."""
+    """List the registered models, datasets, tasks or suites."""
     if what == "models":
         found = MODELS.targets()
     elif what == "datasets":
         found = DATASETS.targets()
+    elif what == "tasks":
+        found = {name: _signature(name) for name in TASKS.targets()}
     elif what == "suites":
         found = {str(path): read_suite(path).suite.title for path in shipped_suites()}
     else:
-        raise DataError(f"cannot list {what!r}; expected models, datasets or suites")
+        raise DataError(f"cannot list {what!r}; expected models, datasets, tasks or suites")
     if json:
         typer.echo(json_module.dumps(found, indent=2))
         return
     width = max(map(len, found), default=0)
     for name, target in found.items():
         typer.echo(f"{name:{width}}  {target}")
+
+
+def _signature(task: str) -> str:
+    """Return what stands behind a task's name, and its options as a suite gives them."""
+    parameters = inspect.signature(TASKS.factory(task)).parameters.values()
+    options = (
+        one.name if one.default is one.empty else f"{one.name}={one.default!r}"
+        for one in parameters
+    )
+    return f"{TASKS.targets()[task]}({', '.join(options)})"
 
 
 def list_suites(*, json: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from earmark.bench.cli import INVALID, ExitError, Json
+from earmark.bench.cli import INVALID, CustomTask, ExitError, Json
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table
 from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.gate.checks import Hole
@@ -23,6 +23,7 @@ from earmark.bench.gate.kept import kept_for
 from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, unreadable
 from earmark.bench.run.environment import git_state
+from earmark.bench.tasks.registry import load_tasks
 from earmark.datasets.files.atomic import write_whole
 from earmark.reports import words
 from earmark.reports.gate import verdict as verdicts
@@ -65,11 +66,13 @@ def gate(
         ),
     ] = False,
     json: Json = False,
+    custom_task: CustomTask = None,
 ) -> None:
     """Test a run for regressions against its baseline.
 
     Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid or not comparable.
     """
+    load_tasks(custom_task)
     if report and out is None:
         raise RecordError("a report needs a place: give --out FOLDER beside --report")
     verdict = judge_files(run, against, read_policy(policy))
@@ -266,8 +269,10 @@ def compare(
         typer.Option(help="Compare this metric, instead of each task's headline metric."),
     ] = None,
     json: Json = False,
+    custom_task: CustomTask = None,
 ) -> None:
     """Compare two runs item by item, with paired tests and effect sizes."""
+    load_tasks(custom_task)
     found = compare_runs(
         read_evidence(first),
         read_evidence(second),

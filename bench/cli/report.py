@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from earmark.bench.cli import Speed, if_interrupted, same_command
+from earmark.bench.cli import CustomTask, Speed, if_interrupted, same_command
 from earmark.bench.cli.console import progress_bar
 from earmark.bench.metrics.comparisons import (
     holm,
@@ -25,12 +25,13 @@ from earmark.bench.metrics.comparisons import (
 from earmark.bench.metrics.statistics import REPLICATES, SEED
 from earmark.bench.scoring.items import Arrays, TaskItems, UnmeasurableError
 from earmark.bench.scoring.results import compared, differs, groups_of
-from earmark.bench.tasks.registry import VIEWS, task_of
+from earmark.bench.tasks.registry import VIEWS, load_tasks, task_of
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic import room_left, write_whole
 from earmark.reports.record.files import RUN_FILE, Run, load
 from earmark.reports.record.lookup import headline, select, unique
 from earmark.reports.record.schema import Comparison, RecordError, RunRecord, Score, TaskResult
+from earmark.reports.view import view_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,7 @@ def report(
         float, typer.Option(min=0.1, help="The most that --audio may add to the page, in MiB.")
     ] = 8.0,
     speed: Speed = None,
+    custom_task: CustomTask = None,
 ) -> list[Path]:
     """Render a run record, or a leaderboard of several, as HTML, PDF or Markdown."""
     if_interrupted(
@@ -79,6 +81,7 @@ def report(
             f"renders them again"
         )
     )
+    load_tasks(custom_task)
     wanted = parsed_formats(formats)
     if audio and "html" not in wanted:
         raise ReportError("players are in the HTML report alone: add html to --format")
@@ -204,9 +207,7 @@ def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Com
     if chosen is None:
         return found
     metric, subset = chosen
-    subsets = [subset]
-    if task.kind == "retrieval":
-        subsets = list(dict.fromkeys([subset, *(score.subset for score in task.scores)]))
+    subsets = dict.fromkeys([subset, *view_of(VIEWS, task).directions(task)])
     for name in subsets:
         everyone = select(task.scores, metric=metric, subset=name)
         for side in unique(score.dimension for score in everyone):

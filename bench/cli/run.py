@@ -363,14 +363,15 @@ def _print_record(console: Console, record: RunRecord) -> None:
 
 def _first_scores(task: TaskResult) -> Table:
     """Return the scores to read first: of the headline metric and subset, or of both directions."""
+    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports import words
     from earmark.reports.page.tables import common_chance
     from earmark.reports.record.lookup import headline, select
+    from earmark.reports.view import view_of
 
     metric, subset = headline(task) or ("", "")
     first = select(task.scores, metric=metric, subset=subset)[0]
-    subsets = list(dict.fromkeys(s.subset for s in task.scores if s.metric == first.metric))
-    shown = subsets if task.kind == "retrieval" else [first.subset]
+    shown = list(dict.fromkeys([first.subset, *view_of(VIEWS, task).directions(task)]))
     scores = [s for s in select(task.scores, metric=metric) if s.subset in shown]
     scores.sort(key=lambda score: score.subset != first.subset)
     shared = common_chance(scores)

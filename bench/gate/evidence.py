@@ -72,7 +72,10 @@ class Evidence:
 
 def _not_installed(kind: str) -> Measure:
     def measure(score: Score, rows: Any, arrays: Any, about: Any) -> Statistic:
-        raise UnmeasurableError(f"no task {kind!r} is installed, which knows how it is scored")
+        raise UnmeasurableError(
+            f"no task {kind!r} is installed, which knows how it is scored: install it, or name it "
+            f"by --custom-task"
+        )
 
     return measure
 

@@ -6,7 +6,7 @@ as ``module:attribute`` or ``path/to/file.py:attribute``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from earmark.bench.tasks.task import Task
@@ -60,6 +60,12 @@ def load_task(name: str) -> type[Task]:
     else:
         _NAMED[found.kind] = found
     return found  # type: ignore[no-any-return]
+
+
+def load_tasks(names: Iterable[str] | None) -> None:
+    """Make known the tasks that a user names and no package registers; raises as `load_task`."""
+    for name in names or ():
+        load_task(name)
 
 
 def open_task(name: str, options: Mapping[str, Any], *, of: str | None = None) -> Task:
