@@ -364,8 +364,10 @@ def update_baseline(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the baselines.")] = Path("bench/baselines"),
     json: Json = False,
+    custom_task: CustomTask = None,
 ) -> Path:
     """Write a run to OUT/<suite>: scores and per-item outcomes, no texts, labels or ratings."""
+    load_tasks(custom_task)
     read = read_evidence(run)
     try:
         out.mkdir(parents=True, exist_ok=True)
