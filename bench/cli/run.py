@@ -156,14 +156,14 @@ def _embed(suite: Suite, embeddings: Embeddings) -> int:
     """Embed what this process's share of the tasks' clips is; return how many clips there are."""
     from earmark.bench.run.runner import Run, able, context_of, open_all
     from earmark.bench.tasks import vectors
-    from earmark.bench.tasks.task import NotOpened
+    from earmark.bench.tasks.task import Unavailable
 
     run = Run(suite=suite, embeddings=embeddings, replicates=suite.suite.replicates)
     open_all(run, strict=True)
     heard: set[str] = set()
     for entry in suite.tasks:
         dataset = run.datasets[entry.dataset]
-        if isinstance(dataset, NotOpened):  # optional, and not available
+        if isinstance(dataset, Unavailable):  # optional, and not available
             continue
         task, models = run.tasks[suite.id_of(entry)], able(run, entry)
         wanted = task.wanted(context_of(run, entry), dataset, models)

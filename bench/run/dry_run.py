@@ -13,7 +13,7 @@ from earmark.bench.embeddings.cost import kept
 from earmark.bench.embeddings.embeddings import Embedded, Embeddings, Patches
 from earmark.bench.embeddings.store import IDENTITY, Kind, Store, text_key
 from earmark.bench.run.runner import Run, able, context_of, open_all, read_checked
-from earmark.bench.tasks.task import NotOpened, Task, Wanted
+from earmark.bench.tasks.task import Task, Unavailable, Wanted
 from earmark.bench.tasks.vectors import embed
 from earmark.datasets.base import Clip
 from earmark.models.base import (
@@ -80,7 +80,7 @@ def plan_suite(path: Path, *, store: Path, available: bool, trust_card: bool = F
     open_all(run, strict=not available)
     for entry in suite.tasks:
         dataset, task_id = run.datasets[entry.dataset], suite.id_of(entry)
-        if isinstance(dataset, NotOpened):
+        if isinstance(dataset, Unavailable):
             run.not_run.append(NotRun(what=task_id, reason=dataset.reason))
             continue
         task, models = run.tasks[task_id], able(run, entry)

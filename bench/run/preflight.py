@@ -7,7 +7,7 @@ from typing import Any
 
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.run.suite import Source, Suite, TaskEntry
-from earmark.bench.tasks.task import Context, Need, NotOpened, Task
+from earmark.bench.tasks.task import Context, Need, Task, Unavailable
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import placed, resolve
 from earmark.models.base import ModelCard, in_words
@@ -77,7 +77,7 @@ def misfits(
         task_id = suite.id_of(entry)
         for name in suite.models_of(entry):
             model = models[name]
-            if not isinstance(model, NotOpened) and (why := lacking(model, tasks[task_id])):
+            if not isinstance(model, Unavailable) and (why := lacking(model, tasks[task_id])):
                 yield task_id, name, f"{task_id}: model {name!r} ({type(model).__name__}) {why}"
 
 
@@ -112,7 +112,7 @@ def not_told_apart(
     """Yield pairs of models whose vectors the store would mistake for each other."""
     first: dict[str, str] = {}
     for name, model in models.items():
-        if isinstance(model, NotOpened) or _card_fault(getattr(model, "card", None)):
+        if isinstance(model, Unavailable) or _card_fault(getattr(model, "card", None)):
             continue
         space = embeddings.space_name(model)
         other = first.setdefault(space, name)

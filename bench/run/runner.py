@@ -21,7 +21,7 @@ from earmark.bench.run import preflight
 from earmark.bench.run.environment import describe_environment
 from earmark.bench.run.suite import Source, Suite, SuiteError, TaskEntry, read_suite
 from earmark.bench.tasks.registry import open_task
-from earmark.bench.tasks.task import Context, NotOpened, Task, TaskOutput
+from earmark.bench.tasks.task import Context, Task, TaskOutput, Unavailable
 from earmark.datasets.base import DataError, DatasetCard, Progress
 from earmark.datasets.files.atomic import room_left
 from earmark.datasets.files.places import placed
@@ -49,8 +49,8 @@ class Run:
     replicates: int
     tasks: dict[str, Task] = field(default_factory=dict)
     """By id."""
-    datasets: dict[str, Any | NotOpened] = field(default_factory=dict)
-    models: dict[str, Any | NotOpened] = field(default_factory=dict)
+    datasets: dict[str, Any | Unavailable] = field(default_factory=dict)
+    models: dict[str, Any | Unavailable] = field(default_factory=dict)
     outputs: list[TaskOutput] = field(default_factory=list)
     cards: dict[str, ModelCard] = field(default_factory=dict)
     """Of models that tasks made themselves."""
@@ -195,7 +195,7 @@ def open_all(run: Run, *, strict: bool) -> None:
     found += [SuiteError(f"suite {run.suite.suite.name}: {why}") for why in same]
     if strict:
         for entry in run.suite.tasks:
-            if not isinstance(dataset := run.datasets[entry.dataset], NotOpened):
+            if not isinstance(dataset := run.datasets[entry.dataset], Unavailable):
                 task, context = run.tasks[run.suite.id_of(entry)], context_of(run, entry)
                 models = able(run, entry)
                 unfit = preflight.unfit(entry, task, context, dataset, models)
@@ -224,8 +224,8 @@ def _option_faults(registry: Registry, source: Source, *, of: str) -> list[Excep
     return []
 
 
-def _or_reason(opened: Opened | Exception) -> Opened | NotOpened:
-    return NotOpened(str(opened)) if isinstance(opened, Exception) else opened
+def _or_reason(opened: Opened | Exception) -> Opened | Unavailable:
+    return Unavailable(str(opened)) if isinstance(opened, Exception) else opened
 
 
 def _open(create: Callable[[], Opened]) -> Opened | Exception:
@@ -255,7 +255,7 @@ def context_of(run: Run, task: TaskEntry, *, strict: bool = True) -> Context:
 def _run_task(run: Run, task: TaskEntry, *, strict: bool) -> None:
     task_id = run.suite.id_of(task)
     dataset = run.datasets[task.dataset]
-    if isinstance(dataset, NotOpened):
+    if isinstance(dataset, Unavailable):
         run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
         return
     context = context_of(run, task, strict=strict)
@@ -285,7 +285,7 @@ def able(run: Run, task: TaskEntry) -> dict[str, Any]:
     return {
         name: model if task.loudness is None else at_loudness(model, task.loudness)
         for name, model in models.items()
-        if not isinstance(model, NotOpened) and (task_id, name) not in run.unable
+        if not isinstance(model, Unavailable) and (task_id, name) not in run.unable
     }
 
 
@@ -325,7 +325,7 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
                 None if run.embeddings.trust_card else run.embeddings.code(model).digest,
             )
             for name, model in run.models.items()
-            if name in used and not isinstance(model, NotOpened)
+            if name in used and not isinstance(model, Unavailable)
         ]
         + [
             _model_entry(name, card, None, None)
@@ -335,7 +335,7 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
         datasets=[
             _dataset_entry(name, dataset)
             for name, dataset in run.datasets.items()
-            if not isinstance(dataset, NotOpened)
+            if not isinstance(dataset, Unavailable)
         ],
         tasks=[output.result for output in run.outputs],
         not_run=run.not_run,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from earmark.bench.embeddings.embeddings import Embeddings
-from earmark.bench.tasks.task import Ran, TaskOutput
+from earmark.bench.tasks.task import TaskOutput, TaskRun
 from earmark.datasets.base import Clip, DataError, first_ten
 from earmark.datasets.captions.stored_pairs import read_means
 from earmark.datasets.files.names import shown
@@ -45,7 +45,7 @@ class AVPredictions:
     """Model to wall seconds spent in it (for a head: in its embedder)."""
 
 
-def with_predictions(output: TaskOutput, found: AVPredictions) -> Ran:
+def with_predictions(output: TaskOutput, found: AVPredictions) -> TaskRun:
     """Return a task's run: its output with what was noted while the models were asked."""
     result = output.result.model_copy(
         update={
@@ -54,7 +54,7 @@ def with_predictions(output: TaskOutput, found: AVPredictions) -> Ran:
             "warnings": [*output.result.warnings, *found.warnings],
         }
     )
-    return Ran(replace(output, result=result), found.seconds)
+    return TaskRun(replace(output, result=result), found.seconds)
 
 
 def predict_from_audio(

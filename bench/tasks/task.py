@@ -41,18 +41,18 @@ class Context:
     strict: bool = True
     """Whether a file that the task's options name and that is nowhere is an error."""
     datasets: Mapping[str, Any] = field(default_factory=dict)
-    """The datasets of the suite by name; a :class:`NotOpened` for one that is not at hand."""
+    """The datasets of the suite by name; a :class:`Unavailable` for one that is not at hand."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotOpened:
+class Unavailable:
     """A dataset or model that is not at hand, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class TaskRun:
     """A task's output and what its models cost."""
 
     output: TaskOutput
@@ -106,7 +106,7 @@ class Task(Protocol):
         """Return what `run` has embedded, with the same errors, before anything is embedded."""
         ...
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Embed, and score."""
         ...
 

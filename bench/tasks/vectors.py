@@ -48,48 +48,6 @@ class JointVectors:
         return self.text[model][[row[text] for text in texts]]
 
 
-def collect(
-    models: Mapping[str, Any],
-    clips: Sequence[Clip],
-    texts: Iterable[str],
-    embeddings: Embeddings,
-) -> JointVectors:
-    """Embed clips with every model, and texts too where there are any.
-
-    Raises
-    ------
-    ModelError
-        If a model embeds no audio, or no text where there is some, or not in one space, or gives
-        something else than finite unit vectors.
-    DataError
-        If two clips have the same id.
-    """
-    unique = tuple(dict.fromkeys(texts))
-    for name, model in models.items():
-        _check(name, model, reads=bool(unique))
-    heard: dict[str, Embedded] = {}
-    read: dict[str, Embedded] = {}
-    for name, model in models.items():
-        heard[name] = embeddings.audio_vectors(model, clips)
-        if unique:
-            read[name] = embeddings.text_vectors(model, unique)
-    everywhere = set.intersection(*(set(found.ids) for found in heard.values())) if heard else set()
-    both = [*heard.values(), *read.values()]
-    seconds: dict[str, float] = {}
-    for name, found in [*heard.items(), *read.items()]:
-        if found.seconds is not None:
-            seconds[name] = seconds.get(name, 0.0) + found.seconds
-    return JointVectors(
-        clips=tuple(clip for clip in clips if clip.id in everywhere),
-        audio={name: _rows(found, everywhere) for name, found in heard.items()},
-        texts=unique,
-        text={name: found.rows for name, found in read.items()},
-        problems=list(dict.fromkeys(one for found in both for one in found.problems)),
-        warnings=list(dict.fromkeys(text for found in both for text in found.warnings)),
-        seconds=seconds,
-    )
-
-
 def embed(
     task: Task, wanted: Wanted, models: Mapping[str, Any], embeddings: Embeddings
 ) -> set[str]:
@@ -118,28 +76,54 @@ def _heard(
     return embeddings.av_of(model, clips).ids
 
 
-def gather(
+def embed_pairs(
     models: Mapping[str, Any],
     clips: Sequence[Clip],
     texts: Iterable[str],
     embeddings: Embeddings,
 ) -> JointVectors:
-    """Return what `collect` does, where there is something to score; raises the same.
+    """Embed clips with every model, and texts too where there are any.
 
     Raises
     ------
+    ModelError
+        If a model embeds no audio, or no text where there is some, or not in one space, or gives
+        something else than finite unit vectors.
     DataError
-        Also if there is no model or no clip, or none that every model could hear.
+        If there is no model or no clip, none that every model could hear, or two with one id.
     """
     if not models:
         raise DataError("no model to score")
     if not clips:
         raise DataError("the split is empty: it has no clip to score")
-    found = collect(models, clips, texts, embeddings)
-    if not found.clips:
-        why = f": {found.problems[0].item}: {found.problems[0].reason}" if found.problems else ""
+    unique = tuple(dict.fromkeys(texts))
+    for name, model in models.items():
+        _check(name, model, reads=bool(unique))
+    heard: dict[str, Embedded] = {}
+    read: dict[str, Embedded] = {}
+    for name, model in models.items():
+        heard[name] = embeddings.audio_vectors(model, clips)
+        if unique:
+            read[name] = embeddings.text_vectors(model, unique)
+    everywhere = set.intersection(*(set(found.ids) for found in heard.values()))
+    both = [*heard.values(), *read.values()]
+    if not everywhere:
+        problems = [one for found in both for one in found.problems]
+        why = f": {problems[0].item}: {problems[0].reason}" if problems else ""
         raise DataError(f"none of the {len(clips)} clips could be heard by every model{why}")
-    return found
+    seconds: dict[str, float] = {}
+    for name, found in [*heard.items(), *read.items()]:
+        if found.seconds is not None:
+            seconds[name] = seconds.get(name, 0.0) + found.seconds
+    return JointVectors(
+        clips=tuple(clip for clip in clips if clip.id in everywhere),
+        audio={name: _rows(found, everywhere) for name, found in heard.items()},
+        texts=unique,
+        text={name: found.rows for name, found in read.items()},
+        problems=list(dict.fromkeys(one for found in both for one in found.problems)),
+        warnings=list(dict.fromkeys(text for found in both for text in found.warnings)),
+        seconds=seconds,
+    )
 
 
 def _check(name: str, model: Any, *, reads: bool) -> None:

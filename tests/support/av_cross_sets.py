@@ -5,7 +5,7 @@ import numpy as np
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.av_cross_dataset.task import run
-from earmark.bench.tasks.task import Context, NotOpened
+from earmark.bench.tasks.task import Context, Unavailable
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale
 from earmark.models.base import ModelCard
 
@@ -60,7 +60,7 @@ def cross_world(tmp_path):
         )
         stored = {}
         for name, one in datasets.items() if write else ():
-            if isinstance(one, NotOpened):
+            if isinstance(one, Unavailable):
                 continue
             ids = list(one.song_ids) if hasattr(one, "song_ids") else [c.id for c in one.clips]
             np.savez(tmp_path / f"{name}.npz", songids=ids, embeddings=vectors(ids))

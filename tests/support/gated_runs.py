@@ -18,7 +18,7 @@ from earmark.bench.gate.evidence import Evidence, digests_of
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.retrieval import task as retrieval
-from earmark.bench.tasks.retrieval.protocol import settle
+from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.bench.tasks.zero_shot.task import ZeroShotClassification, ZeroShotTagging
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale, Tagged, fingerprint
@@ -180,7 +180,7 @@ def _captions(noise: float, seed: int, n_clips: int, collapsed: bool, nothing: b
     vectors = vectors_of(dataset, models)
     # The t-SNE takes most of the time, and the gate looks at no picture.
     with mock.patch.object(retrieval, "draw_map", lambda *_, **__: "left out by the tests"):
-        output = retrieval.evaluate(dataset, vectors, settle(), **FEW)
+        output = retrieval.evaluate(dataset, vectors, resolve_protocol(), **FEW)
     return _made(output, "captioned", _dataset("captioned", n_clips))
 
 

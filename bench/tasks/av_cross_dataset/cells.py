@@ -45,7 +45,7 @@ PAIRWISE_HEADS: Mapping[str, Fits] = {"pairwise": fit_pairwise}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FitOptions:
     """How heads are fitted."""
 
     folds: int
@@ -85,7 +85,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Corner:
+class Job:
     """What one cell is made from."""
 
     head: str
@@ -113,7 +113,7 @@ FittedOn = dict[tuple[str, str, str, tuple[str, ...]], list[Fitted]]
 """Fits by head, embedder, training set and clips: most test sets leave the same ones."""
 
 
-def make_cell(corner: Corner, plan: Plan, recordings: Recordings, known: FittedOn) -> Cell:
+def make_cell(job: Job, plan: FitOptions, recordings: Recordings, known: FittedOn) -> Cell:
     """Fit one head and predict one test set.
 
     Fits to whole sets are kept in ``known``, and taken from there.
@@ -125,23 +125,23 @@ def make_cell(corner: Corner, plan: Plan, recordings: Recordings, known: FittedO
     ModelError
         As the heads, e.g. if there are fewer groups than folds.
     """
-    if corner.train == corner.test:
-        return _in_folds(corner, plan)
-    return _across(corner, plan, recordings, known)
+    if job.train == job.test:
+        return _in_folds(job, plan)
+    return _across(job, plan, recordings, known)
 
 
-def _in_folds(corner: Corner, plan: Plan) -> Cell:
-    if isinstance(corner.learned, PairwiseJudgements):
-        return _judged_in_folds(corner, corner.learned, plan)
-    rated = corner.learned
-    chosen = [i for i, clip in enumerate(rated.clips) if clip.id in corner.heard_train.vectors]
+def _in_folds(job: Job, plan: FitOptions) -> Cell:
+    if isinstance(job.learned, PairwiseJudgements):
+        return _judged_in_folds(job, job.learned, plan)
+    rated = job.learned
+    chosen = [i for i, clip in enumerate(rated.clips) if clip.id in job.heard_train.vectors]
     clips = [rated.clips[i] for i in chosen]
     ids = [clip.id for clip in clips]
     recorded: list[Fitted] = []
     found = cross_validate(
-        corner.heard_train.rows(ids),
+        job.heard_train.rows(ids),
         rated.ratings[chosen],
-        _recording(RATED_HEADS[corner.head], recorded),
+        _recording(RATED_HEADS[job.head], recorded),
         groups=[clip.unit or clip.id for clip in clips],
         folds=plan.folds,
         runs=plan.runs,
@@ -154,7 +154,7 @@ def _in_folds(corner: Corner, plan: Plan) -> Cell:
         for row in fold.test.tolist()
     }
     return _cell(
-        corner,
+        job,
         [_by_id(ids, run) for run in found.predictions],
         head_of,
         recorded,
@@ -163,13 +163,13 @@ def _in_folds(corner: Corner, plan: Plan) -> Cell:
     )
 
 
-def _judged_in_folds(corner: Corner, judged: PairwiseJudgements, plan: Plan) -> Cell:
-    ids = list(corner.heard_train.vectors)
+def _judged_in_folds(job: Job, judged: PairwiseJudgements, plan: FitOptions) -> Cell:
+    ids = list(job.heard_train.vectors)
     recorded: list[Fitted] = []
     found = cross_validate_pairwise(
-        corner.heard_train.rows(ids),
+        job.heard_train.rows(ids),
         collect(judged, ids).compared,
-        _recording(PAIRWISE_HEADS[corner.head], recorded),
+        _recording(PAIRWISE_HEADS[job.head], recorded),
         folds=plan.folds,
         runs=plan.runs,
         seed=plan.seed,
@@ -184,52 +184,52 @@ def _judged_in_folds(corner: Corner, judged: PairwiseJudgements, plan: Plan) -> 
         for row in fold.test_tracks.tolist()
     }
     runs = [_by_id(kept, run[compared]) for run in found.values]
-    return _cell(corner, runs, head_of, recorded, n_train=len(kept), scale=None)
+    return _cell(job, runs, head_of, recorded, n_train=len(kept), scale=None)
 
 
-def _across(corner: Corner, plan: Plan, recordings: Recordings, known: FittedOn) -> Cell:
-    learned = corner.learned
-    gone, told_by_id = tested_ids(learned, corner.tested, recordings)
+def _across(job: Job, plan: FitOptions, recordings: Recordings, known: FittedOn) -> Cell:
+    learned = job.learned
+    gone, told_by_id = tested_ids(learned, job.tested, recordings)
     clips = [
         (i, clip)
         for i, clip in enumerate(learned.clips)
-        if clip.id in corner.heard_train.vectors and clip.id not in gone
+        if clip.id in job.heard_train.vectors and clip.id not in gone
     ]
     if not clips:
         raise DataError(
-            f"{corner.train}: none of its {len(learned.clips)} clips is left to learn from, "
-            f"{len(gone)} are tested on in {corner.test}"
+            f"{job.train}: none of its {len(learned.clips)} clips is left to learn from, "
+            f"{len(gone)} are tested on in {job.test}"
         )
     ids = [clip.id for _, clip in clips]
-    key = corner.head, corner.embedder, corner.train, tuple(ids)
+    key = job.head, job.embedder, job.train, tuple(ids)
     if key not in known:
-        known[key] = _fitted(corner, [i for i, _ in clips], plan)
+        known[key] = _fitted(job, [i for i, _ in clips], plan)
     fitted = known[key]
-    tested = [clip.id for clip in clips_of(corner.tested) if clip.id in corner.heard_test.vectors]
-    rows = corner.heard_test.rows(tested)
+    tested = [clip.id for clip in clips_of(job.tested) if clip.id in job.heard_test.vectors]
+    rows = job.heard_test.rows(tested)
     return _cell(
-        corner,
+        job,
         [_by_id(tested, one.head(rows)) for one in fitted],
         dict.fromkeys(tested, fitted[0].head),
         fitted,
         n_train=len(ids),
         scale=_scale(learned),
-        left_out=len(gone & set(corner.heard_train.vectors)),
+        left_out=len(gone & set(job.heard_train.vectors)),
         overlap_known=told_by_id,
     )
 
 
-def _fitted(corner: Corner, places: Sequence[int], plan: Plan) -> list[Fitted]:
+def _fitted(job: Job, places: Sequence[int], plan: FitOptions) -> list[Fitted]:
     """Fit a head to the clips at some places of the training set, once a run."""
-    learned, clips = corner.learned, [corner.learned.clips[i] for i in places]
+    learned, clips = job.learned, [job.learned.clips[i] for i in places]
     ids = [clip.id for clip in clips]
-    features = corner.heard_train.rows(ids)
+    features = job.heard_train.rows(ids)
     seeds = [plan.seed + run for run in range(plan.runs)]
     if isinstance(learned, PairwiseJudgements):
         compared = collect(learned, ids).compared
-        return [PAIRWISE_HEADS[corner.head](features, compared, seed=seed) for seed in seeds]
+        return [PAIRWISE_HEADS[job.head](features, compared, seed=seed) for seed in seeds]
     groups = [clip.unit or clip.id for clip in clips]
-    fit = RATED_HEADS[corner.head]
+    fit = RATED_HEADS[job.head]
     return [fit(features, learned.ratings[places], groups=groups, seed=seed) for seed in seeds]
 
 
@@ -268,7 +268,7 @@ def _by_id(ids: Sequence[str], rows: Doubles) -> dict[str, tuple[float, float]]:
 
 
 def _cell(
-    corner: Corner,
+    job: Job,
     predictions: Sequence[Mapping[str, tuple[float, float]]],
     head_of: Mapping[str, Head],
     fitted: Sequence[Fitted],
@@ -279,12 +279,12 @@ def _cell(
     overlap_known: bool = True,
 ) -> Cell:
     return Cell(
-        model=corner.model,
-        head=corner.head,
-        embedder=corner.embedder,
-        train=corner.train,
-        test=corner.test,
-        in_folds=corner.train == corner.test,
+        model=job.model,
+        head=job.head,
+        embedder=job.embedder,
+        train=job.train,
+        test=job.test,
+        in_folds=job.train == job.test,
         predictions=predictions,
         head_of=head_of,
         n_train=n_train,
@@ -304,7 +304,7 @@ LOUDNESS_MODEL = SignalDescriptors(["loudness"])
 
 
 @dataclass(frozen=True, slots=True)
-class Rater:
+class UntrainedModel:
     """An AV model that is not trained here."""
 
     name: str
@@ -324,12 +324,12 @@ class Ensemble:
 
 
 @dataclass(slots=True)
-class Work:
+class State:
     """What is known while the task runs."""
 
     context: Context
     embedders: Mapping[str, Any]
-    raters: dict[str, Rater]
+    untrained: dict[str, UntrainedModel]
     """AV models of the suite, and joint models by their prompts."""
     learned: Mapping[str, LearnedFrom]
     tested: Mapping[str, TestedOn]
@@ -354,8 +354,8 @@ class Work:
         """Return the scale that a model predicts on, None where it has none."""
         if found := self.cell(model, test):
             return found.scale
-        if model in self.raters:
-            scale: tuple[float, float] | None = self.raters[model].model.card.av_scale
+        if model in self.untrained:
+            scale: tuple[float, float] | None = self.untrained[model].model.card.av_scale
             return scale
         return None
 

@@ -16,7 +16,7 @@ from earmark.bench.metrics import regression
 from earmark.bench.metrics.intervals import IDENTITY, leave_one_out, studentised_interval
 from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.metrics.statistics import unit_sums
-from earmark.bench.tasks.av_cross_dataset.cells import ByClip, Work, common
+from earmark.bench.tasks.av_cross_dataset.cells import ByClip, State, common
 from earmark.bench.tasks.av_cross_dataset.inputs import Heard, hear
 from earmark.bench.tasks.av_cross_dataset.view import GAIN
 from earmark.bench.tasks.av_regression.task import DIMENSIONS, on_scale
@@ -26,15 +26,15 @@ from earmark.models.base import PatchHead, naming
 from earmark.reports.record.schema import Plain, Table
 
 
-def gain_table(work: Work, gains: Sequence[float]) -> Table:
+def gain_table(state: State, gains: Sequence[float]) -> Table:
     """Return how predictions and r of every model change with the gain on the first tested set."""
-    name, tested = next(iter(work.tested.items()))
+    name, tested = next(iter(state.tested.items()))
     rows: list[list[Plain]] = []
     if isinstance(tested, RatedClips) and any(clip.path for clip in tested.clips):
         for gain in sorted(gains):
-            changed = _gained(work, name, tested, gain)
+            changed = _gained(state, name, tested, gain)
             for model, values in changed.items():
-                rows += _rows(work, name, tested, model, values, gain)
+                rows += _rows(state, name, tested, model, values, gain)
     return Table(
         title=GAIN,
         columns=[
@@ -55,15 +55,15 @@ def gained(model: Any, gain: float) -> Any:
     return with_gain(model.embedder if isinstance(model, PatchHead) else model, gain)
 
 
-def _gained(work: Work, name: str, tested: RatedClips, gain: float) -> dict[str, ByClip]:
+def _gained(state: State, name: str, tested: RatedClips, gain: float) -> dict[str, ByClip]:
     """Return what each model says of the clips with a gain."""
-    kept = work.context.embeddings
+    kept = state.context.embeddings
     heard: dict[str, Heard] = {
         embedder: hear(gained(model, gain), tested.clips, kept, stored=None)
-        for embedder, model in work.embedders.items()
+        for embedder, model in state.embedders.items()
     }
     found: dict[str, ByClip] = {}
-    for cell in work.cells:
+    for cell in state.cells:
         if cell.test == name:
             vectors = heard[cell.embedder].vectors
             found[cell.model] = {
@@ -71,27 +71,27 @@ def _gained(work: Work, name: str, tested: RatedClips, gain: float) -> dict[str,
                 for clip, head in cell.head_of.items()
                 if clip in vectors
             }
-    for rater in work.raters.values():
-        if rater.name not in work.values[name]:
+    for other in state.untrained.values():
+        if other.name not in state.values[name]:
             continue
-        if rater.embedder is not None:
-            vectors = heard[rater.embedder].vectors
-            rows = rater.model.predict_av_from_vectors(np.stack(list(vectors.values())))
-            found[rater.name] = {c: _pair(r) for c, r in zip(vectors, rows, strict=True)}
-        elif isinstance(rater.model, PatchHead):
-            patches = kept.patches(gained(rater.model, gain), tested.clips)
+        if other.embedder is not None:
+            vectors = heard[other.embedder].vectors
+            rows = other.model.predict_av_from_vectors(np.stack(list(vectors.values())))
+            found[other.name] = {c: _pair(r) for c, r in zip(vectors, rows, strict=True)}
+        elif isinstance(other.model, PatchHead):
+            patches = kept.patches(gained(other.model, gain), tested.clips)
             said = {}
             for clip, rows in patches.items():
-                with naming(f"{rater.name}: predict_av_from_patches of clip {clip}"):
-                    said[clip] = _pair(rater.model.predict_av_from_patches(rows))
-            found[rater.name] = said
+                with naming(f"{other.name}: predict_av_from_patches of clip {clip}"):
+                    said[clip] = _pair(other.model.predict_av_from_patches(rows))
+            found[other.name] = said
         else:
-            av = kept.av(gained(rater.model, gain), tested.clips)
-            found[rater.name] = {c: _pair(r) for c, r in zip(av.ids, av.rows, strict=True)}
-    for one in work.ensembles:
-        if one.id in work.values[name] and all(model in found for model in one.models):
+            av = kept.av(gained(other.model, gain), tested.clips)
+            found[other.name] = {c: _pair(r) for c, r in zip(av.ids, av.rows, strict=True)}
+    for one in state.ensembles:
+        if one.id in state.values[name] and all(model in found for model in one.models):
             ids, values = common(found, one.models)
-            mean = work.moments[one.id, name].average(values)
+            mean = state.moments[one.id, name].average(values)
             found[one.id] = {clip: _pair(row) for clip, row in zip(ids, mean, strict=True)}
     return found
 
@@ -101,12 +101,12 @@ def _pair(row: NDArray[Any]) -> tuple[float, float]:
 
 
 def _rows(
-    work: Work, name: str, tested: RatedClips, model: str, changed: ByClip, gain: float
+    state: State, name: str, tested: RatedClips, model: str, changed: ByClip, gain: float
 ) -> Iterator[list[Plain]]:
-    before = work.values[name][model]
+    before = state.values[name][model]
     chosen = [i for i, c in enumerate(tested.clips) if c.id in before and c.id in changed]
     clips = [tested.clips[i] for i in chosen]
-    scale = work.scale_of(model, name)
+    scale = state.scale_of(model, name)
     units = [clip.unit or clip.id for clip in clips]
     for column, dimension in enumerate(DIMENSIONS):
         rated = tested.ratings[chosen, column]
@@ -120,8 +120,8 @@ def _rows(
             continue
         seen: dict[str, Any] = {
             "units": units,
-            "replicates": work.context.replicates,
-            "seed": work.context.seed,
+            "replicates": state.context.replicates,
+            "seed": state.context.seed,
         }
         row += _in_deviations(plain, louder, units)
         (found,) = regression.compare(rated, [louder, plain], metric=PEARSON_R, **seen)

@@ -10,7 +10,13 @@ import numpy as np
 
 from earmark.bench.metrics import pairwise, regression
 from earmark.bench.metrics.regression import PEARSON_R
-from earmark.bench.tasks.av_cross_dataset.cells import LOUDNESS, LOUDNESS_MODEL, Cell, Plan, Work
+from earmark.bench.tasks.av_cross_dataset.cells import (
+    LOUDNESS,
+    LOUDNESS_MODEL,
+    Cell,
+    FitOptions,
+    State,
+)
 from earmark.bench.tasks.av_cross_dataset.view import MATRIX
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.task import DIMENSIONS
@@ -38,8 +44,8 @@ _SUBSETS = {PEARSON_R.name: "all", HALF_CREDIT: "gt"}
 
 
 def results(
-    work: Work,
-    plan: Plan,
+    state: State,
+    plan: FitOptions,
     tables: Sequence[Table],
     *,
     baselines: Sequence[str],
@@ -53,19 +59,19 @@ def results(
         If nothing was predicted on the first set, or as the two tasks.
     """
     outputs: list[TaskOutput] = []
-    for name, tested in work.tested.items():
-        own = [one for one in work.cells if one.test == name]
-        values = work.values[name]
-        task_id = f"{work.context.task_id}-{name}" if outputs else work.context.task_id
+    for name, tested in state.tested.items():
+        own = [one for one in state.cells if one.test == name]
+        values = state.values[name]
+        task_id = f"{state.context.task_id}-{name}" if outputs else state.context.task_id
         if isinstance(tested, MusAV):
             output = musav.evaluate(
                 tested,
                 values,
                 baselines=baselines,
                 allow_missing=allow_missing,
-                sources=_sources(work, name),
+                sources=_sources(state, name),
                 task_id=task_id,
-                replicates=work.context.replicates,
+                replicates=state.context.replicates,
                 seed=plan.seed,
             )
             added: dict[str, Any] = {}
@@ -73,46 +79,46 @@ def results(
             output = av_regression.evaluate(
                 tested,
                 values,
-                scales={model: work.scale_of(model, name) for model in values},
-                problems=_problems(work, name),
+                scales={model: state.scale_of(model, name) for model in values},
+                problems=_problems(state, name),
                 task_id=task_id,
-                replicates=work.context.replicates,
+                replicates=state.context.replicates,
                 seed=plan.seed,
             )
             added = {
                 "kind": KIND,
-                "title": f"Heads trained and tested on {_called(work, name)}"
-                if name in work.learned
-                else f"Trained heads tested on {_called(work, name)}",
+                "title": f"Heads trained and tested on {_called(state, name)}"
+                if name in state.learned
+                else f"Trained heads tested on {_called(state, name)}",
                 "references": [*output.result.references, *ceiling(tested)],
-                "protocol": {**output.result.protocol, **_sources_stated(work, name)},
+                "protocol": {**output.result.protocol, **_sources_stated(state, name)},
             }
         elif outputs:
             continue
         else:
-            reasons = "; ".join(f"{one.what}: {one.reason}" for one in work.not_run)
-            raise DataError(f"{work.context.task_id}: nothing predicts {name}. {reasons}")
-        protocol = added.get("protocol", output.result.protocol) | _protocol(work, plan)
+            reasons = "; ".join(f"{one.what}: {one.reason}" for one in state.not_run)
+            raise DataError(f"{state.context.task_id}: nothing predicts {name}. {reasons}")
+        protocol = added.get("protocol", output.result.protocol) | _protocol(state, plan)
         kept = [] if added else _readable(output.result)
         added |= {
             "dataset": name,
-            "out_of_fold": out_of_fold(work, name),
+            "out_of_fold": out_of_fold(state, name),
             "protocol": protocol,
-            "tables": [_heads_table(own), *_spread(work, plan, name), *kept],
-            "warnings": [*output.result.warnings, *_warnings(work, name)],
+            "tables": [_heads_table(own), *_spread(state, plan, name), *kept],
+            "warnings": [*output.result.warnings, *_warnings(state, name)],
         }
         outputs.append(replace(output, result=output.result.model_copy(update=added)))
     first = outputs[0].result
     scores = {one.result.dataset: one.result.scores for one in outputs}
-    matrix = [matrix_table(work, scores), *tables]
-    update = {"tables": [*matrix, *first.tables], "not_run": [*first.not_run, *work.not_run]}
+    matrix = [matrix_table(state, scores), *tables]
+    update = {"tables": [*matrix, *first.tables], "not_run": [*first.not_run, *state.not_run]}
     return [replace(outputs[0], result=first.model_copy(update=update)), *outputs[1:]]
 
 
-def _called(work: Work, name: str) -> str:
+def _called(state: State, name: str) -> str:
     """Return a tested set's title, with its name in the suite where others have the same."""
-    titles = [one.card.title for one in work.tested.values()]
-    title = work.tested[name].card.title
+    titles = [one.card.title for one in state.tested.values()]
+    title = state.tested[name].card.title
     return f"{title}, {name}" if titles.count(title) > 1 else title
 
 
@@ -149,14 +155,14 @@ def ceiling(rated: RatedClips) -> list[Reference]:
     ]
 
 
-def matrix_table(work: Work, scores: Mapping[str, Sequence[Score]]) -> Table:
+def matrix_table(state: State, scores: Mapping[str, Sequence[Score]]) -> Table:
     """Return the headline score of every model on every tested set."""
     rows: list[list[Plain]] = []
     for test, found in scores.items():
         for score in found:
             if score.subset != _SUBSETS.get(score.metric):
                 continue
-            cell = work.cell(score.model, test)
+            cell = state.cell(score.model, test)
             low, high = (
                 (score.interval.low, score.interval.high) if score.interval else (None, None)
             )
@@ -211,12 +217,12 @@ def _heads_table(cells: Sequence[Cell]) -> Table:
     )
 
 
-def _spread(work: Work, plan: Plan, name: str) -> list[Table]:
+def _spread(state: State, plan: FitOptions, name: str) -> list[Table]:
     """Return mean and deviation over runs, where there are several."""
-    cells = [one for one in work.cells if one.test == name]
+    cells = [one for one in state.cells if one.test == name]
     if plan.runs < 2 or not cells:
         return []
-    tested = work.tested[name]
+    tested = state.tested[name]
     rows: list[list[Plain]] = []
     for cell in cells:
         for column, dimension in enumerate(DIMENSIONS):
@@ -256,49 +262,51 @@ def _accuracies(tested: MusAV, cell: Cell, column: int) -> Iterator[float]:
         yield pairwise.agreement(truth.judge(values), ties="half").accuracy
 
 
-def _sources(work: Work, name: str) -> dict[str, str]:
-    found = dict(work.sources.get(name, {}))
-    for cell in work.cells:
+def _sources(state: State, name: str) -> dict[str, str]:
+    found = dict(state.sources.get(name, {}))
+    for cell in state.cells:
         if cell.test == name:
             how = "out of fold" if cell.in_folds else f"a head trained on all of {cell.train}"
-            found[cell.model] = f"{how}, {work.heard[cell.embedder, name].source}"
-    for rater in work.raters.values():
-        if rater.embedder is not None and rater.name in work.values[name]:
-            found[rater.name] = f"prompts, {work.heard[rater.embedder, name].source}"
-    if LOUDNESS in work.values[name]:
+            found[cell.model] = f"{how}, {state.heard[cell.embedder, name].source}"
+    for other in state.untrained.values():
+        if other.embedder is not None and other.name in state.values[name]:
+            found[other.name] = f"prompts, {state.heard[other.embedder, name].source}"
+    if LOUDNESS in state.values[name]:
         found[LOUDNESS] = "integrated loudness as both arousal and valence, audio"
     return found
 
 
-def _sources_stated(work: Work, name: str) -> dict[str, str]:
-    return {f"predictions of {model}": said for model, said in _sources(work, name).items()}
+def _sources_stated(state: State, name: str) -> dict[str, str]:
+    return {f"predictions of {model}": said for model, said in _sources(state, name).items()}
 
 
-def _protocol(work: Work, plan: Plan) -> dict[str, Plain]:
+def _protocol(state: State, plan: FitOptions) -> dict[str, Plain]:
     stated: dict[str, Plain] = {
         "within a set": f"{plan.folds} folds of whole units, nested, {plan.runs} run(s)",
         "across sets": "trained on the whole set without clips that are tested on",
         "standardisation": "learned on the rows that are fitted on, in every fold",
     }
-    for name, model in work.embedders.items():
+    for name, model in state.embedders.items():
         what = "mean of its patches" if isinstance(model, PatchEmbedder) else "vector of unit norm"
         stated[f"embedding {name}"] = f"{model.card.id}, {what}"
-    for rater in work.raters.values():
-        if isinstance(rater.model, TextAxisAV):
-            for dimension, (high, low) in rater.model.prompts.items():
-                stated[f"prompts of {rater.name}, {dimension}"] = f"{high!r} against {low!r}"
+    for other in state.untrained.values():
+        if isinstance(other.model, TextAxisAV):
+            for dimension, (high, low) in other.model.prompts.items():
+                stated[f"prompts of {other.name}, {dimension}"] = f"{high!r} against {low!r}"
     return stated
 
 
-def _problems(work: Work, name: str) -> list[ItemProblem]:
-    heard = (one for (_, test), one in work.heard.items() if test == name)
+def _problems(state: State, name: str) -> list[ItemProblem]:
+    heard = (one for (_, test), one in state.heard.items() if test == name)
     return list(dict.fromkeys(problem for one in heard for problem in one.problems))
 
 
-def _warnings(work: Work, name: str) -> list[str]:
-    found = [text for (_, test), one in work.heard.items() if test == name for text in one.warnings]
+def _warnings(state: State, name: str) -> list[str]:
+    found = [
+        text for (_, test), one in state.heard.items() if test == name for text in one.warnings
+    ]
     unknown = sorted(
-        {c.train for c in work.cells if c.test == name and not c.in_folds and not c.overlap_known}
+        {c.train for c in state.cells if c.test == name and not c.in_folds and not c.overlap_known}
     )
     if unknown:
         found.append(
@@ -308,15 +316,15 @@ def _warnings(work: Work, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def cards_of(work: Work, plan: Plan) -> dict[str, ModelCard]:
+def cards_of(state: State, plan: FitOptions) -> dict[str, ModelCard]:
     """Return the card of every scored model that the suite does not list itself."""
     found: dict[str, ModelCard] = {}
-    for name in dict.fromkeys(cell.model for cell in work.cells):
-        found[name] = _of_head(work, [one for one in work.cells if one.model == name], plan)
-    for rater in work.raters.values():
-        if rater.embedder is not None:
-            found[rater.name] = rater.model.card
-    if any(LOUDNESS in values for values in work.values.values()):
+    for name in dict.fromkeys(cell.model for cell in state.cells):
+        found[name] = _of_head(state, [one for one in state.cells if one.model == name], plan)
+    for other in state.untrained.values():
+        if other.embedder is not None:
+            found[other.name] = other.model.card
+    if any(LOUDNESS in values for values in state.values.values()):
         found[LOUDNESS] = replace(
             LOUDNESS_MODEL.card,
             notes=(
@@ -325,46 +333,46 @@ def cards_of(work: Work, plan: Plan) -> dict[str, ModelCard]:
             ),
         )
     members = found | {
-        name: rater.model.card for name, rater in work.raters.items() if rater.embedder is None
+        name: other.model.card for name, other in state.untrained.items() if other.embedder is None
     }
-    for one in work.ensembles:
-        own = [moments for (name, _), moments in work.moments.items() if name == one.id]
+    for one in state.ensembles:
+        own = [moments for (name, _), moments in state.moments.items() if name == one.id]
         known = [members[model] for model in one.models if model in members]
         if own and len(known) == len(one.models):
             found[one.id] = _joined([ensemble_card(known, moments) for moments in own])
     return found
 
 
-def out_of_fold(work: Work, name: str) -> list[str]:
+def out_of_fold(state: State, name: str) -> list[str]:
     """Return the models whose every prediction of a set comes from a fit without that clip.
 
     An ensemble is one where its members are, or have not seen the set.
     """
-    cards = {model: rater.model.card for model, rater in work.raters.items()}
+    cards = {model: other.model.card for model, other in state.untrained.items()}
     fair: list[str] = []
-    unseen = [model for model, card in cards.items() if not _has_seen(card, work, name)]
-    for cell in work.cells:
+    unseen = [model for model, card in cards.items() if not _has_seen(card, state, name)]
+    for cell in state.cells:
         if cell.test != name:
             continue
-        if _has_seen(work.embedders[cell.embedder].card, work, name):
+        if _has_seen(state.embedders[cell.embedder].card, state, name):
             continue
         (fair if cell.in_folds else unseen).append(cell.model)
-    for one in work.ensembles:
+    for one in state.ensembles:
         inside = set(one.models)
-        if one.id in work.values[name] and inside & set(fair) and inside <= {*fair, *unseen}:
+        if one.id in state.values[name] and inside & set(fair) and inside <= {*fair, *unseen}:
             fair.append(one.id)
     return fair
 
 
-def _has_seen(card: ModelCard, work: Work, name: str) -> bool:
-    called = {bare(name), bare(work.tested[name].card.id)}
+def _has_seen(card: ModelCard, state: State, name: str) -> bool:
+    called = {bare(name), bare(state.tested[name].card.id)}
     return not called.isdisjoint(map(bare, card.training_datasets))
 
 
-def _of_head(work: Work, cells: Sequence[Cell], plan: Plan) -> ModelCard:
+def _of_head(state: State, cells: Sequence[Cell], plan: FitOptions) -> ModelCard:
     # A head that learned from a whole set says more of the model than that of a fold.
     first = next((one for one in cells if not one.in_folds), cells[0])
-    embedder, learned = work.embedders[first.embedder], work.learned[first.train]
+    embedder, learned = state.embedders[first.embedder], state.learned[first.train]
     heads = list({id(h): h for cell in (first, *cells) for h in cell.head_of.values()}.values())
 
     def trained(head: Head) -> TrainedHead:
@@ -398,7 +406,7 @@ def _of_head(work: Work, cells: Sequence[Cell], plan: Plan) -> ModelCard:
     )
 
 
-def _how(cell: Cell, plan: Plan) -> str:
+def _how(cell: Cell, plan: FitOptions) -> str:
     n = len({id(head) for head in cell.head_of.values()})
     made = (
         f"{n} heads, each predicts the fold that it was fitted without"

@@ -25,12 +25,12 @@ from earmark.bench.tasks.av_cross_dataset.cells import (
     PAIRWISE_HEADS,
     RATED_HEADS,
     Cell,
-    Corner,
     Ensemble,
+    FitOptions,
     FittedOn,
-    Plan,
-    Rater,
-    Work,
+    Job,
+    State,
+    UntrainedModel,
     common,
     heads_for,
     make_cell,
@@ -50,7 +50,7 @@ from earmark.bench.tasks.av_predictions import predict_from_audio
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.sources import predict_musav
-from earmark.bench.tasks.task import Context, Need, NotOpened, Ran, Task, Wanted
+from earmark.bench.tasks.task import Context, Need, Task, TaskRun, Unavailable, Wanted
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.judgements.musav import MusAV
 from earmark.models.adapters.ensembles import learn_moments
@@ -121,14 +121,14 @@ class AVCrossDataset(Task):
 
     def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
         """Return the clips of every set that have audio, with what hears them besides."""
-        work = self.opened(context, dataset, models)
+        state = self.opened(context, dataset, models)
         named = [context.datasets[name] for name in (*self.train, *self.test)]
         parts: list[Wanted] = []
         for one in {id(each): each for each in (dataset, *named)}.values():
-            clips = [] if isinstance(one, NotOpened) else [c for c in clips_of(one) if c.path]
+            clips = [] if isinstance(one, Unavailable) else [c for c in clips_of(one) if c.path]
             if not clips:
                 continue
-            as_test = any(one is each for each in work.tested.values())
+            as_test = any(one is each for each in state.tested.values())
             if "loudness" in self.baselines and isinstance(one, RatedClips) and as_test:
                 parts.append(Wanted(clips, models={LOUDNESS_MODEL.card.id: LOUDNESS_MODEL}))
             parts.append(Wanted(clips))
@@ -137,7 +137,7 @@ class AVCrossDataset(Task):
                 parts.append(Wanted(clips, models=louder))
         return Wanted((), further=parts)
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Embed every set, fit heads, and score them beside the models.
 
         Raises
@@ -147,34 +147,34 @@ class AVCrossDataset(Task):
         ModelError
             If a model neither embeds audio nor predicts arousal and valence.
         """
-        work = self.opened(context, dataset, models)
+        state = self.opened(context, dataset, models)
         stored, predictions = self.stored or {}, self.predictions or {}
-        _hear_all(work, stored)
-        plan = Plan(folds=self.folds, runs=self.runs, seed=context.seed)
-        work.cells = list(_cells(work, self.heads, plan))
-        for name, tested in work.tested.items():
-            work.values[name] = {c.model: c.predictions[0] for c in work.cells if c.test == name}
-            _rate(work, name, tested, stored, predictions.get(name, ()))
+        _hear_all(state, stored)
+        plan = FitOptions(folds=self.folds, runs=self.runs, seed=context.seed)
+        state.cells = list(_cells(state, self.heads, plan))
+        for name, tested in state.tested.items():
+            state.values[name] = {c.model: c.predictions[0] for c in state.cells if c.test == name}
+            _rate(state, name, tested, stored, predictions.get(name, ()))
             if "loudness" in self.baselines and isinstance(tested, RatedClips):
-                _add_loudness(work, name, tested)
-        for ensemble in work.ensembles:
-            _join(work, ensemble)
+                _add_loudness(state, name, tested)
+        for ensemble in state.ensembles:
+            _join(state, ensemble)
         outputs = results(
-            work,
+            state,
             plan,
-            [gain_table(work, self.gains)] if self.gains else [],
+            [gain_table(state, self.gains)] if self.gains else [],
             baselines=self.baselines,
             allow_missing=self.allow_missing,
         )
-        return Ran(
+        return TaskRun(
             outputs[0],
-            work.seconds,
-            heard=list(work.embedders),
-            cards=cards_of(work, plan),
+            state.seconds,
+            heard=list(state.embedders),
+            cards=cards_of(state, plan),
             further=outputs[1:],
         )
 
-    def opened(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Work:
+    def opened(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> State:
         """Return what the task works with; a fault in it is told before hours of listening."""
         self._check()
         ensembles = [_ensemble(one) for one in self.ensembles]
@@ -189,15 +189,17 @@ class AVCrossDataset(Task):
         at_hand = {}
         for name in dict.fromkeys([*self.train, *self.test]):
             found = context.datasets.get(name)
-            if isinstance(found, NotOpened):
+            if isinstance(found, Unavailable):
                 not_run.append(NotRun(what=f"{name} in {context.task_id}", reason=found.reason))
             elif found is None:
                 raise DataError(f"the suite has no dataset {name!r}")
             else:
                 at_hand[name] = found
         embedders = {name: m for name, m in models.items() if _embeds(m)}
-        raters = {name: Rater(name, m) for name, m in models.items() if name not in embedders}
-        for name, model in raters.items():
+        untrained = {
+            name: UntrainedModel(name, m) for name, m in models.items() if name not in embedders
+        }
+        for name, model in untrained.items():
             if not isinstance(model.model, PatchHead | ArousalValenceModel):
                 raise ModelError(
                     f"model {name!r} ({type(model.model).__name__}) neither embeds audio nor "
@@ -206,12 +208,14 @@ class AVCrossDataset(Task):
         for name, model in embedders.items():
             if isinstance(model, AudioEmbedder) and isinstance(model, TextEmbedder):
                 axis = TextAxisAV(model, **(self.prompts or {}))
-                raters[f"text-axis@{name}"] = Rater(f"text-axis@{name}", axis, embedder=name)
+                untrained[f"text-axis@{name}"] = UntrainedModel(
+                    f"text-axis@{name}", axis, embedder=name
+                )
         tested = {first: dataset} | {n: at_hand[n] for n in self.test if n in at_hand}
-        return Work(
+        return State(
             context=context,
             embedders=embedders,
-            raters=raters,
+            untrained=untrained,
             learned={
                 n: as_learned(n, at_hand[n]) for n in dict.fromkeys(self.train) if n in at_hand
             },
@@ -249,148 +253,146 @@ def _embeds(model: Any) -> bool:
     return isinstance(model, PatchEmbedder | AudioEmbedder)
 
 
-def _hear_all(work: Work, stored: Mapping[str, Mapping[str, str]]) -> None:
+def _hear_all(state: State, stored: Mapping[str, Mapping[str, str]]) -> None:
     """Embed every set with every embedder; what cannot be had is noted."""
-    sets: dict[str, Any] = {**work.learned, **work.tested}
+    sets: dict[str, Any] = {**state.learned, **state.tested}
     for name, one in sets.items():
         clips = clips_of(one)
         missing: dict[str, list[str]] = {}
-        for embedder, model in work.embedders.items():
+        for embedder, model in state.embedders.items():
             file = stored.get(name, {}).get(embedder)
             try:
-                heard = hear(model, clips, work.context.embeddings, stored=file)
+                heard = hear(model, clips, state.context.embeddings, stored=file)
             except DataError as error:
-                if file is not None and work.context.strict:
+                if file is not None and state.context.strict:
                     raise
                 missing.setdefault(str(error), []).append(embedder)
                 continue
-            work.heard[embedder, name] = heard
+            state.heard[embedder, name] = heard
             if heard.seconds is not None:
-                work.seconds[embedder] = work.seconds.get(embedder, 0.0) + heard.seconds
+                state.seconds[embedder] = state.seconds.get(embedder, 0.0) + heard.seconds
         for reason, names in missing.items():
             what = f"{name} with {', '.join(names)}"
-            work.not_run.append(NotRun(what=what, reason=reason))
+            state.not_run.append(NotRun(what=what, reason=reason))
 
 
-def _cells(work: Work, heads: Sequence[str], plan: Plan) -> Iterator[Cell]:
+def _cells(state: State, heads: Sequence[str], plan: FitOptions) -> Iterator[Cell]:
     recordings = Recordings()
     known: FittedOn = {}
-    for test, tested in work.tested.items():
-        for train, learned in work.learned.items():
-            for embedder in work.embedders:
-                sides = [work.heard.get((embedder, name)) for name in (train, test)]
+    for test, tested in state.tested.items():
+        for train, learned in state.learned.items():
+            for embedder in state.embedders:
+                sides = [state.heard.get((embedder, name)) for name in (train, test)]
                 if sides[0] is None or sides[1] is None:
                     continue
                 for head in heads_for(learned, heads):
-                    corner = Corner(
-                        head, embedder, train, test, learned, tested, sides[0], sides[1]
-                    )
+                    job = Job(head, embedder, train, test, learned, tested, sides[0], sides[1])
                     try:
-                        yield make_cell(corner, plan, recordings, known)
+                        yield make_cell(job, plan, recordings, known)
                     except (DataError, ModelError) as error:
-                        what = f"{corner.model} on {test}"
-                        work.not_run.append(NotRun(what=what, reason=str(error)))
+                        what = f"{job.model} on {test}"
+                        state.not_run.append(NotRun(what=what, reason=str(error)))
 
 
 def _rate(
-    work: Work,
+    state: State,
     name: str,
     tested: TestedOn,
     stored: Mapping[str, Mapping[str, str]],
     files: Sequence[str],
 ) -> None:
     """Ask the AV models of the suite what they say of a tested set."""
-    clips, values = clips_of(tested), work.values[name]
-    sources = work.sources.setdefault(name, {})
-    for rater in work.raters.values():
-        if rater.embedder is not None and (rater.embedder, name) in work.heard:
-            heard = work.heard[rater.embedder, name]
-            rows = rater.model.predict_av_from_vectors(heard.rows(list(heard.vectors))).tolist()
+    clips, values = clips_of(tested), state.values[name]
+    sources = state.sources.setdefault(name, {})
+    for other in state.untrained.values():
+        if other.embedder is not None and (other.embedder, name) in state.heard:
+            heard = state.heard[other.embedder, name]
+            rows = other.model.predict_av_from_vectors(heard.rows(list(heard.vectors))).tolist()
             pairs = zip(heard.vectors, rows, strict=True)
-            values[rater.name] = {i: (row[0], row[1]) for i, row in pairs}
-        elif rater.embedder is not None and _anybody_heard(work, name):
-            reason = f"{rater.embedder} has not heard its clips"
-            work.not_run.append(NotRun(what=f"{rater.name} on {name}", reason=reason))
-    own = {r.name: r.model for r in work.raters.values() if r.embedder is None}
+            values[other.name] = {i: (row[0], row[1]) for i, row in pairs}
+        elif other.embedder is not None and _anybody_heard(state, name):
+            reason = f"{other.embedder} has not heard its clips"
+            state.not_run.append(NotRun(what=f"{other.name} on {name}", reason=reason))
+    own = {r.name: r.model for r in state.untrained.values() if r.embedder is None}
     if isinstance(tested, MusAV):
-        means = _means(work, own, stored.get(name, {}))
-        found = predict_musav(tested, own, work.context, means=means, predictions=files)
+        means = _means(state, own, stored.get(name, {}))
+        found = predict_musav(tested, own, state.context, means=means, predictions=files)
     elif own and any(clip.path for clip in clips):
-        found = predict_from_audio(own, clips, work.context.embeddings)
+        found = predict_from_audio(own, clips, state.context.embeddings)
     else:
-        if _anybody_heard(work, name):
+        if _anybody_heard(state, name):
             reason = "no clip has audio here"
-            work.not_run += [NotRun(what=f"{model} on {name}", reason=reason) for model in own]
+            state.not_run += [NotRun(what=f"{model} on {name}", reason=reason) for model in own]
         return
     taken = found.values.keys() & values.keys()
     if taken:
         raise DataError(f"the name {taken.pop()!r} is a trained head's; give the model another")
     values.update(found.values)
     sources.update(found.sources)
-    work.not_run += found.not_run
+    state.not_run += found.not_run
     for model, seconds in found.seconds.items():
-        work.seconds[model] = work.seconds.get(model, 0.0) + seconds
+        state.seconds[model] = state.seconds.get(model, 0.0) + seconds
 
 
-def _anybody_heard(work: Work, name: str) -> bool:
+def _anybody_heard(state: State, name: str) -> bool:
     """Return whether any embedder has a set: where none has, that is said once for all models."""
-    return any((embedder, name) in work.heard for embedder in work.embedders)
+    return any((embedder, name) in state.heard for embedder in state.embedders)
 
 
-def _add_loudness(work: Work, name: str, tested: RatedClips) -> None:
+def _add_loudness(state: State, name: str, tested: RatedClips) -> None:
     """Add what ``musav`` scores as a baseline: the louder clip has more of both."""
-    if not work.values[name] or not any(clip.path for clip in tested.clips):
+    if not state.values[name] or not any(clip.path for clip in tested.clips):
         return
-    heard = hear(LOUDNESS_MODEL, tested.clips, work.context.embeddings, stored=None)
+    heard = hear(LOUDNESS_MODEL, tested.clips, state.context.embeddings, stored=None)
     values = {clip: float(row[0]) for clip, row in heard.vectors.items()}
-    work.values[name][LOUDNESS] = {clip: (value, value) for clip, value in values.items()}
+    state.values[name][LOUDNESS] = {clip: (value, value) for clip, value in values.items()}
 
 
-def _means(work: Work, own: Mapping[str, Any], stored: Mapping[str, str]) -> dict[str, str]:
+def _means(state: State, own: Mapping[str, Any], stored: Mapping[str, str]) -> dict[str, str]:
     """Return the file of each head's embedder, or that which is named for the head itself."""
     found = {}
     for name, model in own.items():
         card = model.embedder.card if isinstance(model, PatchHead) else None
-        alike = (e for e, one in work.embedders.items() if one.card == card and e in stored)
+        alike = (e for e, one in state.embedders.items() if one.card == card and e in stored)
         source = name if name in stored else next(alike, None)
         if source is not None:
             found[name] = stored[source]
     return found
 
 
-def _join(work: Work, ensemble: Ensemble) -> None:
+def _join(state: State, ensemble: Ensemble) -> None:
     """Add an ensemble to every tested set that all of its members predict."""
     on = ensemble.standardised_on
-    if on is not None and on not in work.tested:
+    if on is not None and on not in state.tested:
         raise DataError(
             f"ensemble {ensemble.id!r} is standardised on {on!r}, expected a tested set: "
-            f"{', '.join(work.tested)}"
+            f"{', '.join(state.tested)}"
         )
-    for name in work.tested:
-        if not work.values[name]:
+    for name in state.tested:
+        if not state.values[name]:
             continue
         basis = on or name
         lacking = [
             f"{model} on {place}"
             for place in dict.fromkeys((name, basis))
             for model in ensemble.models
-            if model not in work.values[place]
+            if model not in state.values[place]
         ]
         what = f"{ensemble.id} on {name}"
         if lacking:
             reason = f"no predictions of {', '.join(lacking)}"
-            work.not_run.append(NotRun(what=what, reason=reason))
+            state.not_run.append(NotRun(what=what, reason=reason))
             continue
-        ids, rows = common(work.values[basis], ensemble.models)
+        ids, rows = common(state.values[basis], ensemble.models)
         learnt_on = f"{basis} without its ratings or judgements"
         by_model = dict(zip(ensemble.models, rows, strict=True))
         moments = learn_moments(by_model, learnt_on=learnt_on)
-        work.moments[ensemble.id, name] = moments
-        ids, rows = common(work.values[name], ensemble.models)
+        state.moments[ensemble.id, name] = moments
+        ids, rows = common(state.values[name], ensemble.models)
         mean = moments.average(rows).tolist()
         said = {i: (row[0], row[1]) for i, row in zip(ids, mean, strict=True)}
-        work.values[name][ensemble.id] = said
+        state.values[name][ensemble.id] = said
         members = ", ".join(ensemble.models)
-        work.sources[name][ensemble.id] = (
+        state.sources[name][ensemble.id] = (
             f"mean of z-scores of {members}; moments of the {moments.n} clips of {learnt_on}"
         )

@@ -39,7 +39,7 @@ from earmark.bench.scoring.results import (
 from earmark.bench.scoring.statistic import SumStatistic
 from earmark.bench.tasks.av_predictions import predict_from_audio, with_predictions
 from earmark.bench.tasks.av_regression.view import VIEW
-from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted, item_digest
+from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted, item_digest
 from earmark.datasets.base import Clip, DataError, RatedClips, Scale
 from earmark.reports.record.lookup import SIGNIFICANT
 from earmark.reports.record.schema import (
@@ -101,7 +101,7 @@ class AVRegression(Task):
         """Return the rated clips that have audio."""
         return Wanted([clip for clip in _rated(dataset).clips if clip.path])
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Ask the models for the clips' arousal and valence, and score them."""
         rated = _rated(dataset)
         found = predict_from_audio(models, rated.clips, context.embeddings)

@@ -34,7 +34,7 @@ from earmark.bench.tasks.musav.scores import (
 from earmark.bench.tasks.musav.sources import predict_musav
 from earmark.bench.tasks.musav.truth import Humans, Truth, read_both
 from earmark.bench.tasks.musav.view import VIEW
-from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
+from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted
 from earmark.datasets.base import DataError
 from earmark.datasets.files.places import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV
@@ -91,7 +91,7 @@ class MusAVAgreement(Task):
         clips = known.clips(audio=None if self.audio is None else resolve(self.audio))
         return Wanted([clip for clip in clips if clip.path])
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Score what the models say of the judged songs."""
         known = _musav(dataset)
         found = predict_musav(

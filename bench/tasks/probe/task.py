@@ -29,8 +29,8 @@ from earmark.bench.tasks.labels.tag_scores import score_tags, tag_truth
 from earmark.bench.tasks.probe import fit as probe_fit
 from earmark.bench.tasks.probe.fit import Fold, Probed, Targets
 from earmark.bench.tasks.probe.view import VIEW
-from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
-from earmark.bench.tasks.vectors import JointVectors, clip_vectors, gather
+from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted
+from earmark.bench.tasks.vectors import JointVectors, clip_vectors, embed_pairs
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
 from earmark.reports.record.schema import Plain, Score, Table, TaskResult
 from earmark.reports.view import View
@@ -109,7 +109,7 @@ class Probe(Task):
         probe_fit.check_grid(self.grid)
         return Wanted(clips)
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Embed a dataset's clips, fit a probe per model and score it.
 
         Raises
@@ -120,7 +120,7 @@ class Probe(Task):
             If a model embeds no audio.
         """
         clips = self.wanted(context, dataset, models).clips
-        vectors = gather(models, clips, (), context.embeddings)
+        vectors = embed_pairs(models, clips, (), context.embeddings)
         output = evaluate(
             dataset,
             vectors,
@@ -129,7 +129,7 @@ class Probe(Task):
             replicates=context.replicates,
             seed=context.seed,
         )
-        return Ran(output, vectors.seconds)
+        return TaskRun(output, vectors.seconds)
 
 
 def evaluate(

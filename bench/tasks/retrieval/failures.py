@@ -24,9 +24,9 @@ from earmark.bench.metrics.products import dot_products
 from earmark.bench.metrics.relevance import Indices
 from earmark.bench.metrics.top_hits import top_hits
 from earmark.bench.tasks.retrieval.pools import (
-    Draw,
-    Drawn,
-    HeardSet,
+    EvaluatedSet,
+    Pool,
+    PooledRanks,
     Vectors,
     relevance,
     with_captions,
@@ -62,9 +62,9 @@ class TopHits:
 
 
 def find_top_hits(
-    heard: HeardSet,
-    draws: Sequence[Draw],
-    drawn: Drawn,
+    heard: EvaluatedSet,
+    draws: Sequence[Pool],
+    drawn: PooledRanks,
     audio: Vectors,
     text: Vectors,
     direction: Direction,
@@ -105,7 +105,7 @@ def find_top_hits(
 
 
 def _similarity(
-    heard: HeardSet,
+    heard: EvaluatedSet,
     sentences: Vectors | None,
     query_caption: Indices,
     item_caption: Indices,
@@ -120,7 +120,7 @@ def _similarity(
 
 
 def failures_table(
-    heard: HeardSet, model: str, direction: Direction, hits: TopHits, *, seed: int, drawn: bool
+    heard: EvaluatedSet, model: str, direction: Direction, hits: TopHits, *, seed: int, drawn: bool
 ) -> Table | None:
     """Return at most `MAX_ROWS` failures drawn by the seed, nearest captions first; None: none."""
     failed = np.flatnonzero(~hits.right)

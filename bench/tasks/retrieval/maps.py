@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.metrics.products import dot_products
 from earmark.bench.metrics.relevance import Indices
-from earmark.bench.tasks.retrieval.pools import HeardSet
+from earmark.bench.tasks.retrieval.pools import EvaluatedSet
 from earmark.bench.tasks.retrieval.view import ABOVE_RANDOM, GAP
 from earmark.reports.record.schema import Plain, Table
 
@@ -43,7 +43,7 @@ class PairSample:
     """Pairs that do not belong together, each at most once."""
 
 
-def sample_pairs(heard: HeardSet, *, seed: int, limit: int = MAX_PAIRS) -> PairSample:
+def sample_pairs(heard: EvaluatedSet, *, seed: int, limit: int = MAX_PAIRS) -> PairSample:
     """Return all aligned and all other pairs, or ``limit`` of either drawn without replacement."""
     rng = np.random.default_rng(seed)
     aligned = heard.pairs
@@ -63,7 +63,9 @@ def sample_pairs(heard: HeardSet, *, seed: int, limit: int = MAX_PAIRS) -> PairS
     return PairSample(aligned, np.stack(np.divmod(keys, n_clips), axis=1))
 
 
-def cosines(heard: HeardSet, audio: Vectors, text: Vectors, pairs: Indices) -> NDArray[np.float32]:
+def cosines(
+    heard: EvaluatedSet, audio: Vectors, text: Vectors, pairs: Indices
+) -> NDArray[np.float32]:
     """Return the cosine of each pair, shape ``(n_pairs,)``, of unit vectors."""
     rows = heard.text_row[pairs[:, 0]]
     return dot_products(text, audio, rows, pairs[:, 1]).astype(np.float32)
@@ -107,7 +109,7 @@ def modality_gap(audio: ArrayLike, text: ArrayLike) -> tuple[float, float | None
 
 
 def gap_table(
-    heard: HeardSet,
+    heard: EvaluatedSet,
     vectors: Mapping[str, tuple[Vectors, Vectors]],
     similarities: Mapping[str, tuple[ArrayLike, ArrayLike]],
 ) -> Table:
@@ -146,7 +148,7 @@ class MapPoints:
     clips: Indices
     captions: Indices
 
-    def arrays(self, heard: HeardSet) -> dict[str, NDArray[Any]]:
+    def arrays(self, heard: EvaluatedSet) -> dict[str, NDArray[Any]]:
         """Return what each point is: the clips first, then the captions in the same order."""
         clips = [heard.clips[index] for index in self.clips]
         labels = [clip.label or "" for clip in clips]
@@ -158,7 +160,7 @@ class MapPoints:
         }
 
 
-def map_points(heard: HeardSet, *, seed: int, limit: int = MAX_MAPPED) -> MapPoints:
+def map_points(heard: EvaluatedSet, *, seed: int, limit: int = MAX_MAPPED) -> MapPoints:
     """Return the clips with captions, or ``limit`` of them, drawn by the seed."""
     clips = heard.captioned
     if len(clips) > limit:
@@ -168,7 +170,7 @@ def map_points(heard: HeardSet, *, seed: int, limit: int = MAX_MAPPED) -> MapPoi
 
 
 def draw_map(
-    heard: HeardSet, audio: Vectors, text: Vectors, points: MapPoints, *, seed: int
+    heard: EvaluatedSet, audio: Vectors, text: Vectors, points: MapPoints, *, seed: int
 ) -> NDArray[np.float32] | str:
     """Return a model's t-SNE [3]_, shape ``(n_points, 2)``, or why there is none.
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics.ranks import Ranks, count_ranks, count_ranks_both_ways
 from earmark.bench.metrics.relevance import Indices
-from earmark.bench.tasks.retrieval.protocol import DRAWS, Direction, Setting
+from earmark.bench.tasks.retrieval.protocol import DRAWS, Direction, RetrievalProtocol
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets.base import Captioned, Clip, DataError, first_ten
 
@@ -36,7 +36,7 @@ Vectors = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class HeardSet:
+class EvaluatedSet:
     """The clips that every model could hear, and the captions that are theirs."""
 
     clips: tuple[Clip, ...]
@@ -71,7 +71,7 @@ class HeardSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Pool:
     """One pool: indices into the captions and the clips of a heard set, ascending."""
 
     captions: Indices
@@ -79,7 +79,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class PooledRanks:
     """The ranks of one model in one direction, the queries of all draws after each other."""
 
     ranks: Ranks
@@ -91,7 +91,7 @@ class Drawn:
     by_draw: tuple[Ranks, ...]
 
 
-def heard_set(dataset: Captioned, vectors: JointVectors) -> HeardSet:
+def evaluated_set(dataset: Captioned, vectors: JointVectors) -> EvaluatedSet:
     """Return what of a dataset can be retrieved.
 
     Raises
@@ -129,7 +129,7 @@ def heard_set(dataset: Captioned, vectors: JointVectors) -> HeardSet:
     row = {text: index for index, text in enumerate(vectors.texts)}
     first_id = dict(zip(reversed(dataset.captions), reversed(dataset.caption_ids), strict=True))
     units, fused = _units(vectors.clips, pairs)
-    return HeardSet(
+    return EvaluatedSet(
         clips=vectors.clips,
         captions=tuple(texts),
         caption_ids=tuple(first_id[text] for text in texts),
@@ -162,7 +162,7 @@ def _units(clips: Sequence[Clip], pairs: Indices) -> tuple[NDArray[np.str_], int
     return labels[leader[component[own]]], fused
 
 
-def draw_pools(heard: HeardSet, setting: Setting, *, seed: int) -> list[Draw]:
+def draw_pools(heard: EvaluatedSet, setting: RetrievalProtocol, *, seed: int) -> list[Pool]:
     """Return the pools of a setting; one, of everything, where nothing is drawn.
 
     Raises
@@ -185,7 +185,7 @@ def draw_pools(heard: HeardSet, setting: Setting, *, seed: int) -> list[Draw]:
                 f"{len(captioned)} clips with all their captions; leave draws out"
             )
         clips = captioned if pool else np.arange(len(heard.clips))
-        return [Draw(np.arange(len(heard.captions)), clips)]
+        return [Pool(np.arange(len(heard.captions)), clips)]
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(setting.draws or DRAWS):
@@ -197,17 +197,17 @@ def draw_pools(heard: HeardSet, setting: Setting, *, seed: int) -> list[Draw]:
         if one_caption:
             pairs = rng.permutation(pairs)
             pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
-        draws.append(Draw(np.unique(pairs[:, 0]), clips))
+        draws.append(Pool(np.unique(pairs[:, 0]), clips))
     return draws
 
 
 def rank_draws(
-    heard: HeardSet,
-    draws: Sequence[Draw],
+    heard: EvaluatedSet,
+    draws: Sequence[Pool],
     audio: Vectors,
     text: Vectors,
     directions: Sequence[Direction],
-) -> dict[Direction, Drawn]:
+) -> dict[Direction, PooledRanks]:
     """Return a model's ranks in each direction.
 
     ``audio`` is ``(n_clips, dimension)`` and ``text`` ``(n_texts, dimension)``, unit vectors.
@@ -218,7 +218,7 @@ def rank_draws(
         for way in directions:
             found[way].append(ranks[way])
     return {
-        way: Drawn(
+        way: PooledRanks(
             ranks=joined([ranks for ranks, _ in each]),
             constant=joined([_constant(ranks) for ranks, _ in each]),
             query=np.concatenate([query for _, query in each]),
@@ -228,7 +228,7 @@ def rank_draws(
     }
 
 
-def relevance(heard: HeardSet, draw: Draw) -> csr_array:
+def relevance(heard: EvaluatedSet, draw: Pool) -> csr_array:
     """Return which captions (rows) and clips (columns) of a draw belong together."""
     from scipy.sparse import csr_array
 
@@ -249,8 +249,8 @@ def with_captions(belongs: csr_array) -> Indices:
 
 
 def _rank(
-    heard: HeardSet,
-    draw: Draw,
+    heard: EvaluatedSet,
+    draw: Pool,
     audio: Vectors,
     text: Vectors,
     directions: Sequence[Direction],
@@ -291,18 +291,18 @@ def joined(parts: Sequence[Ranks]) -> Ranks:
     )
 
 
-def ids_of(heard: HeardSet, direction: Direction) -> Sequence[str]:
+def ids_of(heard: EvaluatedSet, direction: Direction) -> Sequence[str]:
     """Return the ids of all that can be queries of a direction."""
     if direction == "text-to-audio":
         return heard.caption_ids
     return [clip.id for clip in heard.clips]
 
 
-def units_of(heard: HeardSet, direction: Direction, query: Indices) -> NDArray[np.str_]:
+def units_of(heard: EvaluatedSet, direction: Direction, query: Indices) -> NDArray[np.str_]:
     """Return the unit of each query."""
     clips = heard.first_clips()[query] if direction == "text-to-audio" else query
     return np.asarray(heard.units[clips])
 
 
-Outcomes = Mapping[str, Mapping[Direction, Drawn]]
+Outcomes = Mapping[str, Mapping[Direction, PooledRanks]]
 """Model to direction to ranks."""

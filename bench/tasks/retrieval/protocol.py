@@ -50,7 +50,7 @@ RETRIEVAL_PROTOCOLS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RetrievalProtocol:
     """A protocol with a suite's changes."""
 
     protocol: str
@@ -67,7 +67,7 @@ class Setting:
     """The crop that the protocol asks of models; None: each model's own."""
 
 
-def settle(
+def resolve_protocol(
     protocol: str = "earmark",
     *,
     pool: int | str | None = None,
@@ -75,7 +75,7 @@ def settle(
     captions: str | None = None,
     directions: Sequence[str] | None = None,
     rule: str | None = None,
-) -> Setting:
+) -> RetrievalProtocol:
     """Return a protocol with the options that are given in place of its own.
 
     Raises
@@ -101,7 +101,7 @@ def settle(
         if value is not None and name != "draws" and value != own[name]
     ]
     options = dict(own) | {name: value for name, value in given.items() if value is not None}
-    return Setting(
+    return RetrievalProtocol(
         protocol=f"{protocol}, changed: {', '.join(changed)}" if changed else protocol,
         **{"draws": None} | options,
     )

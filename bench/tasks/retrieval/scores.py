@@ -34,14 +34,14 @@ from earmark.bench.scoring.results import score_of
 from earmark.bench.scoring.statistic import MedianStatistic, SumStatistic
 from earmark.bench.tasks.retrieval.failures import TopHits
 from earmark.bench.tasks.retrieval.pools import (
-    Draw,
-    Drawn,
-    HeardSet,
+    EvaluatedSet,
     Outcomes,
+    Pool,
+    PooledRanks,
     ids_of,
     units_of,
 )
-from earmark.bench.tasks.retrieval.protocol import Direction, Setting
+from earmark.bench.tasks.retrieval.protocol import Direction, RetrievalProtocol
 from earmark.bench.tasks.task import item_digest
 from earmark.datasets.base import Captioned
 from earmark.reports.record.schema import Plain, Score, Table
@@ -60,12 +60,12 @@ _OF_A_RANKING = {
 }
 
 
-def unit_name(heard: HeardSet) -> str:
+def unit_name(heard: EvaluatedSet) -> str:
     """Return what is resampled, for the record."""
     return "clip" if all(clip.unit is None for clip in heard.clips) else "unit"
 
 
-def usable_ks(drawn: Drawn) -> list[int]:
+def usable_ks(drawn: PooledRanks) -> list[int]:
     """Return the k that every draw has items enough for."""
     fewest = min(ranks.n_items for ranks in drawn.by_draw)
     return [k for k in retrieval.KS if k <= fewest]
@@ -73,10 +73,10 @@ def usable_ks(drawn: Drawn) -> list[int]:
 
 def score_models(
     dataset: Captioned,
-    heard: HeardSet,
+    heard: EvaluatedSet,
     outcomes: Outcomes,
     way: Direction,
-    setting: Setting,
+    setting: RetrievalProtocol,
     *,
     replicates: int,
     seed: int,
@@ -119,13 +119,15 @@ def _n_queries(dataset: Captioned, way: Direction) -> int:
     return len(set(dataset.captions)) if way == "text-to-audio" else len(np.unique(dataset.clip_of))
 
 
-def _undefined(name: str, drawn: Drawn) -> Estimate:
+def _undefined(name: str, drawn: PooledRanks) -> Estimate:
     fewest = min(ranks.n_items for ranks in drawn.by_draw)
     reason = f"only {fewest} items to choose from: {name} would be 1 whatever the model"
     return Estimate(np.nan, None, 0, 0, reason)
 
 
-def _metrics(drawn: Drawn, ks: Sequence[int], setting: Setting) -> dict[str, Metric]:
+def _metrics(
+    drawn: PooledRanks, ks: Sequence[int], setting: RetrievalProtocol
+) -> dict[str, Metric]:
     """Return what each metric says of itself, with chance over all draws."""
     chance = retrieval.scores(drawn.constant, ks=ks, rule=setting.rule)
     described = retrieval.metrics(drawn.ranks, ks=ks, rule=setting.rule)
@@ -167,12 +169,12 @@ class Items:
 
 def item_rows(
     items: Items,
-    heard: HeardSet,
+    heard: EvaluatedSet,
     model: str,
     way: Direction,
-    drawn: Drawn,
+    drawn: PooledRanks,
     hits: TopHits,
-    setting: Setting,
+    setting: RetrievalProtocol,
 ) -> None:
     """Add a model's queries of one direction: outcomes are means over a query's draws."""
     ids, items_ids = ids_of(heard, way), ids_of(heard, _other(way))
@@ -212,7 +214,7 @@ def _other(way: Direction) -> Direction:
     return "audio-to-text" if way == "text-to-audio" else "text-to-audio"
 
 
-def _by_query(drawn: Drawn, values: Floats) -> list[float]:
+def _by_query(drawn: PooledRanks, values: Floats) -> list[float]:
     """Return the mean of each query over the draws that it was in, queries ascending."""
     queries, place = np.unique(drawn.query, return_inverse=True)
     summed = np.bincount(place.reshape(-1), values, len(queries))
@@ -220,7 +222,9 @@ def _by_query(drawn: Drawn, values: Floats) -> list[float]:
     return means
 
 
-def draws_table(outcomes: Outcomes, draws: Sequence[Draw], setting: Setting) -> list[Table]:
+def draws_table(
+    outcomes: Outcomes, draws: Sequence[Pool], setting: RetrievalProtocol
+) -> list[Table]:
     """Return the table of each draw's scores, or nothing where nothing was drawn."""
     if len(draws) < 2:
         return []

@@ -48,14 +48,14 @@ from earmark.bench.tasks.retrieval.maps import (
     sample_pairs,
 )
 from earmark.bench.tasks.retrieval.pools import (
-    Draw,
-    HeardSet,
+    EvaluatedSet,
     Outcomes,
+    Pool,
     draw_pools,
-    heard_set,
+    evaluated_set,
     rank_draws,
 )
-from earmark.bench.tasks.retrieval.protocol import Direction, Setting, settle
+from earmark.bench.tasks.retrieval.protocol import Direction, RetrievalProtocol, resolve_protocol
 from earmark.bench.tasks.retrieval.scores import (
     HEADLINE,
     OUTCOMES,
@@ -69,8 +69,8 @@ from earmark.bench.tasks.retrieval.scores import (
     usable_ks,
 )
 from earmark.bench.tasks.retrieval.view import VIEW
-from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
-from earmark.bench.tasks.vectors import JointVectors, gather, other_crops
+from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted
+from earmark.bench.tasks.vectors import JointVectors, embed_pairs, other_crops
 from earmark.datasets.base import Captioned, DataError, first_ten
 from earmark.models.base import UNTRAINED
 from earmark.reports.record.lookup import select
@@ -127,9 +127,9 @@ class Retrieval(Task):
     measure = staticmethod(measure)
 
     @property
-    def setting(self) -> Setting:
+    def setting(self) -> RetrievalProtocol:
         """The protocol with what the options change."""
-        return settle(
+        return resolve_protocol(
             self.protocol,
             pool=self.pool,
             draws=self.draws,
@@ -146,11 +146,11 @@ class Retrieval(Task):
             check_sentences(self.sentence_bert)
         return Wanted(known.clips, list(dict.fromkeys(known.captions)))
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Embed clips and captions, rank each among the others, and score."""
         setting = self.setting
         known = _captioned(dataset)
-        vectors = gather(models, known.clips, known.captions, context.embeddings)
+        vectors = embed_pairs(models, known.clips, known.captions, context.embeddings)
         sentences, lacking = sentence_vectors(self.sentence_bert, vectors.texts, context)
         output = evaluate(
             known,
@@ -170,13 +170,13 @@ class Retrieval(Task):
             replicates=context.replicates,
             seed=context.seed,
         )
-        return Ran(output, vectors.seconds)
+        return TaskRun(output, vectors.seconds)
 
 
 def evaluate(
     dataset: Captioned,
     vectors: JointVectors,
-    setting: Setting,
+    setting: RetrievalProtocol,
     *,
     sentences: NDArray[Any] | None = None,
     crops: Mapping[str, str] | None = None,
@@ -200,11 +200,11 @@ def evaluate(
     ------
     DataError
         If vectors are not finite unit vectors of one dimension, or as
-        :func:`~earmark.bench.tasks.retrieval.pools.heard_set` and `draw_pools`.
+        :func:`~earmark.bench.tasks.retrieval.pools.evaluated_set` and `draw_pools`.
     """
     for model in vectors.audio:
         _check(model, vectors)
-    heard = heard_set(dataset, vectors)
+    heard = evaluated_set(dataset, vectors)
     draws = draw_pools(heard, setting, seed=seed)
     outcomes: Outcomes = {
         model: rank_draws(heard, draws, vectors.audio[model], text, setting.directions)
@@ -299,11 +299,11 @@ def _check(model: str, vectors: JointVectors) -> None:
 
 
 def _top_hits(
-    heard: HeardSet,
-    draws: Sequence[Draw],
+    heard: EvaluatedSet,
+    draws: Sequence[Pool],
     outcomes: Outcomes,
     vectors: JointVectors,
-    setting: Setting,
+    setting: RetrievalProtocol,
     sentences: NDArray[Any] | None,
 ) -> dict[tuple[str, Direction], TopHits]:
     return {
@@ -322,7 +322,7 @@ def _top_hits(
 
 
 def _failures(
-    heard: HeardSet, hits: Mapping[tuple[str, Direction], TopHits], *, seed: int, drawn: bool
+    heard: EvaluatedSet, hits: Mapping[tuple[str, Direction], TopHits], *, seed: int, drawn: bool
 ) -> list[Table]:
     tables = [
         failures_table(heard, model, way, found, seed=seed, drawn=drawn)
@@ -332,7 +332,7 @@ def _failures(
 
 
 def _diagnostics(
-    heard: HeardSet, vectors: JointVectors, outcomes: Outcomes, *, seed: int
+    heard: EvaluatedSet, vectors: JointVectors, outcomes: Outcomes, *, seed: int
 ) -> tuple[Arrays, Table, list[str]]:
     """Return the arrays of the figures, the table of the modality gap, and what has no map."""
     pairs = sample_pairs(heard, seed=seed)
@@ -362,9 +362,9 @@ def _diagnostics(
 
 def protocol_of(
     dataset: Captioned,
-    heard: HeardSet,
-    draws: Sequence[Draw],
-    setting: Setting,
+    heard: EvaluatedSet,
+    draws: Sequence[Pool],
+    setting: RetrievalProtocol,
     crops: Mapping[str, str],
     *,
     replicates: int,
@@ -407,9 +407,9 @@ def protocol_of(
 
 def warnings_of(
     dataset: Captioned,
-    heard: HeardSet,
+    heard: EvaluatedSet,
     outcomes: Outcomes,
-    setting: Setting,
+    setting: RetrievalProtocol,
 ) -> list[str]:
     """Return what a reader must know before believing the scores."""
     found = []

@@ -19,8 +19,8 @@ from earmark.bench.tasks.labels import class_scores, tag_scores
 from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
 from earmark.bench.tasks.labels.dataset import ENSEMBLE, classes_of, unheard
 from earmark.bench.tasks.labels.tag_scores import TagTruth, score_tags, tag_truth
-from earmark.bench.tasks.task import Context, Need, Ran, Task, TaskOutput, Wanted
-from earmark.bench.tasks.vectors import JointVectors, gather, other_crops
+from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted
+from earmark.bench.tasks.vectors import JointVectors, embed_pairs, other_crops
 from earmark.bench.tasks.zero_shot import protocol as protocols
 from earmark.bench.tasks.zero_shot.prompts import (
     Vocabulary,
@@ -53,7 +53,7 @@ class _ZeroShot(protocols.Options, Task):
         settings, words = self.question(dataset)
         return Wanted(dataset.clips, prompt_texts(settings.templates, words))
 
-    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Ran:
+    def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Embed a dataset's clips and its labels' prompts, and score them.
 
         Raises
@@ -64,7 +64,7 @@ class _ZeroShot(protocols.Options, Task):
             If a model does not embed both audio and text.
         """
         wanted = self.wanted(context, dataset, models)
-        vectors = gather(models, wanted.clips, wanted.texts, context.embeddings)
+        vectors = embed_pairs(models, wanted.clips, wanted.texts, context.embeddings)
         preset = self.settings(dataset).preset
         output = self.evaluate(
             dataset,
@@ -74,7 +74,7 @@ class _ZeroShot(protocols.Options, Task):
             replicates=context.replicates,
             seed=context.seed,
         )
-        return Ran(output, vectors.seconds)
+        return TaskRun(output, vectors.seconds)
 
     def evaluate(
         self,

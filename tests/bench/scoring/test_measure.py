@@ -15,7 +15,7 @@ from earmark.bench.scoring.statistic import MedianStatistic, RankingStatistic
 from earmark.bench.tasks.probe import task as probe
 from earmark.bench.tasks.registry import task_of
 from earmark.bench.tasks.retrieval import task as retrieval
-from earmark.bench.tasks.retrieval.protocol import settle
+from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale, Tagged
 from earmark.datasets.judgements.musav import load
@@ -41,7 +41,11 @@ def of_draws(**options):
     models = {"one": knowing(dataset, noise=1.5), "two": knowing(dataset, noise=1.8, seed=5)}
     with mock.patch.object(retrieval, "draw_map", lambda *_, **__: "left out by the tests"):
         output = retrieval.evaluate(
-            dataset, vectors_of(dataset, models), settle(**options), replicates=100, seed=1
+            dataset,
+            vectors_of(dataset, models),
+            resolve_protocol(**options),
+            replicates=100,
+            seed=1,
         )
     return [parts_of(output)]
 

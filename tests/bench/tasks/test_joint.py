@@ -6,7 +6,7 @@ import soundfile
 
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
-from earmark.bench.tasks.vectors import collect, gather
+from earmark.bench.tasks.vectors import embed_pairs
 from earmark.datasets.base import Clip, DataError
 from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
@@ -37,7 +37,7 @@ def clips(tmp_path):
 
 def test_rows_of_clips_and_texts_are_the_models_own_in_the_order_given(embeddings, clips):
     models = {"a": random_model(seed=1, dimension=8), "b": random_model(seed=2, dimension=16)}
-    found = gather(models, clips, ["slow", "fast", "slow"], embeddings)
+    found = embed_pairs(models, clips, ["slow", "fast", "slow"], embeddings)
     assert [clip.id for clip in found.clips] == ["clip0", "clip1", "clip3"]
     assert found.texts == ("slow", "fast")
     assert found.audio["a"].shape == (3, 8)
@@ -50,27 +50,27 @@ def test_rows_of_clips_and_texts_are_the_models_own_in_the_order_given(embedding
 
 def test_a_second_time_no_model_is_asked(embeddings, clips):
     models = {"a": random_model(dimension=8)}
-    first = gather(models, clips, ["slow"], embeddings)
-    second = gather(models, clips, ["slow"], embeddings)
+    first = embed_pairs(models, clips, ["slow"], embeddings)
+    second = embed_pairs(models, clips, ["slow"], embeddings)
     np.testing.assert_array_equal(first.audio["a"], second.audio["a"])
     assert second.seconds == {}
 
 
 def test_a_model_that_reads_no_text_serves_where_there_is_none(embeddings, clips):
-    assert collect({"deaf": AudioOnly()}, clips, [], embeddings).text == {}
+    assert embed_pairs({"deaf": AudioOnly()}, clips, [], embeddings).text == {}
     with pytest.raises(ModelError, match=r"'deaf'.*has no embed_text"):
-        collect({"deaf": AudioOnly()}, clips, ["slow"], embeddings)
+        embed_pairs({"deaf": AudioOnly()}, clips, ["slow"], embeddings)
     with pytest.raises(ModelError, match="has no embed_audio"):
-        collect({"nothing": object()}, clips, [], embeddings)
+        embed_pairs({"nothing": object()}, clips, [], embeddings)
 
 
 def test_nothing_to_score_is_an_error_that_says_why(embeddings, clips):
     models = {"a": random_model(dimension=8)}
     with pytest.raises(DataError, match="no model"):
-        gather({}, clips, [], embeddings)
+        embed_pairs({}, clips, [], embeddings)
     with pytest.raises(DataError, match="split is empty"):
-        gather(models, [], [], embeddings)
+        embed_pairs(models, [], [], embeddings)
     with pytest.raises(DataError, match=r"none of the 1 clips .*clip9.*no audio"):
-        gather(models, [Clip("clip9", None)], [], embeddings)
+        embed_pairs(models, [Clip("clip9", None)], [], embeddings)
     with pytest.raises(DataError, match="clip0"):
-        gather(models, [clips[0], clips[0]], [], embeddings)
+        embed_pairs(models, [clips[0], clips[0]], [], embeddings)

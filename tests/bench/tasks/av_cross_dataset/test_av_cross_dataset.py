@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from earmark.bench.tasks.av_cross_dataset import cells as av_cross_cells
 from earmark.bench.tasks.av_regression import task as av_regression
-from earmark.bench.tasks.task import NotOpened
+from earmark.bench.tasks.task import Unavailable
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import load as load_musav
 from earmark.models.adapters.references import RandomModel
@@ -296,7 +296,7 @@ def test_too_few_replicates_for_the_correction_are_warned_of():
 
 def test_what_is_not_at_hand_is_named_and_the_rest_goes_on(world):
     a, b = rated("a", names("a", 40)), rated("b", names("b", 30), seed=1)
-    datasets = {"a": a, "b": b, "muse": NotOpened("no muse_v3.csv")}
+    datasets = {"a": a, "b": b, "muse": Unavailable("no muse_v3.csv")}
     files = world(datasets, "a", train=["a", "b", "muse"], folds=4)["a"].result
     assert [(one.what, one.reason) for one in files.not_run] == [
         ("muse in cross", "no muse_v3.csv")

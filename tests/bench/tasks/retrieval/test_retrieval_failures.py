@@ -9,7 +9,7 @@ from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.retrieval import failures as retrieval_failures
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.failures import MAX_ROWS, sentence_vectors
-from earmark.bench.tasks.retrieval.protocol import settle
+from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 from earmark.bench.tasks.task import Context
 from earmark.models.adapters.references import random_model
 from earmark.models.base import ModelError
@@ -29,7 +29,7 @@ def context(tmp_path):
 def failures(dataset, model, *, sentences=None, **options):
     vectors = vectors_of(dataset, {"m": model})
     output = retrieval.evaluate(
-        dataset, vectors, settle(**options), sentences=sentences, replicates=50, seed=1
+        dataset, vectors, resolve_protocol(**options), sentences=sentences, replicates=50, seed=1
     )
     tables = {t.title: t for t in output.result.tables if t.title.startswith("Failures")}
     return output.items, tables, vectors
@@ -102,9 +102,9 @@ def test_a_perfect_model_has_no_failures_and_a_constant_one_nothing_else():
 def test_in_pools_the_top_hit_is_of_the_first_draw_of_a_query():
     dataset = one_caption_each(30)
     items, tables, vectors = failures(dataset, by_lot(3), pool=12, draws=3)
-    from earmark.bench.tasks.retrieval.pools import draw_pools, heard_set
+    from earmark.bench.tasks.retrieval.pools import draw_pools, evaluated_set
 
-    draws = draw_pools(heard_set(dataset, vectors), settle(pool=12, draws=3), seed=1)
+    draws = draw_pools(evaluated_set(dataset, vectors), resolve_protocol(pool=12, draws=3), seed=1)
     scores = vectors.text["m"].astype(float) @ vectors.audio["m"].astype(float).T
     for item, way, top in zip(items["item"], items["subset"], items["top_item"], strict=True):
         if way == "text-to-audio":

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from earmark.bench.metrics import retrieval as metrics
 from earmark.bench.tasks.retrieval import task as retrieval
-from earmark.bench.tasks.retrieval.pools import draw_pools, heard_set, rank_draws
+from earmark.bench.tasks.retrieval.pools import draw_pools, evaluated_set, rank_draws
 from earmark.bench.tasks.retrieval.protocol import (
     DIRECTIONS,
     RETRIEVAL_PROTOCOLS,
-    settle,
+    resolve_protocol,
     uses_crop,
 )
 from earmark.datasets.base import DataError
@@ -23,14 +23,14 @@ SHARED = captioned([[f"text {i // 2}", *[f"own {i}"] * (i % 3 == 0)] for i in ra
 
 
 def heard(dataset, models=None):
-    return heard_set(dataset, vectors_of(dataset, models or {"m": by_lot(0)}))
+    return evaluated_set(dataset, vectors_of(dataset, models or {"m": by_lot(0)}))
 
 
 @given(st.integers(2, 24), st.sampled_from(["all", "one"]), st.integers(0, 99))
 @settings(max_examples=40)
 def test_a_pool_has_its_clips_once_and_each_of_them_has_a_caption(pool, captions, seed):
     known = heard(SHARED)
-    for draw in draw_pools(known, settle(pool=pool, captions=captions), seed=seed):
+    for draw in draw_pools(known, resolve_protocol(pool=pool, captions=captions), seed=seed):
         assert len(draw.clips) == len(set(draw.clips.tolist())) == pool
         inside = np.isin(known.pairs[:, 0], draw.captions) & np.isin(known.pairs[:, 1], draw.clips)
         assert set(known.pairs[inside, 1].tolist()) == set(draw.clips.tolist())
@@ -40,7 +40,7 @@ def test_a_pool_has_its_clips_once_and_each_of_them_has_a_caption(pool, captions
 
 
 def test_pools_are_those_of_their_seed():
-    known, setting = heard(SHARED), settle(pool=10)
+    known, setting = heard(SHARED), resolve_protocol(pool=10)
     first, again, other = (draw_pools(known, setting, seed=seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a.clips, b.clips) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a.clips, b.clips) for a, b in zip(first, other, strict=True))
@@ -50,16 +50,16 @@ def test_pools_are_those_of_their_seed():
 
 def test_clips_without_captions_are_in_no_pool():
     dataset = captioned([[f"{i}"] if i % 2 else [] for i in range(30)])
-    for draw in draw_pools(heard(dataset), settle(pool=12), seed=0):
+    for draw in draw_pools(heard(dataset), resolve_protocol(pool=12), seed=0):
         assert (draw.clips % 2 == 1).all()
-    whole = draw_pools(heard(dataset), settle(), seed=0)
+    whole = draw_pools(heard(dataset), resolve_protocol(), seed=0)
     assert [len(draw.clips) for draw in whole] == [30]
 
 
 @pytest.mark.parametrize("options", [{}, {"pool": 18, "draws": 4}, {"captions": "one", "draws": 2}])
 @pytest.mark.parametrize("rule", ["best of n", "per caption"])
 def test_models_drawn_by_lot_are_at_chance_on_average_though_clips_share_captions(options, rule):
-    setting, ks = settle(**options, rule=rule), [1, 5]
+    setting, ks = resolve_protocol(**options, rule=rule), [1, 5]
     known = heard(SHARED)
     draws = draw_pools(known, setting, seed=3)
     found = {way: [] for way in DIRECTIONS}
@@ -83,14 +83,14 @@ def in_pools():
     dataset = one_caption_each(60, units=[f"artist {i // 2}" for i in range(60)])
     models = {"good": knowing(dataset, noise=1.5), "lot": by_lot(5)}
     vectors = vectors_of(dataset, models)
-    setting = settle("muscall-paper", pool=20, draws=6)
+    setting = resolve_protocol("muscall-paper", pool=20, draws=6)
     output = retrieval.evaluate(dataset, vectors, setting, replicates=300, seed=4)
     return dataset, vectors, setting, output
 
 
 def test_a_score_of_several_draws_is_the_mean_of_scores_by_sorting_each_pool(in_pools):
     dataset, vectors, setting, output = in_pools
-    draws = draw_pools(heard_set(dataset, vectors), setting, seed=4)
+    draws = draw_pools(evaluated_set(dataset, vectors), setting, seed=4)
     for model in vectors.audio:
         text, audio = (side[model].astype(float) for side in (vectors.text, vectors.audio))
         for way in DIRECTIONS:
@@ -136,9 +136,9 @@ def test_a_query_of_several_draws_is_one_item_with_its_mean(in_pools):
 def test_all_clips_in_every_draw_give_the_scores_of_the_whole_set():
     dataset = captioned([[f"{i} {j}" for j in range(3)] for i in range(15)])
     vectors = vectors_of(dataset, {"m": knowing(dataset, noise=1.0)})
-    known = heard_set(dataset, vectors)
-    (whole,) = draw_pools(known, settle(), seed=0)
-    (pool,) = draw_pools(known, settle(pool=15), seed=0)
+    known = evaluated_set(dataset, vectors)
+    (whole,) = draw_pools(known, resolve_protocol(), seed=0)
+    (pool,) = draw_pools(known, resolve_protocol(pool=15), seed=0)
     assert np.array_equal(whole.captions, pool.captions)
     assert np.array_equal(whole.clips, pool.clips)
 
@@ -146,15 +146,15 @@ def test_all_clips_in_every_draw_give_the_scores_of_the_whole_set():
 def test_refuses_pools_and_draws_that_cannot_be():
     known = heard(SHARED)
     with pytest.raises(DataError, match=r"1000 clips cannot be drawn from 24 .* pool = 'all'"):
-        draw_pools(known, settle("muscall-paper"), seed=0)
+        draw_pools(known, resolve_protocol("muscall-paper"), seed=0)
     with pytest.raises(DataError, match="draws is 5, but nothing is drawn"):
-        draw_pools(known, settle(draws=5), seed=0)
+        draw_pools(known, resolve_protocol(draws=5), seed=0)
 
 
 def test_a_protocol_says_what_was_changed():
-    assert settle().protocol == "earmark"
-    assert settle("muscall-paper", pool=1000, draws=3).protocol == "muscall-paper"
-    changed = settle("muscall-paper", pool="all", directions=["text-to-audio"])
+    assert resolve_protocol().protocol == "earmark"
+    assert resolve_protocol("muscall-paper", pool=1000, draws=3).protocol == "muscall-paper"
+    changed = resolve_protocol("muscall-paper", pool="all", directions=["text-to-audio"])
     assert changed.protocol == "muscall-paper, changed: pool, directions"
     assert (changed.pool, changed.captions) == ("all", "one")
     assert RETRIEVAL_PROTOCOLS["muscall-paper"]["pool"] == 1000
@@ -178,7 +178,7 @@ def test_a_protocol_says_what_was_changed():
 )
 def test_refuses_options_that_there_are_not(options, message):
     with pytest.raises(DataError, match=message):
-        settle(**options)
+        resolve_protocol(**options)
 
 
 def test_a_crop_is_known_whatever_it_does_to_short_clips():

@@ -12,7 +12,7 @@ from ir_measures import AP, RR, R, Success, nDCG
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.retrieval import task as retrieval
-from earmark.bench.tasks.retrieval.protocol import DIRECTIONS, settle
+from earmark.bench.tasks.retrieval.protocol import DIRECTIONS, resolve_protocol
 from earmark.bench.tasks.retrieval.task import Retrieval
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import Clip, DataError
@@ -37,7 +37,7 @@ def several_captions(n_clips=30, seed=0):
 def evaluate(dataset, models, *, options=None, heard=None, **others):
     others = {"replicates": 200, "seed": 1} | others
     vectors = vectors_of(dataset, models, heard=heard)
-    return retrieval.evaluate(dataset, vectors, settle(**(options or {})), **others)
+    return retrieval.evaluate(dataset, vectors, resolve_protocol(**(options or {})), **others)
 
 
 def with_noises(folder, n_clips):
@@ -314,7 +314,7 @@ def test_refuses_broken_vectors(broken, message):
     vectors = vectors_of(dataset, {"m": by_lot(0)})
     broken(vectors)
     with pytest.raises(DataError, match=message):
-        retrieval.evaluate(dataset, vectors, settle())
+        retrieval.evaluate(dataset, vectors, resolve_protocol())
 
 
 def test_refuses_one_clip_and_ids_given_twice():

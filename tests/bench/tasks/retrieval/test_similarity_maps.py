@@ -18,15 +18,15 @@ from earmark.bench.tasks.retrieval.maps import (
     sample_pairs,
     share_above,
 )
-from earmark.bench.tasks.retrieval.pools import heard_set
-from earmark.bench.tasks.retrieval.protocol import settle
+from earmark.bench.tasks.retrieval.pools import evaluated_set
+from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 
 SHARED = captioned([[f"text {i // 2}", *[f"own {i}"] * (i % 3 == 0)] for i in range(24)])
 
 
 def opened(dataset, model):
     vectors = vectors_of(dataset, {"m": model})
-    return heard_set(dataset, vectors), vectors.audio["m"], vectors.text["m"]
+    return evaluated_set(dataset, vectors), vectors.audio["m"], vectors.text["m"]
 
 
 @given(st.integers(1, 900), st.integers(0, 99))
@@ -145,7 +145,7 @@ def test_every_rank_is_in_one_bin(n_items, seed):
 def test_the_record_has_the_arrays_that_figures_need():
     models = {"lot": by_lot(0), "flat": constant()}
     vectors = vectors_of(SHARED, models)
-    output = retrieval.evaluate(SHARED, vectors, settle(), replicates=50, seed=0)
+    output = retrieval.evaluate(SHARED, vectors, resolve_protocol(), replicates=50, seed=0)
     arrays = output.arrays
     assert sorted(output.result.arrays) == sorted(arrays)
     n_points = len(arrays["map.item"])

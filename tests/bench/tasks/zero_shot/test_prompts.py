@@ -175,51 +175,53 @@ def test_vectors_that_cannot_be_scored_are_named():
         similarities(joint(text=opposite))
 
 
-def settle(dataset, *, protocol="muscall-paper", **options):
+def settings_of(dataset, *, protocol="muscall-paper", **options):
     return ZeroShotClassification(protocol=protocol, **options).settings(dataset)
 
 
 def test_the_papers_protocol_has_its_two_prompts_and_labels_as_they_are():
-    settings = settle(gtzan())
+    settings = settings_of(gtzan())
     assert settings.templates == ("{label}", "A {label} track")
     assert (settings.texts, settings.centring, settings.changed) == ({}, "none", ())
-    assert settle(gtzan(), protocol="earmark").texts == {"hiphop": "hip hop"}
+    assert settings_of(gtzan(), protocol="earmark").texts == {"hiphop": "hip hop"}
 
 
 def test_an_option_of_the_suite_goes_before_the_preset_and_is_named():
-    settings = settle(gtzan(), prompts=["{label} song"], centring="audio", texts={"rock": "Rock"})
+    settings = settings_of(
+        gtzan(), prompts=["{label} song"], centring="audio", texts={"rock": "Rock"}
+    )
     assert settings.templates == ("{label} song",)
     assert settings.stated()["changed from the protocol"] == "prompts, texts, centring"
     assert settings.stated()["source of the prompts"] == "the suite"
-    same = settle(gtzan(), prompts=["{label}", "A {label} track"], centring="none")
+    same = settings_of(gtzan(), prompts=["{label}", "A {label} track"], centring="none")
     assert same.stated()["changed from the protocol"] == "nothing"
 
 
 def test_unknown_protocols_and_centrings_are_named():
     with pytest.raises(DataError, match=r"'muscal-paper'. Did you mean 'muscall-paper'\?"):
-        settle(gtzan(), protocol="muscal-paper")
+        settings_of(gtzan(), protocol="muscal-paper")
     with pytest.raises(DataError, match=r"centring is 'mean', expected one of none, audio"):
-        settle(gtzan(), centring="mean")
+        settings_of(gtzan(), centring="mean")
 
 
 def test_another_split_than_the_papers_gets_a_warning_that_names_it():
-    assert protocols.other_split(settle(gtzan()), gtzan(), GENRES) == []
-    (found,) = protocols.other_split(settle(gtzan("valid")), gtzan("valid"), GENRES)
+    assert protocols.other_split(settings_of(gtzan()), gtzan(), GENRES) == []
+    (found,) = protocols.other_split(settings_of(gtzan("valid")), gtzan("valid"), GENRES)
     assert "this is gtzan, fault-filtered/valid, 197 clips and 10 labels" in found
     clips = [Clip("a", None, label="rock"), Clip("b", None, label="jazz")]
     rated = RatedClips(card("mine"), clips, np.zeros((2, 2)), Scale(0, 1), "0")
-    (found,) = protocols.other_split(settle(rated), rated, ["jazz", "rock"])
+    (found,) = protocols.other_split(settings_of(rated), rated, ["jazz", "rock"])
     assert "this is mine, 2 clips and 2 labels" in found
-    assert protocols.other_split(settle(rated, protocol="earmark"), rated, ["jazz"]) == []
+    assert protocols.other_split(settings_of(rated, protocol="earmark"), rated, ["jazz"]) == []
 
 
 def test_the_papers_figures_stand_beside_its_protocol_on_its_split_alone():
-    found = protocols.published(settle(gtzan()), gtzan(), GENRES)
+    found = protocols.published(settings_of(gtzan()), gtzan(), GENRES)
     values = {(one.name, one.subset): one.value for one in found}
     assert values["MusCALL_BASE, published", "{label}"] == 0.555
     assert values["MusCALL_SSL, published", "A {label} track"] == 0.620
-    assert protocols.published(settle(gtzan(), centring="audio"), gtzan(), GENRES) == []
-    assert protocols.published(settle(gtzan("train")), gtzan("train"), GENRES) == []
+    assert protocols.published(settings_of(gtzan(), centring="audio"), gtzan(), GENRES) == []
+    assert protocols.published(settings_of(gtzan("train")), gtzan("train"), GENRES) == []
 
 
 def test_a_trained_model_with_another_crop_than_the_papers_gets_a_warning():
