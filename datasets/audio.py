@@ -53,7 +53,7 @@ from earmark.datasets.containers import (
     ogg_streams,
     refusal,
 )
-from earmark.datasets.files.atomic import interrupts_wait
+from earmark.datasets.files.atomic_files import interrupts_wait
 from earmark.datasets.mp3 import Mp3, c_errors, end_of_id3, find_streams
 from earmark.datasets.resampling import resampled
 

@@ -203,7 +203,7 @@ DATASETS = Registry(
         "emusic": "earmark.datasets.judgements.rankings:load_emusic",
         "ranked-folder": "earmark.datasets.judgements.rankings:load",
         "pairwise-csv": "earmark.datasets.judgements.pairwise:load",
-        "musav-judgements": "earmark.datasets.judgements.musav_judgements:load",
+        "musav-judgements": "earmark.datasets.judgements.musav:load_judgements",
         "rated-folder": "earmark.datasets.ratings.folder:load_rated_folder",
     },
 )

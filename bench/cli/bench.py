@@ -26,7 +26,7 @@ from earmark.bench.cli.gate import SuiteGates, print_verdict
 from earmark.bench.cli.run import Evaluated, LeftOut, evaluate, found
 from earmark.bench.gate.kept import shipped_baselines
 from earmark.bench.run.suite import read_suite, shipped_suites
-from earmark.datasets.files.places import cache_folder
+from earmark.datasets.files.data_paths import cache_folder
 from earmark.reports.gate import verdict as verdicts
 from earmark.reports.page.speed import read_benchmarks
 from earmark.reports.record import files as record_io

@@ -25,9 +25,9 @@ from earmark.bench.embeddings.store import Store as EmbeddingStore
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.bench.tasks.registry import TASKS
 from earmark.datasets.base import DataError
+from earmark.datasets.files.data_paths import cache_folder, data_roots
 from earmark.datasets.files.fetch import available, describe, find_weights
 from earmark.datasets.files.fetch import fetch as download
-from earmark.datasets.files.places import cache_folder, data_roots
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
 

@@ -183,7 +183,7 @@ def check_data(
 ) -> None:
     """Check a dataset's files; name each problem by line."""
     from earmark.datasets.base import DataError
-    from earmark.datasets.files.places import placed
+    from earmark.datasets.files.data_paths import placed
     from earmark.datasets.registry import DATASETS
 
     loader = DATASETS.factory(name)
@@ -278,7 +278,7 @@ def _constant(root: Path, dataset: Any, known: Sequence[Problem]) -> list[Proble
 def _faults(paths: Sequence[Path], *, deep: bool) -> Iterator[tuple[Path, str | None]]:
     """Yield what is wrong with each file's header or, ``deep``, with its audio."""
     from earmark.datasets.audio import AudioError, check_header, decode_ahead, map_ahead
-    from earmark.datasets.files.processors import usable_cores
+    from earmark.datasets.files.cores import usable_cores
 
     def of_header(path: Path) -> str | None:
         try:

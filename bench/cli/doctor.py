@@ -31,9 +31,9 @@ from earmark.bench.gate.kept import shipped_baselines
 from earmark.bench.run.environment import processor_name
 from earmark.bench.run.suite import Suite, SuiteError, read_suite, shipped_suites
 from earmark.datasets.base import DataError
+from earmark.datasets.files.cores import usable_cores
+from earmark.datasets.files.data_paths import PLACES, cache_folder, candidates, data_roots
 from earmark.datasets.files.fetch import Item, available, find_weights
-from earmark.datasets.files.places import PLACES, cache_folder, candidates, data_roots
-from earmark.datasets.files.processors import usable_cores
 from earmark.datasets.registry import DATASETS
 
 if TYPE_CHECKING:

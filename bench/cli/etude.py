@@ -32,10 +32,9 @@ from earmark.bench.cli import Json, if_interrupted
 from earmark.bench.cli.console import progress_bar, silent
 from earmark.bench.run.suite import Suite
 from earmark.datasets.base import DataError, Progress, fingerprint
-from earmark.datasets.etude.layouts import LAYOUTS
-from earmark.datasets.etude.manifest import Corpus, read_corpus
-from earmark.datasets.files.atomic import one_at_a_time, room_left, write_whole
-from earmark.datasets.files.processors import usable_cores
+from earmark.datasets.etude.layouts import LAYOUTS, Corpus, read_corpus
+from earmark.datasets.files.atomic_files import one_at_a_time, room_left, write_whole
+from earmark.datasets.files.cores import usable_cores
 from earmark.models.base import ModelError
 from earmark.models.support.exported import LOG, METRICS
 from earmark.models.training.config import load_config

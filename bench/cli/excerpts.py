@@ -20,8 +20,8 @@ from earmark.bench.cli.console import silent
 from earmark.bench.run.suite import Suite, SuiteError, parse_suite
 from earmark.datasets.audio import AudioError, load
 from earmark.datasets.base import Clip, DataError, Progress
-from earmark.datasets.files.atomic import interrupts_wait
-from earmark.datasets.files.places import placed
+from earmark.datasets.files.atomic_files import interrupts_wait
+from earmark.datasets.files.data_paths import placed
 from earmark.datasets.registry import DATASETS
 from earmark.reports.page.players import MIB, Excerpt, Excerpts, Wish, size
 from earmark.reports.record.schema import ItemProblem, RunRecord

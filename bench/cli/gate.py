@@ -24,7 +24,7 @@ from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, unreadable
 from earmark.bench.run.environment import git_state
 from earmark.bench.tasks.registry import load_tasks
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.reports import words
 from earmark.reports.gate import verdict as verdicts
 from earmark.reports.gate.junit import render_junit

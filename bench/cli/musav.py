@@ -15,7 +15,7 @@ from earmark.bench.tasks.musav.tables import RELIABILITY
 from earmark.bench.tasks.musav.task import evaluate
 from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR
 from earmark.datasets.base import DataError
-from earmark.datasets.files.places import resolve
+from earmark.datasets.files.data_paths import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, load
 from earmark.reports import words
 from earmark.reports.record.lookup import HALF_CREDIT, OFFICIAL, best_first, compact_letter_display

@@ -27,7 +27,7 @@ from earmark.bench.scoring.items import Arrays, TaskItems, UnmeasurableError
 from earmark.bench.scoring.results import compared, differs, groups_of
 from earmark.bench.tasks.registry import VIEWS, load_tasks, task_of
 from earmark.datasets.base import first_ten
-from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.datasets.files.atomic_files import room_left, write_whole
 from earmark.reports.record.files import RUN_FILE, Run, load
 from earmark.reports.record.lookup import headline, select, unique
 from earmark.reports.record.schema import Comparison, RecordError, RunRecord, Score, TaskResult

@@ -24,7 +24,7 @@ from earmark.bench.cli.check import parse_options
 from earmark.bench.cli.console import progress_bar
 from earmark.bench.metrics.retrieval import KS, recall_at_k
 from earmark.bench.ranking import count_ranks
-from earmark.datasets.files.atomic import one_at_a_time, room_left
+from earmark.datasets.files.atomic_files import one_at_a_time, room_left
 from earmark.models.base import ModelError
 from earmark.models.training import prepare as preparation
 from earmark.models.training.config import load_config

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from earmark.bench.embeddings.shards import StoreError
 from earmark.bench.embeddings.store import Space
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.reports.record.schema import Cost
 
 Clock = Callable[[], float]

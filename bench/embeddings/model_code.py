@@ -34,7 +34,7 @@ from typing import Any
 from earmark.bench.embeddings.cost import walk
 from earmark.bench.embeddings.shards import StoreError
 from earmark.bench.embeddings.store import Space
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.datasets.files.user_modules import FILE_MODULE
 from earmark.datasets.registry import made_in
 
@@ -47,10 +47,10 @@ NO_NUMBERS = frozenset(
         "earmark.datasets.base",
         "earmark.datasets.files.config_files",
         "earmark.datasets.files.fetch",
-        "earmark.datasets.files.places",
+        "earmark.datasets.files.data_paths",
         "earmark.datasets.registry",
         "earmark.datasets.files.user_modules",
-        "earmark.datasets.files.atomic",
+        "earmark.datasets.files.atomic_files",
         "earmark.models.base",
         "earmark.models.registry",
         "earmark.models.support.exported",

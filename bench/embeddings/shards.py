@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from earmark.datasets.files.atomic import TEMPORARY, write_whole
+from earmark.datasets.files.atomic_files import TEMPORARY, write_whole
 
 Row = NDArray[np.floating[Any]]
 

@@ -39,7 +39,7 @@ from earmark.bench.embeddings.shards import (
     read_rows,
     write_shard,
 )
-from earmark.datasets.files.atomic import room_left, write_whole
+from earmark.datasets.files.atomic_files import room_left, write_whole
 from earmark.models.base import ModelCard, ModelError
 
 __all__ = [

@@ -9,7 +9,7 @@ from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.run.suite import Source, Suite, TaskEntry
 from earmark.bench.tasks.task import Context, Need, Task, Unavailable
 from earmark.datasets.base import DataError
-from earmark.datasets.files.places import placed, resolve
+from earmark.datasets.files.data_paths import placed, resolve
 from earmark.models.base import ModelCard, in_words
 from earmark.models.conformance.outputs import CheckFailed
 from earmark.models.conformance.reading import card_checks

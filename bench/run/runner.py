@@ -23,8 +23,8 @@ from earmark.bench.run.suite import Source, Suite, SuiteError, TaskEntry, read_s
 from earmark.bench.tasks.registry import open_task
 from earmark.bench.tasks.task import Context, Task, TaskOutput, Unavailable
 from earmark.datasets.base import DataError, DatasetCard, Progress
-from earmark.datasets.files.atomic import room_left
-from earmark.datasets.files.places import placed
+from earmark.datasets.files.atomic_files import room_left
+from earmark.datasets.files.data_paths import placed
 from earmark.datasets.registry import DATASETS, Registry, check_options
 from earmark.models.adapters.references import at_loudness
 from earmark.models.base import ModelCard, ModelError, in_words

@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from earmark.bench.metrics.order_statistics import median_interval
 from earmark.bench.run.environment import processor_name
-from earmark.datasets.files.processors import usable_cores
+from earmark.datasets.files.cores import usable_cores
 from earmark.reports.page.speed import KEY, Ratio, decide, significant
 
 TARGETS = Path(__file__).with_name("targets.toml")

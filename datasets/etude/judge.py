@@ -35,9 +35,9 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude.affect import Affect
-from earmark.datasets.etude.draws import Draws
-from earmark.datasets.judgements.musav_rules import (
+from earmark.datasets.etude.describe import Affect
+from earmark.datasets.etude.score import Draws
+from earmark.datasets.judgements.musav_files import (
     ANNOTATORS_PER_PAIR,
     DIMENSIONS,
     LABELS,

@@ -10,10 +10,16 @@ track stands here, and nothing else is heard, so that no label is out of reach o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from types import MappingProxyType
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, cast, get_args
+
+import numpy as np
 
 from earmark.datasets.base import DataError
 from earmark.datasets.gtzan import GENRES
@@ -301,3 +307,213 @@ def genre_of(number: int) -> str:
     ('blues', 'rock')
     """
     return GENRES[number % len(GENRES)]
+
+
+_DEGREES: Mapping[str, int] = MappingProxyType(
+    {"i": 0, "ii": 2, "iii": 4, "iv": 5, "v": 7, "vi": 9, "vii": 11}
+)
+_QUALITIES: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "I": (0, 4, 7),
+        "i": (0, 3, 7),
+        "I7": (0, 4, 7, 10),
+        "i7": (0, 3, 7, 10),
+        "Imaj7": (0, 4, 7, 11),
+        "I6": (0, 4, 7, 9),
+        "i6": (0, 3, 7, 9),
+        "iø": (0, 3, 6, 10),
+        "io": (0, 3, 6),
+        "I5": (0, 7),
+        "i5": (0, 7),
+    }
+)
+"""Semitones above the root, of a capital or small numeral with its suffix."""
+
+_NUMERAL = re.compile(r"(b?)([iv]+|[IV]+)(7|maj7|6|5|ø|o)?")
+
+
+@cache
+def parse(numeral: str) -> tuple[int, tuple[int, ...]]:
+    """Return a numeral's root above the tonic and its notes above the root, in semitones.
+
+    ``b`` lowers the root, counted from the major scale; a capital has the major third.
+
+    >>> parse("bVII"), parse("ii7")
+    ((10, (0, 4, 7)), (2, (0, 3, 7, 10)))
+
+    Raises
+    ------
+    DataError
+        If it is no numeral of this kind.
+    """
+    match = _NUMERAL.fullmatch(numeral)
+    quality = ""
+    if match is not None:
+        quality = ("i" if match[2].islower() else "I") + (match[3] or "")
+    if match is None or match[2].lower() not in _DEGREES or quality not in _QUALITIES:
+        raise DataError(f"{numeral!r} is no chord numeral; expected one such as I, ii7 or bVII")
+    return (_DEGREES[match[2].lower()] - len(match[1])) % 12, _QUALITIES[quality]
+
+
+def nearest(pitch_class: int, centre: float, *, low: int, high: int) -> int:
+    """Return the pitch of this class that is nearest to a centre, within a voice's range.
+
+    Raises
+    ------
+    DataError
+        If the range, which must hold an octave, is smaller.
+    """
+    if high - low < 11:
+        raise DataError(f"a range of pitches must hold an octave, got {low} to {high}")
+    pitch = round((centre - pitch_class) / 12) * 12 + pitch_class
+    while pitch < low:
+        pitch += 12
+    while pitch > high:
+        pitch -= 12
+    return pitch
+
+
+def voicing(
+    pitch_classes: Sequence[int], before: Sequence[int], centre: float, *, low: int, high: int
+) -> tuple[int, ...]:
+    """Return ascending pitches of a chord, near those of the chord before or else to a centre."""
+    around = 0.5 * (centre + (sum(before) / len(before) if before else centre))
+    pitches = {nearest(pc, around, low=low, high=high) for pc in pitch_classes}
+    return tuple(sorted(pitches))
+
+
+Weights = Mapping[str, float]
+Range = tuple[float, float]
+
+NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Harmony:
+    """The chord progressions of one scale, and how often the genre takes the scale."""
+
+    weight: float
+    progressions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a track of one genre is drawn from."""
+
+    tempo: Range
+    """Beats per minute in a simple metre; in 6/8 dotted beats, at 0.7 of it."""
+    metres: Weights
+    swing: Range
+    bars_per_chord: Weights
+    kits: Weights
+    leads: Weights
+    answers: Weights
+    chords: Weights
+    pads: Weights
+    basses: Weights
+    chord_rhythms: Weights
+    """Of all the genre's metres; see ``patterns.fits``."""
+    bass_rhythms: Weights
+    busy: Range
+    """How many of the steps a melody takes, 0 to 1."""
+    wet: Range
+    saturation: Range
+    tilt: Range
+    """dB per octave."""
+    loudness: Range
+    """LUFS."""
+    harmony: Mapping[Scale, Harmony]
+    drums: Mapping[str, Weights]
+    """Patterns of each metre; a metre without has no drums."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The drum patterns of the style, of all metres."""
+        return tuple(name for weights in self.drums.values() for name in weights)
+
+
+@cache
+def styles() -> Mapping[str, Style]:
+    """Return the style of each of GTZAN's genres."""
+    text = resources.files("earmark.datasets.etude").joinpath("styles.toml").read_text("utf-8")
+    return MappingProxyType({genre: _style(table) for genre, table in tomllib.loads(text).items()})
+
+
+def _style(table: dict[str, object]) -> Style:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    scales = cast(dict[Scale, dict[str, object]], fields.pop("harmony"))
+    harmony = {
+        scale: Harmony(cast(float, entry["weight"]), tuple(cast(list[str], entry["progressions"])))
+        for scale, entry in scales.items()
+    }
+    return Style(**fields, harmony=harmony)  # type: ignore[arg-type]
+
+
+T = TypeVar("T")
+
+_BLOCK = 1024
+
+
+class Draws:
+    """A stream of draws for one purpose of one track.
+
+    Everything is derived from uniform numbers in [0, 1) of PCG64, whose stream NumPy keeps fixed,
+    since that of ``Generator.choice`` or ``Generator.normal`` may move with a release (NEP 19).
+
+    Parameters
+    ----------
+    seed, number, stream
+        Of the corpus, the track and the purpose, each at least 0. Two that differ in any of the
+        three are independent.
+
+    >>> Draws(0, 7, 1).whole(1, 6) == Draws(0, 7, 1).whole(1, 6)
+    True
+    """
+
+    def __init__(self, seed: int, number: int, stream: int) -> None:
+        sequence = np.random.SeedSequence([seed, number, stream])
+        self._generator = np.random.Generator(np.random.PCG64(sequence))
+        self._block: list[float] = []
+
+    def uniform(self) -> float:
+        """Return a number in [0, 1)."""
+        if not self._block:
+            self._block = self._generator.random(_BLOCK).tolist()[::-1]
+        return self._block.pop()
+
+    def between(self, low: float, high: float) -> float:
+        """Return a number in [low, high)."""
+        return low + (high - low) * self.uniform()
+
+    def normal(self) -> float:
+        """Return a number that is standard normal to within the sum of twelve uniform ones."""
+        return sum(self.uniform() for _ in range(12)) - 6
+
+    def whole(self, low: int, high: int) -> int:
+        """Return a whole number from low to high, both included."""
+        return low + int(self.uniform() * (high - low + 1))
+
+    def chance(self, probability: float) -> bool:
+        """Return True with this probability."""
+        return self.uniform() < probability
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Return one of the options, all equally likely."""
+        return options[int(self.uniform() * len(options))]
+
+    def weighted(self, weights: Mapping[T, float]) -> T:
+        """Return one of the keys, with probability in proportion to its weight."""
+        left = self.uniform() * sum(weights.values())
+        for option, weight in weights.items():
+            left -= weight
+            if left < 0:
+                return option
+        return next(reversed(list(weights)))
+
+    def shuffled(self, options: Sequence[T]) -> list[T]:
+        """Return the options in a random order."""
+        order = list(options)
+        for last in range(len(order) - 1, 0, -1):
+            other = self.whole(0, last)
+            order[last], order[other] = order[other], order[last]
+        return order

@@ -27,8 +27,8 @@ from filelock import FileLock
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, Progress
+from earmark.datasets.files.data_paths import cache_folder, data_roots
 from earmark.datasets.files.names import suggest
-from earmark.datasets.files.places import cache_folder, data_roots
 
 TIMEOUT_S = 30.0
 """Without a byte from the server for so long, it is given up."""

@@ -16,7 +16,7 @@ The official repository's own. The root is the repository, or its ``data/``::
     data/audio_chunks/**/XX/ID.mp3               optional; XX: first two characters of ID
 
 Agreement, outcome, consistency and the ground-truth subsets are derived from the raw judgements by
-:mod:`earmark.datasets.judgements.musav_rules`. The derived files that the release ships
+:mod:`earmark.datasets.judgements.musav_files`. The derived files that the release ships
 (``*.agreement``, ``*.gt*``) are not read by :func:`load`; :func:`validate` compares them.
 
 References
@@ -28,7 +28,7 @@ References
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -45,24 +45,33 @@ from earmark.datasets.base import (
     with_origin,
 )
 from earmark.datasets.judgements.musav_files import (
-    Reading,
-    check_audio,
-    compare_shipped,
-    read,
-    read_genres,
-    read_loudness,
-)
-from earmark.datasets.judgements.musav_rules import (
     DIMENSIONS,
     SUBSETS,
     Judgement,
     Pair,
+    Reading,
     Triplet,
+    check_audio,
+    compare_shipped,
     derive_pairs,
+    read,
+    read_genres,
+    read_loudness,
     select,
 )
+from earmark.datasets.judgements.pairwise import PairwiseJudgements, Said, assemble
 
-__all__ = ["DIMENSIONS", "SUBSETS", "Judgement", "MusAV", "Pair", "Triplet", "load", "validate"]
+__all__ = [
+    "DIMENSIONS",
+    "SUBSETS",
+    "Judgement",
+    "MusAV",
+    "Pair",
+    "Triplet",
+    "load",
+    "load_judgements",
+    "validate",
+]
 
 RELEASE_FINGERPRINT = "410e28eddad49e1bc6477492b085cc6d2a3eab5895fdeafdc4aa50954f8e83d0"
 """Of the official repository at commit 09139ae (2022-12-16)."""
@@ -177,6 +186,42 @@ class MusAV:
             path_of[path.stem] = path
         return tuple(Clip(song, path_of.get(song), unit=unit[song]) for song in self.song_ids)
 
+    def comparisons(
+        self, *, subset: str | None = None, audio: Path | str | None = None
+    ) -> PairwiseJudgements:
+        """Return the judgements as comparisons; a clip's unit is its triplet.
+
+        Parameters
+        ----------
+        subset
+            One of :data:`SUBSETS`: what the annotators agree on, one comparison per pair. None:
+            what each annotator said, without ``not_selected``.
+        audio
+            As of :meth:`clips`.
+
+        Raises
+        ------
+        DataError
+            If the subset is unknown, or as :meth:`clips`.
+        """
+        said, silent = [], 0
+        for dimension in DIMENSIONS:
+            answers: Iterable[tuple[Judgement | Pair, str | None]] = (
+                ((judgement, judgement.annotator) for judgement in self.judgements(dimension))
+                if subset is None
+                else ((pair, None) for pair in self.ground_truth(dimension, subset))
+            )
+            for answer, annotator in answers:
+                songs = answer.song_a, answer.song_b
+                silent += answer.higher_value == "not_selected"
+                if answer.higher_value != "not_selected":
+                    higher, lower = songs[::-1] if answer.higher_value == "b" else songs
+                    tied = answer.higher_value == "ab"
+                    said.append(Said(dimension, higher, lower, tied, annotator=annotator))
+        rule = f"ground truth {subset}" if subset else f"judgements; {silent} not_selected left out"
+        clips = self.clips(audio=audio)
+        return assemble(said, clips, self.card, rule=rule, namespace="spotify")
+
 
 def load(root: Path | str) -> MusAV:
     """Open MusAV at its repository's root, or at the ``data/`` in it.
@@ -195,6 +240,13 @@ def load(root: Path | str) -> MusAV:
     reading = read(root)
     refuse(f"MusAV at {root}", reading.faults)
     return _assemble(reading)
+
+
+def load_judgements(
+    root: Path | str, *, subset: str | None = None, audio: Path | str | None = None
+) -> PairwiseJudgements:
+    """Open MusAV as comparisons of two songs each: :func:`load`, then :meth:`MusAV.comparisons`."""
+    return load(root).comparisons(subset=subset, audio=audio)
 
 
 def validate(root: Path | str) -> list[Problem]:

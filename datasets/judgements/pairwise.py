@@ -1,8 +1,8 @@
 """Which of two clips has the higher arousal, or valence: comparisons from any source, in one form.
 
 What learns or is tested on comparisons takes :class:`PairwiseJudgements`; MusAV's own become such
-by :func:`from_musav`, rankings by :mod:`.pairwise_rankings`, quadrants by :mod:`.mer_taffc`, and
-those of one's own are read from a table.
+by :meth:`.musav.MusAV.comparisons`, rankings by :mod:`.rankings`, quadrants by :mod:`.mer_taffc`,
+and those of one's own are read from a table.
 
 Layout
 ------
@@ -40,7 +40,6 @@ from earmark.datasets.base import (
     with_origin,
 )
 from earmark.datasets.files.text_files import as_number, read_table
-from earmark.datasets.judgements.musav import MusAV
 from earmark.datasets.ratings.table import (
     DIMENSIONS,
     audio_paths,
@@ -158,44 +157,6 @@ def load(
 def validate(root: Path | str, *, table: str = "judgements.csv") -> list[Problem]:
     """Return all that is wrong with a table of comparisons."""
     return _read(Path(root) / table)[1]
-
-
-def from_musav(
-    musav: MusAV, *, subset: str | None = None, audio: Path | str | None = None
-) -> PairwiseJudgements:
-    """Return MusAV's judgements as comparisons; a clip's unit is its triplet.
-
-    Parameters
-    ----------
-    subset
-        One of :data:`earmark.datasets.judgements.musav.SUBSETS`: what the annotators agree on, one
-        comparison a pair. None: what each annotator said, without ``not_selected``.
-    audio
-        As of :meth:`earmark.datasets.judgements.musav.MusAV.clips`.
-
-    Raises
-    ------
-    DataError
-        If the subset is unknown, or as :meth:`earmark.datasets.judgements.musav.MusAV.clips`.
-    """
-    said, silent = [], 0
-    for dimension in DIMENSIONS:
-        answers = (
-            [(j.song_a, j.song_b, j.higher_value, j.annotator) for j in musav.judgements(dimension)]
-            if subset is None
-            else [
-                (p.song_a, p.song_b, p.higher_value, None)
-                for p in musav.ground_truth(dimension, subset)
-            ]
-        )
-        for song_a, song_b, answer, annotator in answers:
-            silent += answer == "not_selected"
-            if answer != "not_selected":
-                higher, lower = (song_b, song_a) if answer == "b" else (song_a, song_b)
-                said.append(Said(dimension, higher, lower, answer == "ab", annotator=annotator))
-    rule = f"ground truth {subset}" if subset else f"judgements; {silent} not_selected left out"
-    clips = musav.clips(audio=audio)
-    return assemble(said, clips, musav.card, rule=rule, namespace="spotify")
 
 
 def assemble(

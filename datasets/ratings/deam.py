@@ -10,10 +10,18 @@ differ in the names of folders::
         static_annotations_averaged_songs_2000_2058.csv   58 songs
     .../dynamic (per second annotations)/arousal.csv      optional; likewise valence.csv
     MEMD_audio/<song_id>.mp3                              optional
-    metadata/metadata_{2013,2014,2015}.csv                optional, see :mod:`.deam_artists`
+    metadata/metadata_2013.csv   song_id,file_name,Artist,Song title,...    ids to 1000
+    metadata/metadata_2014.csv   Id,Artist,Album,Track,Genre,...            ids 1001 to 2000
+    metadata/metadata_2015.csv   id,Filename,title,artist,album,genre,...   ids from 2001
 
 Columns: ``song_id, valence_mean, valence_std, arousal_mean, arousal_std``, with white space before
 and within names, which is not looked at.
+
+The metadata, of which each file may be absent, name the artists, so that these can be kept
+together. Rows may be longer than the header: labels of any number follow, and commas are not always
+quoted. In the first two files the artist stands before these, in the third behind the title, so
+that there only rows as long as the header are read. This is how public loaders read the files,
+which were not available.
 
 Partitions, after MediaEval: ``development`` (ids to 1000, the 744 songs of emoMusic),
 ``evaluation2014`` (1001 to 2000, 1,000 songs) and ``evaluation2015`` (from 2001, 58 whole songs).
@@ -40,6 +48,8 @@ References
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,7 +66,6 @@ from earmark.datasets.base import (
 )
 from earmark.datasets.files.text_files import is_whole_number
 from earmark.datasets.ratings import emomusic as emomusic_set
-from earmark.datasets.ratings.deam_artists import artists
 from earmark.datasets.ratings.swapped_columns import (
     Evidence,
     Points,
@@ -402,3 +411,49 @@ def _notes(reading: _Reading, correct_swap: bool) -> Iterator[str]:
     unknown = sum(row.id not in reading.artists for part in parts for row in part.ratings)
     if unknown:
         yield f"{unknown} of {n_songs} songs have no known artist: these are resampled by song"
+
+
+_METADATA = ("metadata_2013.csv", "metadata_2014.csv", "metadata_2015.csv")
+
+
+def artists(root: Path) -> dict[str, str]:
+    """Return the artist by song id, for the songs whose artist can be told.
+
+    Raises
+    ------
+    DataError
+        If a file is there twice, cannot be read or has no column of ids or artists.
+    """
+    found: dict[str, str] = {}
+    for name in _METADATA:
+        places = sorted(root.rglob(name))
+        if len(places) > 1:
+            raise DataError(
+                f"expected one {name} below {root}, found {', '.join(map(str, places))}"
+            )
+        for place in places:
+            found |= _artists_in(place, exact=name == _METADATA[-1])
+    return found
+
+
+def _artists_in(path: Path, *, exact: bool) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    ids = [header.index(name) for name in ("song_id", "id") if name in header]
+    if not ids or "artist" not in header:
+        raise DataError(
+            f"{path}: expected a column of ids (song_id or Id) and one of artists (Artist), found "
+            f"{', '.join(header) or 'nothing'}"
+        )
+    artist = header.index("artist")
+    found = {}
+    for row in rows[1:]:
+        if len(row) == len(header) or (len(row) > artist and not exact):
+            name, number = " ".join(row[artist].split()), row[ids[0]].strip()
+            if name and is_whole_number(number):
+                found[str(int(number))] = name
+    return found

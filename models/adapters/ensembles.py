@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.files.atomic import write_whole
-from earmark.datasets.files.places import placed
+from earmark.datasets.files.atomic_files import write_whole
+from earmark.datasets.files.data_paths import placed
 from earmark.models.adapters.text_axis import JointModel
 from earmark.models.base import (
     ArousalValenceModel,

@@ -37,8 +37,8 @@ from safetensors.numpy import save
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.files.atomic import write_whole
-from earmark.datasets.files.places import placed
+from earmark.datasets.files.atomic_files import write_whole
+from earmark.datasets.files.data_paths import placed
 from earmark.datasets.registry import named_by
 from earmark.models.adapters.conse import (
     AudioReference,

@@ -12,7 +12,7 @@ import torch
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, fingerprint
-from earmark.datasets.files.places import candidates, resolve
+from earmark.datasets.files.data_paths import candidates, resolve
 from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
 from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.config import preset as named_preset

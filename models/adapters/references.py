@@ -32,9 +32,7 @@ import numpy as np
 from earmark.datasets.audio import Waveform, decode_ahead
 from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.captions import manifest as captions_manifest
-from earmark.datasets.etude.corpus import SPLITS
-from earmark.datasets.etude.loading import oracle
-from earmark.datasets.etude.manifest import CITATION, read_corpus
+from earmark.datasets.etude.layouts import CITATION, SPLITS, oracle, read_corpus
 from earmark.datasets.loudness import SILENCE_LUFS, loudness
 from earmark.models.base import (
     UNTRAINED,

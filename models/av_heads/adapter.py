@@ -9,7 +9,7 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.files.places import placed
+from earmark.datasets.files.data_paths import placed
 from earmark.models.adapters.locked import towers_of
 from earmark.models.av_heads.head import TrainedHead, load_head
 from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, PatchEmbedder

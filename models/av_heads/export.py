@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.models.av_heads.adapter import AVHead
 from earmark.models.av_heads.head import Head
 from earmark.models.base import ModelError

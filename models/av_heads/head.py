@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.models.adapters.locked import Tower
 from earmark.models.base import ModelCard, ModelError, Plain
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from earmark.datasets.base import first_ten
-from earmark.datasets.files.atomic import TEMPORARY, open_whole
+from earmark.datasets.files.atomic_files import TEMPORARY, open_whole
 from earmark.models.base import ModelError
 from earmark.models.support.weights import read_torch
 from earmark.models.training.config import RunConfig, differences, parse_plain
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 from dataclasses import replace
 
 from earmark.datasets.base import fingerprint
-from earmark.datasets.files.atomic import folder_whole
+from earmark.datasets.files.atomic_files import folder_whole
 from earmark.models.base import Plain
 from earmark.models.support.exported import (
     METRICS,

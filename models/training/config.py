@@ -59,8 +59,8 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from earmark.datasets.files.config_files import Count, Positive, Share, read_toml, validated
+from earmark.datasets.files.data_paths import PLACES, placed
 from earmark.datasets.files.names import suggest
-from earmark.datasets.files.places import PLACES, placed
 from earmark.datasets.files.text_files import UnreadableError, parse_toml
 from earmark.models.base import ModelError
 from earmark.models.dcase.config import DCASEConfig

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import DataError, fingerprint, first_ten
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 
 
 class Corpus:

@@ -30,9 +30,15 @@ from earmark.datasets.captions import csv as captions_csv
 from earmark.datasets.captions import manifest as captions_manifest
 from earmark.datasets.captions import musiccaps as captions_musiccaps
 from earmark.datasets.captions import song_describer as captions_song_describer
-from earmark.datasets.files.atomic import TEMPORARY, open_whole, room_left, sync_folder, write_whole
+from earmark.datasets.files.atomic_files import (
+    TEMPORARY,
+    open_whole,
+    room_left,
+    sync_folder,
+    write_whole,
+)
+from earmark.datasets.files.cores import usable_cores
 from earmark.datasets.files.names import escaped
-from earmark.datasets.files.processors import usable_cores
 from earmark.datasets.registry import check_options
 from earmark.models.training.corpus import (
     INDEX,

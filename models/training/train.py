@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from earmark.datasets.base import Progress, first_ten
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.models.base import Floats, ModelError
 from earmark.models.muscall.losses import Rows, unit
 from earmark.models.training import checkpoints

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.datasets import magnatagatune_files
+from earmark.datasets import magnatagatune as magnatagatune
 from earmark.datasets.base import DataError
 from earmark.datasets.magnatagatune import TOP_50, load, partition_of, validate
 from earmark.datasets.registry import DATASETS
@@ -237,10 +237,10 @@ def test_the_plain_reader_reads_what_the_general_one_reads_or_leaves_it_to_it(da
         at = data.draw(st.integers(start, len(text) - 1))
         change = data.draw(st.sampled_from(["", '"', "\t", "0", "1", "2", "x", "\n", "é", '""']))
         text = text[:at] + change + text[at + 1 :]
-    plain = magnatagatune_files._read_plain(text, header)
+    plain = magnatagatune._read_plain(text, header)
     if plain is None:
         return
-    other, problems = magnatagatune_files._read_any("t", text)
+    other, problems = magnatagatune._read_any("t", text)
     assert not problems
     assert (plain.ids, plain.tags, plain.paths) == (other.ids, other.tags, other.paths)
     np.testing.assert_array_equal(plain.labels, other.labels)
@@ -250,7 +250,7 @@ def test_the_plain_reader_reads_what_the_general_one_reads_or_leaves_it_to_it(da
 def test_the_published_form_is_read_by_the_plain_reader(quote):
     text = table(quote=quote)
     header = next(csv.reader(io.StringIO(text), delimiter="\t"))
-    assert magnatagatune_files._read_plain(text, header) is not None
+    assert magnatagatune._read_plain(text, header) is not None
 
 
 def test_the_real_tables_have_the_published_counts(shared_data):

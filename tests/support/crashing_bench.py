@@ -94,7 +94,7 @@ margin = 0.1
 # Where a process may be killed: which process does it, the module, the attribute, and whether it is
 # before a call or after.
 STEPS: dict[str, tuple[str, str, str, str]] = {
-    "a track": ("bench", "earmark.datasets.etude.track_files", "write_whole", "before"),
+    "a track": ("bench", "earmark.datasets.etude.build", "write_whole", "before"),
     "a layout": ("bench", "earmark.datasets.etude.build", "_write_layout", "after"),
     "the corpus": ("bench", "earmark.datasets.etude.build", "attributes_of", "before"),
     "a shard": ("bench", "earmark.models.training.prepare", "_write_shard", "after"),
@@ -119,7 +119,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
 
 # What must not be done twice, and how often it was: the functions that do it.
 COUNTED = {
-    "tracks": ("earmark.datasets.etude.track_files", "render"),
+    "tracks": ("earmark.datasets.etude.build", "render"),
     "clips": ("earmark.models.training.prepare", "_decode"),
     "epochs": ("earmark.models.training.checkpoints", "save"),
     "exports": ("earmark.models.training.checkpoints", "export"),

@@ -7,7 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from earmark.datasets.etude import manifest, track_files
+from earmark.datasets.etude import build as building
+from earmark.datasets.etude import layouts
 
 OUT, KILL_AT, WORKERS = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
@@ -18,11 +19,11 @@ def write_half(path: Path, content: bytes) -> None:
         hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         hidden.write_bytes(content[: len(content) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
-    manifest.write_whole(path, content)
+    layouts.write_whole(path, content)
 
 
 # At import, so that spawned workers, which import this file anew, are killed as well.
-track_files.write_whole = write_half
+building.write_whole = write_half
 
 if __name__ == "__main__":
     from earmark.datasets.base import DataError

@@ -14,9 +14,9 @@ from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.datasets.audio import AudioError, file_digest
 from earmark.datasets.base import Clip, DataError, RatedClips
 from earmark.datasets.captions.stored_pairs import read_means
-from earmark.datasets.files.places import resolve
+from earmark.datasets.files.data_paths import resolve
 from earmark.datasets.judgements.musav import MusAV
-from earmark.datasets.judgements.pairwise import PairwiseJudgements, from_musav
+from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.base import PatchEmbedder
 from earmark.reports.record.schema import ItemProblem
 
@@ -109,7 +109,7 @@ def as_learned(name: str, dataset: Any) -> LearnedFrom:
         If heads cannot learn from it.
     """
     if isinstance(dataset, MusAV):
-        return from_musav(dataset)
+        return dataset.comparisons()
     if isinstance(dataset, RatedClips | PairwiseJudgements):
         return dataset
     raise DataError(

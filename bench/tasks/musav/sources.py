@@ -15,7 +15,7 @@ from earmark.bench.tasks.av_predictions import (
 )
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
-from earmark.datasets.files.places import resolve
+from earmark.datasets.files.data_paths import resolve
 from earmark.datasets.judgements.musav import MusAV
 from earmark.models.base import ModelError
 from earmark.reports.record.schema import NotRun

@@ -36,7 +36,7 @@ from earmark.bench.tasks.musav.truth import Humans, Truth, read_both
 from earmark.bench.tasks.musav.view import VIEW
 from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted
 from earmark.datasets.base import DataError
-from earmark.datasets.files.places import resolve
+from earmark.datasets.files.data_paths import resolve
 from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV
 from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import (

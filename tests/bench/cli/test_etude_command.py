@@ -9,8 +9,7 @@ import pytest
 
 from earmark.bench import cli
 from earmark.bench.cli.etude import spectrogram
-from earmark.datasets.etude.corpus import VERSION
-from earmark.datasets.etude.loading import oracle
+from earmark.datasets.etude.layouts import VERSION, oracle
 
 SUITE = """
 [suite]

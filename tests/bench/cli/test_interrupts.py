@@ -18,8 +18,8 @@ from earmark.bench import cli
 from earmark.bench.cli import INTERRUPTED
 from earmark.datasets.audio import load
 from earmark.datasets.containers import SpanFile
-from earmark.datasets.etude import track_files
-from earmark.datasets.files.atomic import folder_whole, interrupts_wait
+from earmark.datasets.etude import build as building
+from earmark.datasets.files.atomic_files import folder_whole, interrupts_wait
 
 
 @pytest.fixture(autouse=True)
@@ -68,14 +68,14 @@ def earmark(monkeypatch, capsys):
 @pytest.mark.parametrize("kind", ["MP3", "WAV"])
 def test_an_interrupt_while_a_track_is_encoded_ends_the_build(tmp_path, monkeypatch, earmark, kind):
     """It came in the library's callback, whose exceptions are dropped: exit 0, and a wrong MP3."""
-    encode = track_files._encode
+    encode = building._encode
 
     def encoded(samples, rate, **options):
         if options["format"] == kind:
-            monkeypatch.setattr(track_files, "io", SimpleNamespace(BytesIO=InterruptedWrites))
+            monkeypatch.setattr(building, "io", SimpleNamespace(BytesIO=InterruptedWrites))
         return encode(samples, rate, **options)
 
-    monkeypatch.setattr(track_files, "_encode", encoded)
+    monkeypatch.setattr(building, "_encode", encoded)
     out = tmp_path / "etude"
     line = f"etude build {out} --tracks 30 --seconds 2 --seed 7 --workers 1"
     code, said = earmark(line)
@@ -90,8 +90,8 @@ def test_an_interrupt_while_a_track_is_encoded_ends_the_build(tmp_path, monkeypa
     monkeypatch.undo()
     asked = {"seed": 7, "seconds": 2, "mp3": True}
     (tmp_path / "whole").mkdir()
-    went_on = track_files.make_track(0, out / "tracks", **asked)
-    assert went_on == track_files.make_track(0, tmp_path / "whole", **asked)
+    went_on = building.make_track(0, out / "tracks", **asked)
+    assert went_on == building.make_track(0, tmp_path / "whole", **asked)
     assert len(went_on.files) == 2
 
 

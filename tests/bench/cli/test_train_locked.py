@@ -9,7 +9,7 @@ import pytest
 
 from earmark.bench.cli.train import train
 from earmark.datasets.base import DataError
-from earmark.datasets.files.places import placed
+from earmark.datasets.files.data_paths import placed
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 

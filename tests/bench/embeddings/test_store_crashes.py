@@ -14,7 +14,7 @@ import pytest
 from stored_rows import CARD, KEYS, N_ROWS, assert_whole, open_space, put_missing, row, shard_of
 
 from earmark.bench.embeddings.store import Store, StoreError, text_key
-from earmark.datasets.files.atomic import write_whole
+from earmark.datasets.files.atomic_files import write_whole
 
 
 def test_a_file_is_replaced_whole_while_another_process_reads_it(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.datasets.etude.affect import (
+from earmark.datasets.etude.compose import compose
+from earmark.datasets.etude.describe import (
     AROUSAL,
     N_RATERS,
     RATER_SD,
@@ -19,7 +20,6 @@ from earmark.datasets.etude.affect import (
     cues,
     rate,
 )
-from earmark.datasets.etude.compose import compose
 
 SCORE = compose(8, seed=0, seconds=6.0)
 tempi = st.floats(40, 220)

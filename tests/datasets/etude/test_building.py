@@ -14,10 +14,8 @@ from filelock import FileLock
 
 from earmark.datasets.base import DataError
 from earmark.datasets.etude import build as building
-from earmark.datasets.etude import track_files
 from earmark.datasets.etude.build import build
-from earmark.datasets.etude.corpus import VERSION
-from earmark.datasets.etude.manifest import read_corpus
+from earmark.datasets.etude.layouts import VERSION, read_corpus
 
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
 ASKED = {"n_tracks": 30, "seconds": 2, "seed": 7}
@@ -82,9 +80,9 @@ def test_a_build_killed_in_the_middle_of_a_file_goes_on_to_the_same_bytes(
     assert not (root / "gtzan").exists()
     assert read_corpus(root).fingerprint is None
     rendered = []
-    render = track_files.render
+    render = building.render
     monkeypatch.setattr(
-        track_files,
+        building,
         "render",
         lambda score, **options: (rendered.append(score.number), render(score, **options))[1],
     )
@@ -168,7 +166,7 @@ def test_a_second_build_changes_nothing_and_renders_nothing(whole, monkeypatch):
     def fail(score, **options):
         raise AssertionError(f"{score.id} was rendered again")
 
-    monkeypatch.setattr(track_files, "render", fail)
+    monkeypatch.setattr(building, "render", fail)
     build(whole, **ASKED, workers=1)
     assert content(whole) == before
 
@@ -189,7 +187,7 @@ def test_a_file_that_changed_after_the_corpus_was_finished_is_made_again(
 
 
 def test_a_corpus_is_not_finished_over_a_file_that_is_not_as_it_was_made(tmp_path, monkeypatch):
-    made = track_files.make_track(0, tmp_path, seed=7, seconds=2, mp3=True)
+    made = building.make_track(0, tmp_path, seed=7, seconds=2, mp3=True)
     building._verify(tmp_path, made.files)
     (tmp_path / "00000.mp3").write_bytes(b"half")
     with pytest.raises(DataError, match=r"1 files in .* not as they were written \(00000\.mp3"):
@@ -283,8 +281,8 @@ def test_impossible_arguments_are_refused_before_anything_is_written(tmp_path, c
 
 
 def test_a_rendering_that_would_clip_is_an_error(tmp_path, monkeypatch):
-    loud = track_files.render
-    monkeypatch.setattr(track_files, "render", lambda score, **options: 9 * loud(score, **options))
+    loud = building.render
+    monkeypatch.setattr(building, "render", lambda score, **options: 9 * loud(score, **options))
     with pytest.raises(DataError, match=r"etude\.00000 was rendered with a peak of .* at most 1"):
         build(tmp_path / "new", **ASKED, workers=1)
 

@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.datasets.etude.attributes import ATTRIBUTES, as_vectors, attributes, kind_of
-from earmark.datasets.etude.compose import compose
-from earmark.datasets.etude.describe import WEIGHTS, caption, listed, with_article
-from earmark.datasets.etude.phrases import PHRASES
+from earmark.datasets.etude.compose import PHRASES, compose
+from earmark.datasets.etude.describe import (
+    ATTRIBUTES,
+    WEIGHTS,
+    as_vectors,
+    attributes,
+    caption,
+    kind_of,
+    listed,
+    with_article,
+)
 from earmark.datasets.etude.score import Room
 
 BY_LENGTH = sorted(

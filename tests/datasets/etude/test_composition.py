@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 from earmark.datasets.base import DataError
 from earmark.datasets.etude import patterns
 from earmark.datasets.etude.compose import compose
-from earmark.datasets.etude.harmony import nearest, parse, voicing
-from earmark.datasets.etude.playing import LONGEST_S, Grid, hits
-from earmark.datasets.etude.score import PIECES, SCALES, VOICES
-from earmark.datasets.etude.styles import NOBODY, styles
+from earmark.datasets.etude.patterns import LONGEST_S, Grid, hits
+from earmark.datasets.etude.score import (
+    NOBODY,
+    PIECES,
+    SCALES,
+    VOICES,
+    nearest,
+    parse,
+    styles,
+    voicing,
+)
 from earmark.datasets.gtzan import GENRES
 
 MANY = [compose(number, seed=11, seconds=10) for number in range(300)]

@@ -4,9 +4,9 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from earmark.datasets.etude.affect import Affect, rate
-from earmark.datasets.etude.attributes import ATTRIBUTES
-from earmark.datasets.etude.corpus import (
+from earmark.datasets.etude.describe import ATTRIBUTES, Affect, caption, rate, tags
+from earmark.datasets.etude.judge import judge, triplets
+from earmark.datasets.etude.layouts import (
     LABELS_VERSION,
     VERSION,
     gtzan_name,
@@ -16,11 +16,8 @@ from earmark.datasets.etude.corpus import (
     split_of,
     track_id,
 )
-from earmark.datasets.etude.describe import caption
-from earmark.datasets.etude.judge import judge, triplets
 from earmark.datasets.etude.score import VERSION as MUSIC_VERSION
-from earmark.datasets.etude.tags import tags
-from earmark.datasets.judgements.musav_rules import DIMENSIONS
+from earmark.datasets.judgements.musav_files import DIMENSIONS
 
 PINNED = {"1": "92e90479e6de2100f63289f2467db8bf9c31975242b556e124ee666dc8bb0fb4"}
 

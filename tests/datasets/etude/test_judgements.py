@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude.affect import Affect
+from earmark.datasets.etude.describe import Affect
 from earmark.datasets.etude.judge import (
     ANNOTATORS,
     NOISE,
@@ -21,7 +21,7 @@ from earmark.datasets.etude.judge import (
     triplets,
 )
 from earmark.datasets.judgements import musav
-from earmark.datasets.judgements.musav_rules import DIMENSIONS, LABELS, derive_pairs
+from earmark.datasets.judgements.musav_files import DIMENSIONS, LABELS, derive_pairs
 
 N_SONGS = 3000
 SONGS = {f"s{i:04d}": ("rock", "jazz", "hip hop")[i % 3] for i in range(N_SONGS)}

@@ -12,11 +12,18 @@ from earmark.datasets import audio, gtzan, magnatagatune
 from earmark.datasets.base import DataError
 from earmark.datasets.captions import csv as captions_csv
 from earmark.datasets.captions import manifest as captions_manifest
-from earmark.datasets.etude.corpus import gtzan_name, mtat_path, musav_id, split_of, track_id
-from earmark.datasets.etude.layouts import link, needs_mp3
-from earmark.datasets.etude.loading import oracle
+from earmark.datasets.etude.layouts import (
+    gtzan_name,
+    link,
+    mtat_path,
+    musav_id,
+    needs_mp3,
+    oracle,
+    split_of,
+    track_id,
+)
 from earmark.datasets.judgements import musav
-from earmark.datasets.judgements.musav_rules import ANNOTATORS_PER_PAIR
+from earmark.datasets.judgements.musav_files import ANNOTATORS_PER_PAIR
 from earmark.datasets.ratings import folder as av_ratings
 
 N_TRACKS, SECONDS = 30, 2

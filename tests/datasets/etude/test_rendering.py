@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude import mixing
 from earmark.datasets.etude import render as rendering
 from earmark.datasets.etude.compose import compose
 from earmark.datasets.etude.render import render
@@ -78,8 +77,8 @@ def test_tracks_are_as_loud_as_stated_and_neither_clip_nor_fall_silent(number, s
     assert samples.dtype == np.float32
     assert samples.shape == (round(seconds * RATE),)
     assert np.isfinite(samples).all()
-    assert np.abs(samples).max() <= mixing.CEILING
-    assert mixing.loudness(samples, RATE) == pytest.approx(score.loudness, abs=0.5)
+    assert np.abs(samples).max() <= rendering.CEILING
+    assert rendering.loudness(samples, RATE) == pytest.approx(score.loudness, abs=0.5)
     quarters = samples[: samples.size // 5512 * 5512].reshape(-1, 5512)
     level = np.sqrt(np.mean(quarters.astype(float) ** 2, axis=1))
     silent = "".join("x" if quiet else " " for quiet in level < 1e-3 * level.max())
@@ -92,7 +91,7 @@ def test_tracks_sound_alike_at_another_rate(rate):
     score = compose(5, seed=0, seconds=4)
     samples = render(score, sample_rate=rate)
     assert samples.shape == (4 * rate,)
-    assert mixing.loudness(samples, rate) == pytest.approx(score.loudness, abs=0.2)
+    assert rendering.loudness(samples, rate) == pytest.approx(score.loudness, abs=0.2)
     power = np.abs(np.fft.rfft(samples[: 4 * rate].astype(float)))[: 4 * 1000]
     usual = np.abs(np.fft.rfft(render(score).astype(float)))[: 4 * 1000]
     bands = [np.log10(x.reshape(-1, 400).sum(axis=1)) for x in (power, usual)]

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.etude.draws import Draws
 from earmark.datasets.etude.score import (
     FAMILIES,
     VOICES,
+    Draws,
     Note,
     Part,
     Room,

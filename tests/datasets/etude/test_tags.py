@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from earmark.datasets.etude.attributes import ATTRIBUTES, attributes
+from earmark.datasets.etude.describe import ATTRIBUTES, RULES, as_labels, attributes, tags
 from earmark.datasets.etude.score import VOICES
-from earmark.datasets.etude.tags import RULES, as_labels, tags
 from earmark.datasets.magnatagatune import TOP_50
 
 DRUMS = {voice.name for voice in VOICES.values() if voice.family == "drums"}

@@ -15,6 +15,7 @@ import pytest
 
 from earmark.datasets.base import DataError
 from earmark.datasets.files import fetch as fetching
+from earmark.datasets.files.data_paths import cache_folder
 from earmark.datasets.files.fetch import (
     FetchError,
     Item,
@@ -24,7 +25,6 @@ from earmark.datasets.files.fetch import (
     fetch,
     find_weights,
 )
-from earmark.datasets.files.places import cache_folder
 
 WEIGHTS = bytes(range(256)) * 2000  # 512,000 bytes: several blocks
 TABLE = b"a table\n" * 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from earmark.datasets.files.atomic import open_whole, write_whole
+from earmark.datasets.files.atomic_files import open_whole, write_whole
 
 
 def test_the_file_appears_when_the_block_ends_and_replaces_the_old_one(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
-from earmark.datasets.judgements.musav_rules import (
+from earmark.datasets.judgements.musav_files import (
     LABELS,
     SUBSETS,
     Judgement,

@@ -5,7 +5,7 @@ import pytest
 from invented_ratings import draw, write_deam, write_emomusic, write_table
 
 from earmark.datasets.base import DataError
-from earmark.datasets.judgements import musav, pairwise
+from earmark.datasets.judgements import musav
 from earmark.datasets.judgements.overlap import overlap, without_overlap
 from earmark.datasets.ratings import deam, emomusic
 from earmark.datasets.ratings.folder import load_rated_folder
@@ -57,7 +57,7 @@ def test_without_common_ids_all_is_kept_and_it_is_said(sets, tmp_path, write_mus
     assert (kept.clips, kept.fingerprint) == (of_deam.clips, of_deam.fingerprint)
     assert kept.card.notes[-1].startswith("which songs are in musav, too, is not known")
     assert overlap(of_deam, tested) is None
-    assert overlap(of_deam, pairwise.from_musav(tested)) is None
+    assert overlap(of_deam, tested.comparisons()) is None
 
 
 def test_equal_ids_of_sets_that_share_no_namespace_mean_nothing(tmp_path):

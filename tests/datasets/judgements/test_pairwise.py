@@ -12,8 +12,7 @@ from invented_ratings import write_table
 from earmark.bench.metrics.pairwise import agreement, judge
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import musav as musav_set
-from earmark.datasets.judgements import musav_judgements
-from earmark.datasets.judgements.pairwise import Said, by_level, from_musav, joined, load, validate
+from earmark.datasets.judgements.pairwise import Said, by_level, joined, load, validate
 
 HEADER = ["dimension", "higher", "lower"]
 ROWS = (("valence", "c", "d"), ("arousal", "b", "a"), ("arousal", "c", "d"))
@@ -190,7 +189,7 @@ def test_a_clip_without_a_level_is_not_compared():
 
 def test_musav_becomes_comparisons_answer_by_answer(tmp_path, write_musav):
     musav = musav_set.load(write_musav(tmp_path))
-    judged = from_musav(musav)
+    judged = musav.comparisons()
     assert [clip.id for clip in judged.clips] == list(musav.song_ids)
     assert {clip.unit for clip in judged.clips} <= set(musav.triplets)
     silent = 0
@@ -212,8 +211,8 @@ def test_musav_becomes_comparisons_answer_by_answer(tmp_path, write_musav):
 
 def test_agreement_on_the_comparisons_is_musavs_own(tmp_path, write_musav):
     musav = musav_set.load(write_musav(tmp_path))
-    assert musav_judgements.validate(tmp_path) == []
-    judged = musav_judgements.load(tmp_path, subset="gt.fa")
+    assert musav_set.validate(tmp_path) == []
+    judged = musav_set.load_judgements(tmp_path, subset="gt.fa")
     rng = np.random.default_rng(3)
     score = dict(zip(musav.song_ids, rng.normal(size=len(musav.song_ids)), strict=True))
     values = np.array([score[clip.id] for clip in judged.clips])
@@ -237,7 +236,7 @@ def test_the_real_musav_has_the_published_counts(shared_data):
     musav = musav_set.load(shared_data / "musav")
     counts = {}
     for subset in (None, "gt", "ismir2022.gt", "ismir2022.gt.ct.fa"):
-        judged = from_musav(musav, subset=subset)
+        judged = musav.comparisons(subset=subset)
         counts[subset] = [
             (int((~judged.of(d).tied).sum()), int(judged.of(d).tied.sum()))
             for d in ("arousal", "valence")
@@ -252,7 +251,9 @@ def test_the_real_musav_has_the_published_counts(shared_data):
     said = [
         Said(d, musav.song_ids[h], musav.song_ids[lo])
         for d in ("arousal", "valence")
-        for h, lo in zip(from_musav(musav).of(d).higher, from_musav(musav).of(d).lower, strict=True)
+        for h, lo in zip(
+            musav.comparisons().of(d).higher, musav.comparisons().of(d).lower, strict=True
+        )
     ]
     unit = {clip.id: clip.unit for clip in judged.clips}
     components = joined(said)
@@ -262,4 +263,4 @@ def test_the_real_musav_has_the_published_counts(shared_data):
 
 def test_an_unknown_subset_is_refused(tmp_path, write_musav):
     with pytest.raises(DataError, match="no ground truth 'test'"):
-        musav_judgements.load(write_musav(tmp_path), subset="test")
+        musav_set.load_judgements(write_musav(tmp_path), subset="test")

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError, Scale
-from earmark.datasets.ratings.av_ratings_files import Options, Row, _fits
-from earmark.datasets.ratings.folder import load_rated_folder, validate
+from earmark.datasets.ratings.folder import Options, Row, _fits, load_rated_folder, validate
 from earmark.datasets.ratings.table import partition
 
 ROWS = (("b", 3, 4.5), ("a", 1, 9), ("c", 5, 5))

@@ -8,7 +8,7 @@ from earmark.datasets.audio import Waveform, load
 from earmark.datasets.base import DataError
 from earmark.datasets.captions import manifest as captions_manifest
 from earmark.datasets.etude.build import build
-from earmark.datasets.etude.loading import oracle
+from earmark.datasets.etude.layouts import oracle
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 

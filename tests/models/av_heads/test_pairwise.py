@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from av_worlds import judged_world
 
-from earmark.datasets.judgements import musav, pairwise
+from earmark.datasets.judgements import musav
 from earmark.models.av_heads.head import standardisation
 from earmark.models.av_heads.pairwise import (
     ComparedPairs,
@@ -155,7 +155,7 @@ def test_dropped_train_and_tested_comparisons_are_all_there_are():
 
 def test_musav_is_collected_with_votes_triplets_and_what_is_left_out(tmp_path, write_musav):
     data = musav.load(write_musav(tmp_path, n_triplets=12))
-    judgements = pairwise.from_musav(data)
+    judgements = data.comparisons()
     found = collect(judgements, data.song_ids)
     answered = [j for j in data.judgements("arousal") if j.higher_value != "not_selected"]
     arousal = found.compared["arousal"]
@@ -174,7 +174,7 @@ def test_annotators_are_told_apart_on_request_and_pooled_they_are_the_same_votes
     tmp_path, write_musav
 ):
     data = musav.load(write_musav(tmp_path, n_triplets=12))
-    judgements = pairwise.from_musav(data)
+    judgements = data.comparisons()
     pooled = collect(judgements, data.song_ids).compared
     apart = collect(judgements, data.song_ids, by_annotator=True).compared
     for name in DIMENSIONS:
@@ -195,7 +195,7 @@ def test_annotators_are_told_apart_on_request_and_pooled_they_are_the_same_votes
 
 def test_judgements_of_a_track_without_embedding_are_counted_and_left_out(tmp_path, write_musav):
     data = musav.load(write_musav(tmp_path, n_triplets=12))
-    judgements = pairwise.from_musav(data)
+    judgements = data.comparisons()
     gone = data.song_ids[4]
     found = collect(judgements, [song for song in data.song_ids if song != gone])
     expected = sum(
@@ -209,7 +209,7 @@ def test_judgements_of_a_track_without_embedding_are_counted_and_left_out(tmp_pa
 
 def test_no_embedding_at_all_and_ids_twice_are_refused(tmp_path, write_musav):
     data = musav.load(write_musav(tmp_path, n_triplets=4))
-    judgements = pairwise.from_musav(data)
+    judgements = data.comparisons()
     with pytest.raises(ModelError, match="no comparison of arousal to learn from"):
         collect(judgements, ["elsewhere"])
     with pytest.raises(ModelError, match="1 of 2 ids of embeddings stand twice"):

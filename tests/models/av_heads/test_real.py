@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from earmark.datasets.captions.stored_pairs import read_means
-from earmark.datasets.judgements import musav, pairwise
+from earmark.datasets.judgements import musav
 from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise, fit_pairwise
 
 
@@ -13,7 +13,7 @@ def test_a_pairwise_head_orders_musavs_ground_truth_without_having_seen_its_trac
     """The penalty is given, near the one that inner folds choose, so that the test is short."""
     data = musav.load(shared_data / "musav")
     ids, embeddings = read_means(shared_data / "musav_embeddings" / "msd-musicnn-1.npz")
-    found = collect(pairwise.from_musav(data), ids)
+    found = collect(data.comparisons(), ids)
     assert {name: len(one) for name, one in found.compared.items()} == {
         "arousal": 2085, "valence": 2085,
     }  # fmt: skip

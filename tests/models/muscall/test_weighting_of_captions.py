@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from earmark.datasets.etude.attributes import attributes
 from earmark.datasets.etude.compose import compose
-from earmark.datasets.etude.describe import caption
+from earmark.datasets.etude.describe import attributes, caption
 from earmark.models.muscall.losses import paper_weights, released_weights
 from earmark.models.registry import MODELS
 
