@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from earmark.bench.scoring.items import About, Arrays, DerivedSubsets
+from earmark.bench.scoring.items import About, Arrays, DerivedSubsets, mean_of, undetermined
 from earmark.bench.scoring.statistic import Statistic
 from earmark.datasets.base import Clip, fingerprint
 from earmark.models.base import ModelCard
@@ -114,9 +114,12 @@ class Task(Protocol):
     def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> Statistic:
         """Return what a score is the value of, from the items that it rests on.
 
-        The run, the gate and the leaderboard ask this alone.
+        The run, the gate and the leaderboard ask this alone. By default it is the mean of the
+        column that is called as the metric is.
         """
-        ...
+        if score.metric not in rows.columns:
+            raise undetermined(score.metric)
+        return mean_of(rows, score.metric)
 
 
 def item_digest(ids: Iterable[str]) -> str:
