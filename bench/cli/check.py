@@ -20,10 +20,9 @@ from earmark.bench.cli.console import (
     print_table,
     progress_bar,
 )
-from earmark.datasets.base import Progress
 
 if TYPE_CHECKING:
-    from earmark.datasets.base import Clip, Problem
+    from earmark.datasets.base import Clip, Problem, Progress
     from earmark.models.conformance import CheckResult
 
 _SHOWN = {"pass": "pass", "fail": "FAIL", "not_applicable": "n.a."}

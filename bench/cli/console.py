@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from earmark.datasets.base import Progress
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from earmark.datasets.base import Progress
 
 _WIDE = 120
 """Columns where there is no terminal and COLUMNS does not say."""
