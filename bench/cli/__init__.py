@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "etude": ("etude:etude", "Build or draw Etude, a corpus of synthesised music."),
     },
     "Models, data and this machine": {
-        "list": ("catalogue:list_", "List the registered models, datasets or suites."),
+        "list": ("catalogue:list_", "List the registered models, datasets, tasks or suites."),
         "fetch": (
             "catalogue:fetch",
             "Download released weights and annotations; check their digests.",

@@ -207,7 +207,7 @@ def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Com
     if chosen is None:
         return found
     metric, subset = chosen
-    for name in unique([subset, *view_of(VIEWS, task).directions(task)]):
+    for name in dict.fromkeys([subset, *view_of(VIEWS, task).directions(task)]):
         everyone = select(task.scores, metric=metric, subset=name)
         for side in unique(score.dimension for score in everyone):
             scores = [s for s in select(everyone, dimension=side) if s.value is not None]
