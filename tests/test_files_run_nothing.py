@@ -23,14 +23,15 @@ from earmark.bench.run.environment import git_state
 from earmark.datasets.base import DataError
 from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.datasets.registry import named_by
-from earmark.models.adapters.locked import Learned, Projection, Tower, save_learned
+from earmark.models.adapters.locked import Learned, Projection, save_learned
 from earmark.models.adapters.muq_mulan import muq_mulan
 from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.av_heads.export import export as export_head
-from earmark.models.av_heads.head import Head, TrainedHead, save_head, tower_of
+from earmark.models.av_heads.head import Head, TrainedHead, save_head
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
 from earmark.models.support.pretrained import pretrained_folder
+from earmark.models.support.weights import Tower, tower_of
 from earmark.models.training.task import write_words
 from earmark.reports.record import files as record_io
 from earmark.reports.record.schema import RecordError

@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
 from earmark.datasets.files.atomic_files import write_whole
-from earmark.datasets.files.data_paths import placed
 from earmark.models.adapters.text_axis import JointModel
 from earmark.models.base import (
     ArousalValenceModel,
@@ -37,6 +36,7 @@ from earmark.models.base import (
     TextEmbedder,
 )
 from earmark.models.support.adapter import check_texts, unit_vectors
+from earmark.models.support.weights import open_given
 
 Doubles = NDArray[np.float64]
 _FORMAT = "earmark-av-moments-1"
@@ -302,14 +302,7 @@ def av_ensemble(
     DataError
         If a loader or one of its options is unknown.
     """
-    from earmark.models.registry import MODELS
-
-    made = []
-    for given in models:
-        if not isinstance(given, Mapping) or "loader" not in given:
-            raise ModelError(f"av-ensemble: a model is {given!r}, expected a table with 'loader'")
-        options = {key: placed(value) for key, value in given.items() if key != "loader"}
-        made.append(MODELS.create(str(given["loader"]), options))
+    made = [open_given(given, of="av-ensemble: a model") for given in models]
     return join(made, load_moments(moments), weights=weights)
 
 
@@ -420,19 +413,10 @@ def ensemble(
     DataError
         If a loader or one of its options is unknown.
     """
-    from earmark.models.registry import MODELS
-
-    made = []
-    for given in models:
-        if not isinstance(given, Mapping) or "loader" not in given:
-            raise ModelError(
-                f"ensemble: a model is {given!r}, expected a table with a key 'loader'"
-            )
-        options = {key: placed(value) for key, value in given.items() if key != "loader"}
-        model = MODELS.create(given["loader"], options)
+    made = [open_given(given, of="ensemble: a model") for given in models]
+    for given, model in zip(models, made, strict=True):
         if not (isinstance(model, AudioEmbedder) and isinstance(model, TextEmbedder)):
             raise ModelError(f"ensemble: {given['loader']} does not embed both audio and text")
-        made.append(model)
     return JointEnsemble(made, [1.0] * len(made) if weights is None else weights)
 
 

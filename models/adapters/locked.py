@@ -21,9 +21,7 @@ References
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from hashlib import sha256
@@ -32,14 +30,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.files.atomic_files import write_whole
-from earmark.datasets.files.data_paths import placed
-from earmark.datasets.registry import named_by
 from earmark.models.adapters.conse import (
     AudioReference,
     TextReference,
@@ -57,6 +50,14 @@ from earmark.models.base import (
 )
 from earmark.models.support.adapter import check_texts, unit_vectors
 from earmark.models.support.exported import METRICS, TrainingLog, read_metrics, thinned
+from earmark.models.support.weights import (
+    Tower,
+    not_understood,
+    open_given,
+    read_described,
+    towers_of,
+    write_described,
+)
 
 CITATION = """@inproceedings{zhai2022lit,
   author = {Zhai, Xiaohua and Wang, Xiao and Mustafa, Basil and Steiner, Andreas and
@@ -91,7 +92,12 @@ class Locked:
             (audio, learned.audio_tower, learned.audio),
             (text, learned.text_tower, learned.text),
         ):
-            _check_tower(side, tower, expected=len(projection.mean))
+            tower.check(
+                side,
+                dimension=len(projection.mean),
+                of="locked: the projections were",
+                noun="tower",
+            )
         self.learned = learned
         self.audio = audio
         self.text = text
@@ -180,23 +186,8 @@ def audio_features(tower: AudioEmbedder | PatchEmbedder, clips: Sequence[Wavefor
     return tower.embed_audio(clips).astype(np.float64)
 
 
-def _check_tower(model: Any, tower: Tower, *, expected: int) -> None:
-    card: ModelCard = model.card
-    found = (card.id, card.version, card.weights_digest)
-    if found != (tower.id, tower.version, tower.weights_digest):
-        raise ModelError(
-            f"locked: the projections were trained on {tower.id}, version {tower.version}, weights "
-            f"{tower.weights_digest[:12]}; given is {card.id}, version {card.version}, weights "
-            f"{card.weights_digest[:12]}. Use the tower of the training, or train again"
-        )
-    if model.dimension != expected:
-        raise ModelError(
-            f"locked: {card.id} gives {model.dimension} values, the projection takes {expected}"
-        )
-
-
-def open_tower(loader: str, options: Mapping[str, Any], *, side: str) -> Any:
-    """Return the model that a loader's name and options stand for; ``side`` is audio or text.
+def open_tower(given: Mapping[str, Any], *, side: str) -> Any:
+    """Return the model that ``{loader = "...", ...}`` stands for; ``side`` is audio or text.
 
     Raises
     ------
@@ -205,12 +196,12 @@ def open_tower(loader: str, options: Mapping[str, Any], *, side: str) -> Any:
     DataError
         If the name or an option is unknown.
     """
-    from earmark.models.registry import MODELS
-
-    model = MODELS.create(loader, placed(dict(options)))
+    model = open_given(given, of="locked: a tower")
     wanted = (AudioEmbedder, PatchEmbedder) if side == "audio" else (TextEmbedder,)
     if not isinstance(model, wanted):
-        raise ModelError(f"locked: {loader} ({type(model).__name__}) does not embed {side}")
+        raise ModelError(
+            f"locked: {given['loader']} ({type(model).__name__}) does not embed {side}"
+        )
     return model
 
 
@@ -274,13 +265,10 @@ def _open_side(
     given: Mapping[str, Any] | None, tower: Tower, *, side: str, file: Path, towers: str
 ) -> Any:
     """Open a tower as the user says, or as the weights file does."""
-    if given is None:
-        with towers_of(file, towers=towers, option=side, of="locked"):
-            return open_tower(tower.loader, tower.options, side=side)
-    if "loader" not in given:
-        raise ModelError(f"locked: a tower is given as {dict(given)!r}, expected a key 'loader'")
-    options = {key: value for key, value in given.items() if key != "loader"}
-    return open_tower(str(given["loader"]), options, side=side)
+    if given is not None:
+        return open_tower(given, side=side)
+    with towers_of(file, towers=towers, option=side, of="locked"):
+        return open_tower({"loader": tower.loader, **tower.options}, side=side)
 
 
 def _card(
@@ -356,53 +344,6 @@ class Projection:
 
 
 @dataclass(frozen=True, slots=True)
-class Tower:
-    """A frozen embedder: how it is opened, and which one it was."""
-
-    loader: str
-    options: Mapping[str, Any]
-    id: str
-    version: str
-    weights_digest: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.options, Mapping):
-            raise TypeError(f"options of a tower are {self.options!r}, expected a table")
-        for name in ("loader", "id", "version", "weights_digest"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} of a tower is {getattr(self, name)!r}, expected text")
-
-
-def towers_of(
-    file: Path | str, *, towers: str, option: str, of: str
-) -> AbstractContextManager[None]:
-    """Return the context in which the towers that a weights file names are opened.
-
-    Parameters
-    ----------
-    towers
-        ``registered``: a file may name registered loaders alone; ``trust``: any loader, also
-        ``module:attribute`` and ``path/to/file.py:attribute``, whose code then runs.
-    option
-        With which the user names a tower in place of the file.
-
-    Raises
-    ------
-    ModelError
-        If ``towers`` is neither.
-    """
-    if towers == "trust":
-        return nullcontext()
-    if towers != "registered":
-        raise ModelError(f"{of}: towers = {towers!r}, expected 'registered' or 'trust'")
-    return named_by(
-        f"{of}: the weights file {file}",
-        fix=f'If you know that code, give {option} = {{loader = "..."}}, or towers = "trust" to '
-        f"open whatever this file names",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Learned:
     """Two projections and all that a card says of them."""
 
@@ -433,7 +374,7 @@ def save_learned(learned: Learned, path: Path | str) -> None:
         If the file cannot be written, or a value is not finite.
     """
     tensors = {
-        f"{side}.{name}": np.array(value, np.float64, order="C")
+        f"{side}.{name}": value
         for side in ("audio", "text")
         for name, value in asdict(getattr(learned, side)).items()
     }
@@ -446,11 +387,7 @@ def save_learned(learned: Learned, path: Path | str) -> None:
         if each.name not in ("audio", "text")
     }
     parts |= {name: asdict(parts[name]) for name in ("audio_tower", "text_tower")}
-    metadata = {_METADATA_KEY: json.dumps(parts, sort_keys=True)}
-    try:
-        write_whole(Path(path), save(tensors, metadata=metadata))
-    except OSError as error:
-        raise ModelError(f"weights {path} cannot be written: {error}") from error
+    write_described(path, tensors, parts, key=_METADATA_KEY, of="weights")
 
 
 def load_learned(path: Path | str) -> Learned:
@@ -462,21 +399,14 @@ def load_learned(path: Path | str) -> Learned:
         If the file is absent, damaged, or no weights file of frozen towers.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise ModelError(
-            f"locked: {path} is no file; expected weights, which `earmark train` makes from a "
-            f'config with preset = "locked"'
-        )
+    tensors, parts = read_described(
+        path,
+        key=_METADATA_KEY,
+        of="locked",
+        kind="projections of frozen towers",
+        expected='weights, which `earmark train` makes from a config with preset = "locked"',
+    )
     try:
-        with safe_open(path, framework="np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"locked: {path} cannot be read as safetensors: {error}") from error
-    if text is None:
-        raise ModelError(f"locked: {path} holds no projections of frozen towers, but other weights")
-    try:
-        parts = json.loads(text)
         learned = Learned(
             audio=_projection(tensors, "audio"),
             text=_projection(tensors, "text"),
@@ -488,10 +418,7 @@ def load_learned(path: Path | str) -> Learned:
             facts=dict(parts["facts"]),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"locked: {path} is not understood ({error!r}); it was written by another version of "
-            f"earmark"
-        ) from error
+        raise not_understood(path, error, of="locked") from error
     _check_finite(learned, path)
     return learned
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.datasets.files.data_paths import placed
-from earmark.models.adapters.locked import towers_of
 from earmark.models.av_heads.head import TrainedHead, load_head
 from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, PatchEmbedder
+from earmark.models.support.weights import open_given, towers_of
 
 
 class AVHead:
@@ -25,7 +24,12 @@ class AVHead:
     """
 
     def __init__(self, trained: TrainedHead, embedder: AudioEmbedder | PatchEmbedder) -> None:
-        _check_embedder(trained, embedder)
+        trained.embedder.check(
+            embedder,
+            dimension=trained.head.dimension,
+            of=f"av-head {trained.name} was",
+            noun="embedder",
+        )
         self.trained = trained
         self.embedder: Any = embedder
         self.sample_rate = embedder.sample_rate
@@ -133,33 +137,13 @@ def av_head(
     DataError
         If a loader or one of its options is unknown, or the file names one that is not registered.
     """
-    from earmark.models.registry import MODELS
-
     trained = load_head(weights)
-    if embedder is None:
-        tower = trained.embedder
-        with towers_of(weights, towers=towers, option="embedder", of="av-head"):
-            return put_on(trained, MODELS.create(tower.loader, placed(dict(tower.options))))
-    if not isinstance(embedder, Mapping) or "loader" not in embedder:
-        raise ModelError(f"av-head: embedder is {embedder!r}, expected a key 'loader' in it")
-    options = {key: value for key, value in embedder.items() if key != "loader"}
-    return put_on(trained, MODELS.create(str(embedder["loader"]), placed(options)))
-
-
-def _check_embedder(trained: TrainedHead, embedder: AudioEmbedder | PatchEmbedder) -> None:
-    card, tower = embedder.card, trained.embedder
-    found = (card.id, card.version, card.weights_digest)
-    if found != (tower.id, tower.version, tower.weights_digest):
-        raise ModelError(
-            f"av-head {trained.name} was trained on {tower.id}, version {tower.version}, weights "
-            f"{tower.weights_digest[:12]}; given is {card.id}, version {card.version}, weights "
-            f"{card.weights_digest[:12]}. Use the embedder of the training, or train again"
-        )
-    if embedder.dimension != trained.head.dimension:
-        raise ModelError(
-            f"av-head {trained.name}: {card.id} gives {embedder.dimension} values, the head takes "
-            f"{trained.head.dimension}"
-        )
+    if embedder is not None:
+        return put_on(trained, open_given(embedder, of="av-head: embedder"))
+    tower = trained.embedder
+    with towers_of(weights, towers=towers, option="embedder", of="av-head"):
+        found = open_given({"loader": tower.loader, **tower.options}, of="av-head: embedder")
+        return put_on(trained, found)
 
 
 def _card(trained: TrainedHead, embedder: ModelCard, *, patched: bool) -> ModelCard:

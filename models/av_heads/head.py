@@ -10,7 +10,6 @@ digest of its weights, and a head is never put on another.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
@@ -19,12 +18,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from earmark.datasets.files.atomic_files import write_whole
-from earmark.models.adapters.locked import Tower
-from earmark.models.base import ModelCard, ModelError, Plain
+from earmark.models.base import ModelError, Plain
+from earmark.models.support.weights import Tower, not_understood, read_described, write_described
 
 Doubles = NDArray[np.float64]
 
@@ -217,18 +213,6 @@ class TrainedHead:
         return content.hexdigest()
 
 
-def tower_of(card: ModelCard, *, loader: str, options: Mapping[str, Any]) -> Tower:
-    """Return an embedder's identity, for :class:`TrainedHead`.
-
-    Parameters
-    ----------
-    loader, options
-        How the embedder is opened through the registry; ``{data}`` and ``{models}`` in options
-        stand for places, as in a suite.
-    """
-    return Tower(loader, dict(options), card.id, card.version, card.weights_digest)
-
-
 def save_head(trained: TrainedHead, path: Path | str) -> None:
     """Write a weights file; its bytes are decided by what was trained alone.
 
@@ -237,16 +221,11 @@ def save_head(trained: TrainedHead, path: Path | str) -> None:
     ModelError
         If the file cannot be written.
     """
-    tensors = {k: np.array(v, np.float64, order="C") for k, v in trained.head.arrays().items()}
     parts = {each.name: getattr(trained, each.name) for each in fields(trained)}
     del parts["head"]
-    parts["embedder"] = asdict(trained.embedder)
-    parts["facts"] = dict(trained.facts)
-    try:
-        text = json.dumps(parts, sort_keys=True, allow_nan=False)
-        write_whole(Path(path), save(tensors, metadata={_METADATA_KEY: text}))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"head {trained.name} cannot be written to {path}: {error}") from error
+    parts |= {"embedder": asdict(trained.embedder), "facts": dict(trained.facts)}
+    of = f"head {trained.name}"
+    write_described(path, trained.head.arrays(), parts, key=_METADATA_KEY, of=of)
 
 
 def load_head(path: Path | str) -> TrainedHead:
@@ -258,18 +237,14 @@ def load_head(path: Path | str) -> TrainedHead:
         If the file is absent, damaged, or holds no head.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise ModelError(f"av-head: {path} is no file; expected weights that save_head wrote")
+    tensors, parts = read_described(
+        path,
+        key=_METADATA_KEY,
+        of="av-head",
+        kind="arousal/valence head",
+        expected="weights that `earmark export` wrote of a head",
+    )
     try:
-        with safe_open(path, framework="np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"av-head: {path} cannot be read as safetensors: {error}") from error
-    if text is None:
-        raise ModelError(f"av-head: {path} holds no arousal/valence head, but other weights")
-    try:
-        parts = json.loads(text)
         scale = parts.pop("scale")
         return TrainedHead(
             head=_head(tensors),
@@ -279,10 +254,7 @@ def load_head(path: Path | str) -> TrainedHead:
             **parts,
         )
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"av-head: {path} is not understood ({error}); it is damaged, or was written by "
-            f"another version of earmark"
-        ) from error
+        raise not_understood(path, error, of="av-head") from error
 
 
 def _head(tensors: Mapping[str, NDArray[Any]]) -> Head:

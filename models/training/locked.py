@@ -34,9 +34,10 @@ from torch import Tensor
 
 from earmark.datasets.base import Progress
 from earmark.datasets.captions.stored_pairs import StoredPairs, load_pairs
-from earmark.models.adapters.locked import Learned, Projection, Tower, open_tower, save_learned
+from earmark.models.adapters.locked import Learned, Projection, open_tower, save_learned
 from earmark.models.base import ModelError
 from earmark.models.support.exported import METRICS
+from earmark.models.support.weights import Tower, tower_of
 from earmark.models.training.config import LockedConfig, ProjectionConfig
 
 WEIGHTS = "weights.safetensors"
@@ -347,7 +348,5 @@ def _write_metrics(epochs: Sequence[Epoch], path: Path) -> None:
 
 def _tower(config: LockedConfig, side: str) -> tuple[Any, Tower]:
     given = dict(getattr(config, side))
-    loader = str(given.pop("loader"))
-    model = open_tower(loader, given, side=side)
-    card = model.card
-    return model, Tower(loader, given, card.id, card.version, card.weights_digest)
+    model = open_tower(given, side=side)
+    return model, tower_of(model.card, loader=str(given.pop("loader")), options=given)

@@ -29,9 +29,10 @@ from earmark.datasets.judgements.musav import MusAV
 from earmark.models.adapters.ensembles import ensemble_card
 from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.av_heads.adapter import put_on
-from earmark.models.av_heads.head import Head, TrainedHead, tower_of
+from earmark.models.av_heads.head import Head, TrainedHead
 from earmark.models.base import ModelCard, PatchEmbedder
 from earmark.models.base import Plain as Stated
+from earmark.models.support.weights import tower_of
 from earmark.reports.record.lookup import HALF_CREDIT, bare
 from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, Table, TaskResult
 

@@ -11,9 +11,10 @@ from earmark.bench.cli.report import render_reports
 from earmark.bench.cli.run import embed
 from earmark.bench.run.runner import run_suite
 from earmark.models.av_heads.adapter import put_on
-from earmark.models.av_heads.head import TrainedHead, load_head, save_head, tower_of
+from earmark.models.av_heads.head import TrainedHead, load_head, save_head
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.essentia.descriptors import SignalDescriptors
+from earmark.models.support.weights import tower_of
 from earmark.reports.record.files import read
 
 

@@ -9,11 +9,12 @@ from av_worlds import BandPatches, BandVectors, rated_world
 from earmark.datasets.audio import Waveform
 from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.adapter import AVHead, PatchAVHead, av_head, put_on
-from earmark.models.av_heads.head import TrainedHead, save_head, tower_of
+from earmark.models.av_heads.head import TrainedHead, save_head
 from earmark.models.av_heads.rated import MLPConfig, fit_mlp, fit_ridge
 from earmark.models.base import ArousalValenceModel, ModelError, PatchHead
 from earmark.models.conformance import check
 from earmark.models.registry import MODELS
+from earmark.models.support.weights import tower_of
 
 
 def trained_on(embedder, *, kind="ridge", loader="nowhere", options=None, seed=0):

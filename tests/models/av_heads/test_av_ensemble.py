@@ -20,11 +20,12 @@ from earmark.models.adapters.ensembles import (
 )
 from earmark.models.adapters.references import RandomModel
 from earmark.models.av_heads.adapter import put_on
-from earmark.models.av_heads.head import TrainedHead, tower_of
+from earmark.models.av_heads.head import TrainedHead
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.base import ModelError, PatchHead
 from earmark.models.conformance import check
 from earmark.models.registry import MODELS
+from earmark.models.support.weights import tower_of
 
 
 def heads(embedder, n=2):

@@ -9,9 +9,10 @@ from av_worlds import BandPatches, rated_world
 
 from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.export import export, metadata, onnx_model
-from earmark.models.av_heads.head import TrainedHead, tower_of
+from earmark.models.av_heads.head import TrainedHead
 from earmark.models.av_heads.rated import MLPConfig, fit_mlp, fit_ridge
 from earmark.models.base import ModelError
+from earmark.models.support.weights import tower_of
 
 
 def model_of(kind="ridge", *, scale=(1.0, 9.0)):

@@ -7,10 +7,10 @@ import pytest
 from av_worlds import rated_world
 from safetensors.numpy import load_file, save_file
 
-from earmark.models.adapters.locked import Tower
 from earmark.models.av_heads.head import Head, Hidden, TrainedHead, load_head, save_head
 from earmark.models.av_heads.rated import MLPConfig, fit_mlp, fit_ridge
 from earmark.models.base import ModelError
+from earmark.models.support.weights import Tower
 
 TOWER = Tower("random", {"seed": 0}, "random-512d-seed0", "1", "d" * 64)
 
