@@ -140,7 +140,7 @@ def test_a_tower_that_was_not_trained_on_is_refused():
     ):
         with pytest.raises(ModelError, match=message):
             Locked(learned(), audio, text, id="x")
-    with pytest.raises(ModelError, match="bands gives 16 values, the projection takes 15"):
+    with pytest.raises(ModelError, match="trained on vectors of 15 values, bands gives 16"):
         Locked(learned(audio=15), Bands(), RandomModel(dimension=24), id="x")
     changed = Bands()
     changed.card = replace(changed.card, weights_digest="f" * 64)
@@ -203,7 +203,7 @@ def test_a_reference_takes_the_place_of_the_mean_of_training(random_towers, tmp_
 @pytest.mark.parametrize(
     ("audio", "error", "message"),
     [
-        ({"dimension": 16}, ModelError, "expected a key 'loader'"),
+        ({"dimension": 16}, ModelError, "expected a table with a key 'loader'"),
         ({"loader": "randon"}, DataError, "Did you mean 'random'"),
         ({"loader": "random", "size": 16}, DataError, "no option 'size'"),
         ({"loader": "random", "dimension": 17}, ModelError, "trained on random-16d"),

@@ -89,7 +89,7 @@ def test_a_head_of_another_dimension_is_refused():
     embedder = BandPatches()
     trained = trained_on(embedder)
     head = fit_ridge(*rated_world(30, 3), seed=0).head
-    with pytest.raises(ModelError, match="bands gives 16 values, the head takes 3"):
+    with pytest.raises(ModelError, match="trained on vectors of 3 values, bands gives 16"):
         put_on(replace(trained, head=head), embedder)
 
 
@@ -157,7 +157,7 @@ def test_is_opened_by_its_name_from_a_weights_file(tmp_path):
     assert av_head(weights=str(path), embedder=same).card == model.card
     with pytest.raises(ModelError, match=r"was trained on random-8d-seed4.*given is random-8d-s"):
         av_head(weights=str(path), embedder=same | {"seed": 5})
-    with pytest.raises(ModelError, match="expected a key 'loader'"):
+    with pytest.raises(ModelError, match="expected a table with a key 'loader'"):
         av_head(weights=str(path), embedder={"seed": 5})
 
 

@@ -144,7 +144,7 @@ def test_is_opened_by_its_name_from_a_file_of_moments(tmp_path):
     found = MODELS.create("av-ensemble", options)
     expected = join([one, other], moments)
     np.testing.assert_array_equal(found.predict_av(clips()), expected.predict_av(clips()))
-    with pytest.raises(ModelError, match="expected a table with 'loader'"):
+    with pytest.raises(ModelError, match="expected a table with a key 'loader'"):
         MODELS.create("av-ensemble", options | {"models": ["random", "random"]})
 
 
