@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,16 +150,35 @@ class Captioned:
         return np.array(pairs, np.int64).reshape(-1, 2)
 
 
+class CardOptions(TypedDict, total=False):
+    """What a user may say of a folder of their own: options of its loader, as of the card."""
+
+    id: str | None
+    title: str | None
+    version: str | None
+    licence: str
+    citation: str
+    source: str
+    synthetic: bool
+
+
+NOT_STATED: CardOptions = {
+    "licence": "not stated",
+    "citation": "not stated",
+    "source": "not stated",
+}
+
+
 def card_of_folder(
     root: Path | str,
     *,
-    id: str | None,
-    title: str | None,
-    version: str | None,
-    licence: str,
-    citation: str,
-    source: str,
-    synthetic: bool,
+    id: str | None = None,
+    title: str | None = None,
+    version: str | None = None,
+    licence: str = "",
+    citation: str = "",
+    source: str = "",
+    synthetic: bool = False,
 ) -> DatasetCard:
     """Return the card of somebody's own folder, which is called as the folder where not said."""
     name = id or escaped(Path(root).resolve().name)

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from earmark.datasets.base import DataError
 from earmark.datasets.files.names import suggest
@@ -141,6 +141,19 @@ def made_in(thing: Any) -> str | None:
     return module if seen is not None and seen() is thing else None
 
 
+def options_of(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return a factory's parameters by name, those of ``**options: Unpack[...]`` one by one."""
+    parameters = dict(inspect.signature(factory).parameters)
+    for rest in [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]:
+        hint = get_type_hints(factory)[rest.name] if "Unpack[" in str(rest.annotation) else None
+        if get_origin(hint) is Unpack:
+            del parameters[rest.name]
+            names = get_args(hint)[0].__annotations__
+            named = (inspect.Parameter(n, rest.KEYWORD_ONLY, default=None) for n in names)
+            parameters |= {parameter.name: parameter for parameter in named}
+    return parameters
+
+
 def check_options(
     factory: Callable[..., Any], options: Mapping[str, Any], *, of: str, own: Collection[str] = ()
 ) -> None:
@@ -153,8 +166,7 @@ def check_options(
     DataError
         If an option is unknown or a required one is missing.
     """
-    signature = inspect.signature(factory)
-    parameters = {name: p for name, p in signature.parameters.items() if name not in own}
+    parameters = {name: p for name, p in options_of(factory).items() if name not in own}
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     for option in options:

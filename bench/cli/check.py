@@ -214,9 +214,9 @@ def check_data(
 
 def _check_options(loader: Any, given: Mapping[str, Any], *, of: str) -> None:
     from earmark.datasets.base import DataError
-    from earmark.datasets.registry import check_options
+    from earmark.datasets.registry import check_options, options_of
 
-    parameters = inspect.signature(loader).parameters
+    parameters = options_of(loader)
     if "root" in given:
         raise DataError(f"{of}: the root is given as an argument, not as an option")
     # One that is needed to load, e.g. a split, is not needed to check.

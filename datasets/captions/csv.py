@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
-from earmark.datasets.base import Captioned, DataError, Problem, card_of_folder
+from earmark.datasets.base import Captioned, CardOptions, DataError, Problem, card_of_folder
 from earmark.datasets.captions.sheet import (
     Missing,
     Row,
@@ -51,13 +52,7 @@ def load(
     unit_column: str | None = None,
     labels: str | None = None,
     missing: Missing = "error",
-    id: str | None = None,
-    title: str | None = None,
-    version: str | None = None,
-    licence: str = "",
-    citation: str = "",
-    source: str = "",
-    synthetic: bool = False,
+    **card: Unpack[CardOptions],
 ) -> Captioned:
     """Open a table of captions, laid out as the module's text says; nothing is decoded.
 
@@ -80,17 +75,7 @@ def load(
     """
     columns = _Columns(caption_column, path_column, id_column, split_column, unit_column, labels)
     sheet = _read(Path(root), split, table, audio, columns)
-    card = card_of_folder(
-        root,
-        id=id,
-        title=title,
-        version=version,
-        licence=licence,
-        citation=citation,
-        source=source,
-        synthetic=synthetic,
-    )
-    return assemble(sheet, card, missing=missing)
+    return assemble(sheet, card_of_folder(root, **card), missing=missing)
 
 
 def validate(

@@ -21,9 +21,9 @@ References
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from earmark.datasets.base import Captioned, DataError, Problem, card_of_folder
+from earmark.datasets.base import Captioned, CardOptions, DataError, Problem, card_of_folder
 from earmark.datasets.captions.sheet import Missing, Row, Sheet, assemble, faults, inside
 from earmark.datasets.files.text_files import UnreadableError, parse_json, read_text
 
@@ -34,13 +34,7 @@ def load(
     split: str = "test",
     audio: str = "audio",
     missing: Missing = "error",
-    id: str | None = None,
-    title: str | None = None,
-    version: str | None = None,
-    licence: str = "",
-    citation: str = "",
-    source: str = "",
-    synthetic: bool = False,
+    **card: Unpack[CardOptions],
 ) -> Captioned:
     """Open ``dataset_<split>.json`` and the audio that it names; nothing is decoded.
 
@@ -50,17 +44,7 @@ def load(
         If an option is unknown, there is no such split, or :func:`validate` finds a problem.
     """
     sheet = _read(Path(root), split, audio)
-    card = card_of_folder(
-        root,
-        id=id,
-        title=title,
-        version=version,
-        licence=licence,
-        citation=citation,
-        source=source,
-        synthetic=synthetic,
-    )
-    return assemble(sheet, card, missing=missing)
+    return assemble(sheet, card_of_folder(root, **card), missing=missing)
 
 
 def validate(root: Path | str, *, split: str = "test", audio: str = "audio") -> list[Problem]:

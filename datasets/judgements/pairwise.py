@@ -24,11 +24,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.base import (
+    NOT_STATED,
+    CardOptions,
     Clip,
     DataError,
     DatasetCard,
@@ -113,13 +116,7 @@ def load(
     *,
     table: str = "judgements.csv",
     audio: Path | str | None = None,
-    id: str | None = None,
-    title: str | None = None,
-    version: str | None = None,
-    licence: str = "not stated",
-    citation: str = "not stated",
-    source: str = "not stated",
-    synthetic: bool = False,
+    **card: Unpack[CardOptions],
 ) -> PairwiseJudgements:
     """Open a table of comparisons, laid out as the module's text says; nothing is decoded.
 
@@ -136,22 +133,13 @@ def load(
     root = Path(root)
     said, faults = _read(root / table)
     refuse(f"comparisons at {root}", faults)
-    name = id or root.resolve().name
+    name = card.get("id") or root.resolve().name
     names = {each.higher for each in said} | {each.lower for each in said}
     paths = audio_paths(names, of=name, root=root, usual=("audio",), audio=audio)
     units = joined(said)
     clips = [Clip(each, paths.get(each), unit=units[each]) for each in sorted(names)]
-    card = card_of_folder(
-        root,
-        id=id,
-        title=title,
-        version=version,
-        licence=licence,
-        citation=citation,
-        source=source,
-        synthetic=synthetic,
-    )
-    return assemble(said, clips, with_origin(card, root), rule=f"rows of {table}")
+    stated = with_origin(card_of_folder(root, **(NOT_STATED | card)), root)
+    return assemble(said, clips, stated, rule=f"rows of {table}")
 
 
 def validate(root: Path | str, *, table: str = "judgements.csv") -> list[Problem]:

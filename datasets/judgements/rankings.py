@@ -29,10 +29,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
 from earmark.datasets.base import (
+    NOT_STATED,
+    CardOptions,
     Clip,
     DataError,
     DatasetCard,
@@ -76,13 +79,7 @@ def load(
     *,
     min_rank_gap: int = 1,
     audio: Path | str | None = None,
-    id: str | None = None,
-    title: str | None = None,
-    version: str | None = None,
-    licence: str = "not stated",
-    citation: str = "not stated",
-    source: str = "not stated",
-    synthetic: bool = False,
+    **card: Unpack[CardOptions],
 ) -> PairwiseJudgements:
     """Open rankings, laid out as the module's text says; nothing is decoded.
 
@@ -98,17 +95,8 @@ def load(
     DataError
         If the tables are absent, :func:`validate` finds a problem, or no pair is left.
     """
-    card = card_of_folder(
-        root,
-        id=id,
-        title=title,
-        version=version,
-        licence=licence,
-        citation=citation,
-        source=source,
-        synthetic=synthetic,
-    )
-    return open_ranked(Path(root), card, min_rank_gap=min_rank_gap, audio=audio)
+    said = card_of_folder(root, **(NOT_STATED | card))
+    return open_ranked(Path(root), said, min_rank_gap=min_rank_gap, audio=audio)
 
 
 def load_emusic(
