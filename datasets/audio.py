@@ -164,13 +164,7 @@ def load(path: str | Path, *, sample_rate: int | None = None) -> Waveform:
 
 
 def check_header(path: str | Path) -> None:
-    """Hold a file against what its bytes and its header say; nothing is decoded.
-
-    Raises
-    ------
-    AudioError
-        As :func:`load`, for what is wrong before the first sample.
-    """
+    """Hold a file against what its bytes and its header say; nothing is decoded."""
     path = Path(path)
     _check_there(path)
     with _faults_named(path):

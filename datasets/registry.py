@@ -112,11 +112,6 @@ class Registry:
         """Call the factory behind a name with options as they come from a suite.
 
         ``of`` is what errors call it; by default the kind and the name.
-
-        Raises
-        ------
-        DataError
-            As :meth:`factory`, and if an option is unknown (with the nearest known) or missing.
         """
         factory = self.factory(name)
         check_options(factory, options, of=of or f"{self.kind} {name!r}")

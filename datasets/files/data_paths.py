@@ -60,11 +60,6 @@ def placed(value: Any) -> Any:
 
     Values of lists and tables are looked through; anything but a text that begins with a template
     stays as it is.
-
-    Raises
-    ------
-    DataError
-        As :func:`resolve`.
     """
     if isinstance(value, str) and value.startswith(PLACES):
         return str(resolve(value))

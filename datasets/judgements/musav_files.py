@@ -77,13 +77,7 @@ def data_folder(root: Path | str) -> Path:
 
 
 def read(root: Path | str) -> Reading:
-    """Read all that ground truth is computed from; what is wrong is collected, not raised.
-
-    Raises
-    ------
-    DataError
-        As :func:`data_folder`.
-    """
+    """Read all that ground truth is computed from; what is wrong is collected, not raised."""
     reading = Reading(data_folder(root))
     _read_triplets(reading)
     for dimension in DIMENSIONS:
@@ -518,11 +512,6 @@ def higher_value(labels: Sequence[str]) -> str:
 
     >>> higher_value(["ab", "b", "b"]), higher_value(["a", "ab", "b"])
     ('b', 'undefined')
-
-    Raises
-    ------
-    ValueError
-        As :func:`agreement`.
     """
     _check_labels(labels)
     for label in ("a", "b", "ab"):
