@@ -1,4 +1,4 @@
-"""The DCASE 2022 task 6b baseline: a CRNN that hears beside frozen word vectors that read."""
+"""The DCASE 2022 task 6b baseline: a CRNN for audio, frozen word vectors for text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DCASE(nn.Module):
     vectors
         The table of word vectors, shape ``(n_words, config.dimension)``; never trained.
     vocabulary
-        The words of its rows. None where they are not at hand: audio can be encoded, text cannot.
+        The words of its rows. None where they are not available: audio can be encoded, text cannot.
     config
         Sizes, front end and loss.
 
@@ -70,7 +70,7 @@ class DCASE(nn.Module):
         return next(self.audio_enc.parameters()).device
 
     def encode_audio(self, waveforms: Sequence[Tensor] | Tensor) -> Tensor:
-        """Return unit vectors of shape ``(n_clips, dimension)``, one a whole clip.
+        """Return unit vectors of shape ``(n_clips, dimension)``, one per whole clip.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class DCASE(nn.Module):
         Raises
         ------
         ModelError
-            As :meth:`look_up`, and if the word vectors of a text cancel out.
+            If the model has no vocabulary, or the word vectors of a text cancel out.
         """
         words = self.look_up(texts)
         vectors = self.encode_words(words.ids, words.lengths)

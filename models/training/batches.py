@@ -27,7 +27,7 @@ from earmark.datasets.base import DataError, first_ten
 from earmark.models.training.corpus import FULL_SCALE, Corpus
 
 Crop = Literal["random", "centre"]
-CaptionChoice = Literal["draw", "all", "first", "none"]
+CaptionChoice = Literal["draw", "all", "none"]
 
 _ORDER, _CROP, _CAPTION, _AUGMENTATION = range(4)
 
@@ -90,8 +90,8 @@ class Batches:
         ``random`` for training, ``centre`` for validation (paper section 4); a shorter clip is
         padded at its end.
     captions
-        ``draw``: an item is a clip, with one of its captions drawn anew each epoch; ``first``: its
-        first one; ``all``: an item is one caption of a clip; ``none``: an item is a clip.
+        ``draw``: an item is a clip, with one of its captions drawn anew each epoch; ``all``: an
+        item is one caption of a clip; ``none``: an item is a clip.
     shuffle
         Whether an epoch is a random permutation of the items, or their order.
     drop_last
@@ -169,7 +169,7 @@ class Batches:
             ("batch_size", size % world_size == 0, f"a multiple of the {world_size} processes"),
             ("crop_seconds", seconds is None or seconds > 0, "above 0, or None for whole clips"),
             ("crop", given["crop"] in get_args(Crop), "random or centre"),
-            ("captions", given["captions"] in get_args(CaptionChoice), "draw, all, first or none"),
+            ("captions", given["captions"] in get_args(CaptionChoice), "draw, all or none"),
             ("seed", given["seed"] >= 0, "0 or above"),
         ):
             if not fits:

@@ -132,7 +132,7 @@ class DataConfig:
     """Folders that ``earmark prepare`` wrote; several are joined."""
     valid: tuple[str, ...] = ()
     crop_seconds: Positive = 20.0
-    """Of training, at random; validation hears the centre."""
+    """Of training, at random; validation takes the centre."""
     captions: Literal["draw", "all"] = "draw"
     """Of a clip with several: one drawn each epoch, or each an item of its own."""
     workers: Count = 2

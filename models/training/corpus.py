@@ -63,7 +63,6 @@ class Corpus:
         """Open folders; :meth:`open` is the way to call this."""
         if not folders:
             raise DataError("no corpus is given: give at least one folder that was prepared")
-        self._folders = folders
         self._paths: list[Path] = []
         rates, fingerprints, sizes = list[int](), list[str](), list[int]()
         ids, captions, columns = list[str](), list[tuple[str, ...]](), list[tuple[int, int, int]]()
@@ -100,10 +99,6 @@ class Corpus:
             written (the shard is named), or the corpora differ in their sample rate.
         """
         return cls(tuple(Path(folder) for folder in folders))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Another process maps the files itself.
-        return type(self), (self._folders,)
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -213,7 +208,7 @@ def _prefixes(folders: tuple[Path, ...]) -> list[str]:
     names = [folder.resolve().name for folder in folders]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise DataError(f"corpora are told apart by their folders' names; twice {repeated[0]!r}")
+        raise DataError(f"corpora are named by their folders; twice {repeated[0]!r}")
     return [f"{name}/" for name in names]
 
 

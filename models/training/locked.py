@@ -125,17 +125,17 @@ def train_projections(
         pairs, or the loss is not finite.
     """
     config = config or ProjectionConfig()
-    heard, read = _vectors(audio, of="audio"), _vectors(text, of="text")
-    both = _pairs(pairs, n_items=len(heard), n_texts=len(read))
+    items, texts = _vectors(audio, of="audio"), _vectors(text, of="text")
+    both = _pairs(pairs, n_items=len(items), n_texts=len(texts))
     draws = torch.Generator().manual_seed(seed)
-    audio_mean, text_mean = heard[both[:, 0]].mean(dim=0), read[both[:, 1]].mean(dim=0)
-    heard, read = heard - audio_mean, read - text_mean
-    scale = _scale(heard, of="audio")
-    _scale(read, of="text")
-    heard = heard / scale
-    start = _start(heard, read, both, config=config, draws=draws)
+    audio_mean, text_mean = items[both[:, 0]].mean(dim=0), texts[both[:, 1]].mean(dim=0)
+    items, texts = items - audio_mean, texts - text_mean
+    scale = _scale(items, of="audio")
+    _scale(texts, of="text")
+    items = items / scale
+    start = _start(items, texts, both, config=config, draws=draws)
     weights = [each.float().requires_grad_() for each in start]
-    heard, read = heard.float(), read.float()
+    items, texts = items.float(), texts.float()
     log_scale = torch.tensor(-math.log(config.temperature)).requires_grad_()
     rates = (1.0, config.text_rate, 1.0)
     groups = [
@@ -154,7 +154,7 @@ def train_projections(
             optimiser.zero_grad()
             batch = both[rows]
             logits = log_scale.exp() * _similarity(
-                _dropped(heard[batch[:, 0]], config.dropout, draws), read[batch[:, 1]], *weights
+                _dropped(items[batch[:, 0]], config.dropout, draws), texts[batch[:, 1]], *weights
             )
             loss = multi_positive_info_nce(logits, shared(batch))
             found.append(loss.item())
@@ -182,8 +182,8 @@ def train_projections(
     )
 
 
-def _similarity(heard: Tensor, read: Tensor, audio: Tensor, text: Tensor) -> Tensor:
-    return F.normalize(heard @ audio, dim=1) @ F.normalize(read @ text, dim=1).T
+def _similarity(items: Tensor, texts: Tensor, audio: Tensor, text: Tensor) -> Tensor:
+    return F.normalize(items @ audio, dim=1) @ F.normalize(texts @ text, dim=1).T
 
 
 def _dropped(vectors: Tensor, share: float, draws: torch.Generator) -> Tensor:
@@ -200,10 +200,10 @@ def _batches(n: int, size: int, draws: torch.Generator | None) -> Iterator[Tenso
 
 
 def _start(
-    heard: Tensor, read: Tensor, pairs: Tensor, *, config: ProjectionConfig, draws: torch.Generator
+    items: Tensor, texts: Tensor, pairs: Tensor, *, config: ProjectionConfig, draws: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the projections to begin with, of audio and of text."""
-    n_audio, n_text = heard.shape[1], read.shape[1]
+    n_audio, n_text = items.shape[1], texts.shape[1]
     dimension = config.dimension or n_text
     if config.start == "random":
         sizes = (n_audio, n_text)
@@ -217,12 +217,12 @@ def _start(
             f"locked: dimension is {dimension}, but text vectors have {n_text} values; "
             f'with start = "ridge" the joint space is at most as large, take start = "random"'
         )
-    item, text = heard[pairs[:, 0]], read[pairs[:, 1]]
+    item, text = items[pairs[:, 0]], texts[pairs[:, 1]]
     gram = item.T @ item + config.ridge * torch.eye(n_audio, dtype=torch.float64)
     regression = torch.linalg.solve(gram, item.T @ text)
     kept = torch.eye(n_text, dtype=torch.float64)
     if dimension < n_text:
-        # The directions of the text space in which audio is told apart most.
+        # The directions of the text space in which audio differs most.
         kept = torch.linalg.eigh(regression.T @ regression)[1].flip(1)[:, :dimension]
     return (regression @ kept).contiguous(), kept.contiguous()
 
@@ -278,8 +278,8 @@ def train_locked(
     Raises
     ------
     ModelError
-        If a tower is not at hand or does not fit the stored vectors, as
-        :func:`train_projections`, or if the folder cannot be written.
+        If a tower is not available or does not fit the stored vectors, nothing can be learned from
+        these, or the folder cannot be written.
     DataError
         If the data cannot be read.
     """

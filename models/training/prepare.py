@@ -343,7 +343,7 @@ def _check_share(refused: Sequence[Refused], limit: float, n_clips: int) -> None
     raise DataError(
         f"{len(refused)} of {n_clips} clips cannot be used so far, more than the allowed share "
         f"({limit / n_clips:.2%}):\n{shown}{more}\n"
-        f"mend these files or allow a larger share; finished shards are kept, and the same command "
+        f"fix these files or allow a larger share; finished shards are kept, and the same command "
         f"goes on from there"
     )
 

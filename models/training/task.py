@@ -428,7 +428,7 @@ def prepare_loss(task: TrainingTask, config: RunConfig) -> None:
     Raises
     ------
     ModelError
-        If the encoder is not at hand.
+        If the encoder is not available.
     """
     if task.needs_sentences:
         task.sentences = sentence_bert(weights=config.text.sentence_encoder)

@@ -530,7 +530,7 @@ class Trainer:
         for side, corpus in self.corpora.items():
             if corpus.sample_rate != self.task.sample_rate:
                 raise ModelError(
-                    f"the corpus data.{side} is at {corpus.sample_rate} Hz and the model hears "
+                    f"the corpus data.{side} is at {corpus.sample_rate} Hz and the model takes "
                     f"{self.task.sample_rate} Hz: prepare it at that rate, or change the "
                     f"model's sample_rate"
                 )
@@ -648,7 +648,7 @@ class _Found:
 def validation_batches(corpus: Corpus, config: RunConfig, fabric: Fabric) -> Batches:
     """Return every caption with its clip, in order: MusCALL's centre, the whole clip for DCASE.
 
-    Both as the adapters hear clips by default.
+    Both as the adapters take clips by default.
     """
     return Batches(
         corpus,

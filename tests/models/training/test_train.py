@@ -247,7 +247,7 @@ def test_another_config_or_corpus_is_refused_by_name(corpora, tmp_path):
 
 def test_a_corpus_at_another_rate_is_refused(corpora, tmp_path):
     config = run_config(corpora, DCASE, dcase={"front_end": {"sample_rate": 22_050}})
-    with pytest.raises(ModelError, match="is at 16000 Hz and the model hears 22050 Hz"):
+    with pytest.raises(ModelError, match="is at 16000 Hz and the model takes 22050 Hz"):
         run(config, tmp_path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 
 import numpy as np
@@ -96,13 +95,6 @@ def test_the_shards_are_arrays_that_numpy_reads(opened):
     samples = np.concatenate([np.load(path) for path in shards])
     expected = np.concatenate([opened.read(clip) for clip in range(N_CLIPS)])
     np.testing.assert_array_equal(samples, expected)
-
-
-def test_an_opened_corpus_is_opened_anew_in_another_process(opened):
-    copy = pickle.loads(pickle.dumps(opened))
-    assert copy.fingerprint == opened.fingerprint
-    np.testing.assert_array_equal(copy.read(3), opened.read(3))
-    assert len(pickle.dumps(opened)) < 1_000  # no samples travel
 
 
 def test_samples_that_are_as_they_were_written_pass_the_check(opened):
