@@ -21,7 +21,21 @@ if TYPE_CHECKING:
 
 Views = Mapping[str, "View"]
 """Views by the kind of the task."""
-PROTOCOL: Mapping[str, Mapping[str, str]] = {}
+PROTOCOL: Mapping[str, Mapping[str, str]] = {
+    "interval": {
+        "wilson-or-jackknife": "95 %: Wilson score with the design effect of units for means in "
+        "[0, 1], otherwise studentised jackknife over units"
+    },
+    "paired test": {
+        "sign-flips": "sign flips of units' influences, Holm over the pairs of models of a set"
+    },
+    "within a set": {"nested-folds": "folds of whole units, nested"},
+    "across sets": {
+        "without-tested-clips": "trained on the whole set without clips that are tested on"
+    },
+    "standardisation": {"fitted-rows": "learned on the rows that are fitted on, in every fold"},
+    "vector": {"patch-mean": "mean of its patches", "unit-vector": "vector of unit norm"},
+}
 """As :attr:`View.protocol`, for parts of a protocol that several kinds of task share."""
 
 
@@ -55,9 +69,15 @@ class View:
     """By the title of a table in the record, what its columns name that can be played."""
 
     def sentence(self, name: str, value: Plain) -> Plain:
-        """Return the sentence of a token of the protocol; any other value is its own."""
-        own = self.protocol.get(name, {})
-        return own.get(str(value), PROTOCOL.get(name, {}).get(str(value), value))
+        """Return the sentence of a token of the protocol; any other value is its own.
+
+        A part that is said of one model, as ``crop of <model>``, is looked up without it, too.
+        """
+        for part in (name, name.partition(" of ")[0]):
+            for known in (self.protocol, PROTOCOL):
+                if (found := known.get(part, {}).get(str(value))) is not None:
+                    return found
+        return value
 
 
 GENERIC = View()

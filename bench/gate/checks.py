@@ -119,12 +119,9 @@ def _definition(ours: TaskResult, theirs: TaskResult) -> Iterator[str]:
                 f"the task's {word} changed: {getattr(ours, word)!r}, in the baseline "
                 f"{getattr(theirs, word)!r}"
             )
-    drawn = "cross" in str(theirs.headline_subset) or theirs.protocol.get("draws") not in (
-        None,
-        "none",
-    )
     kind = task_of(theirs.kind)
-    by_seed = drawn or (kind is not None and kind.seeded)
+    seeded = kind is not None and kind.seeded
+    by_seed = seeded or theirs.protocol.get("draws", "none") != "none"
     for key in sorted(ours.protocol.keys() | theirs.protocol.keys()):
         if key.startswith(_OF_A_MODEL) or key == "replicates" or (key == "seed" and not by_seed):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,16 +14,20 @@ from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.scoring.items import TaskItems
 from earmark.bench.scoring.statistic import Statistic, SumStatistic, Units, compare
 from earmark.reports.record.lookup import SIGNIFICANT
-from earmark.reports.record.schema import Comparison, Group, Interval, Reference, Score
+from earmark.reports.record.schema import Comparison, Group, Interval, Plain, Reference, Score
 
 Dimension = Literal["arousal", "valence"]
 
-INTERVALS: Final = (
-    "95 %: Wilson score with the design effect of units for means in [0, 1], otherwise studentised "
-    "jackknife over units"
-)
-PAIRED_TEST: Final = "sign flips of units' influences, Holm over the pairs of models"
-"""What a protocol says of intervals and of paired tests."""
+
+def resampling(unit: str, *, replicates: int, seed: int) -> dict[str, Plain]:
+    """Return what a protocol says of intervals and paired tests, in tokens."""
+    return {
+        "unit of resampling": unit,
+        "interval": "wilson-or-jackknife",
+        "paired test": "sign-flips",
+        "replicates": replicates,
+        "seed": seed,
+    }
 
 
 def score_of(metric: Metric, estimate: Estimate, *, unit: str, **details: Any) -> Score:

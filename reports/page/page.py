@@ -326,7 +326,7 @@ def _protocol(task: TaskResult, view: View) -> list[Block]:
     said: dict[tuple[str, str, bool], list[str]] = {}
     for name, value in task.protocol.items():
         what, of, model = name.partition(" of ")
-        shown = str(value) if name == "seed" else words.cell(view.sentence(what, value))
+        shown = str(value) if name == "seed" else words.cell(view.sentence(name, value))
         if of and model in task.models:
             said.setdefault((what, shown, True), []).append(model)
         else:

@@ -283,17 +283,20 @@ def _sources_stated(state: State, name: str) -> dict[str, str]:
 
 def _protocol(state: State, plan: FitOptions) -> dict[str, Plain]:
     stated: dict[str, Plain] = {
-        "within a set": f"{plan.folds} folds of whole units, nested, {plan.runs} run(s)",
-        "across sets": "trained on the whole set without clips that are tested on",
-        "standardisation": "learned on the rows that are fitted on, in every fold",
+        "within a set": "nested-folds",
+        "folds": plan.folds,
+        "runs": plan.runs,
+        "across sets": "without-tested-clips",
+        "standardisation": "fitted-rows",
     }
     for name, model in state.embedders.items():
-        what = "mean of its patches" if isinstance(model, PatchEmbedder) else "vector of unit norm"
-        stated[f"embedding {name}"] = f"{model.card.id}, {what}"
+        stated[f"embedding {name}"] = model.card.id
+        pooled = "patch-mean" if isinstance(model, PatchEmbedder) else "unit-vector"
+        stated[f"vector of {name}"] = pooled
     for other in state.untrained.values():
         if isinstance(other.model, TextAxisAV):
             for dimension, (high, low) in other.model.prompts.items():
-                stated[f"prompts of {other.name}, {dimension}"] = f"{high!r} against {low!r}"
+                stated[f"prompts of {other.name}, {dimension}"] = f"{high} | {low}"
     return stated
 
 

@@ -29,11 +29,10 @@ from earmark.bench.scoring.items import (
     undetermined,
 )
 from earmark.bench.scoring.results import (
-    INTERVALS,
-    PAIRED_TEST,
     Dimension,
     compared_items,
     groups_of,
+    resampling,
     score_of,
 )
 from earmark.bench.scoring.statistic import SumStatistic
@@ -301,11 +300,7 @@ def _protocol(
         "protocol": "earmark",
         "ratings": f"{low:g} to {high:g}",
         **mapped,
-        "unit of resampling": unit,
-        "interval": INTERVALS,
-        "paired test": PAIRED_TEST,
-        "replicates": replicates,
-        "seed": seed,
+        **resampling(unit, replicates=replicates, seed=seed),
     }
 
 

@@ -18,7 +18,7 @@ from earmark.bench.metrics.agreement import HumanReference, human_reference
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcome, Outcomes
 from earmark.bench.scoring.items import DerivedSubsets, TaskItems, table_of
-from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST, compared_items, groups_of
+from earmark.bench.scoring.results import compared_items, groups_of, resampling
 from earmark.bench.tasks.av_predictions import with_predictions
 from earmark.bench.tasks.musav import tables
 from earmark.bench.tasks.musav.checks import check_predictions, warnings_of
@@ -275,14 +275,10 @@ def _protocol(
 ) -> dict[str, Plain]:
     return {
         "protocol": "musav-official",
-        "ground-truth ties": "left out",
-        "predicted ties": "half credit; dropped from the denominator in the official accuracy",
-        "unit of resampling": "triplet",
-        "interval": INTERVALS,
-        "paired test": f"{PAIRED_TEST} of a set",
-        "missing predictions": "left out, with their coverage" if allow_missing else "refused",
-        "replicates": replicates,
-        "seed": seed,
+        "ground-truth ties": "left-out",
+        "predicted ties": "half-credit",
+        "missing predictions": "left-out" if allow_missing else "refused",
+        **resampling("triplet", replicates=replicates, seed=seed),
         **{f"predictions of {model}": source for model, source in sources.items()},
     }
 

@@ -428,4 +428,16 @@ def _interval(
     return float(low), float(high)
 
 
-VIEW = View(noun="pair", people=people, figures=_figures, tables=_tables)
+VIEW = View(
+    noun="pair",
+    protocol={
+        "ground-truth ties": {"left-out": "left out"},
+        "predicted ties": {
+            "half-credit": "half credit; dropped from the denominator in the official accuracy"
+        },
+        "missing predictions": {"left-out": "left out, with their coverage"},
+    },
+    people=people,
+    figures=_figures,
+    tables=_tables,
+)

@@ -370,39 +370,32 @@ def protocol_of(
     replicates: int,
     seed: int,
 ) -> dict[str, Plain]:
-    """Return how the scores came about, in words."""
-    sizes = [len(draw.clips) for draw in draws]
-    texts = {"all": "all of a clip's", "one": "one a clip, drawn at random in each draw"}
+    """Return how the scores came about, in tokens and numbers."""
+    n_clips = len(draws[0].clips)
+    whole = setting.pool == "all" or n_clips == len(heard.captioned)
     several = len(heard.pairs) > len(heard.captioned)
     of_heard = {clip.id for clip in heard.clips}
-    rows = sum(dataset.clips[index].id in of_heard for index in dataset.clip_of.tolist())
-    in_words = texts[setting.captions] if several else "one a clip"
-    if rows > len(heard.captions):
-        in_words += f"; {rows} with {len(heard.captions)} texts, each of them one query and item"
-    unit = f"{unit_name(heard)}, {len(np.unique(heard.units))} of them"
-    if heard.fused:
-        unit += f"; {heard.fused} clips stand together with others, for they share a caption"
-    whole = setting.pool == "all" or sizes[0] == len(heard.captioned)
-    return {
+    n_captions = sum(dataset.clips[index].id in of_heard for index in dataset.clip_of.tolist())
+    stated: dict[str, Plain] = {
         "protocol": setting.protocol,
         "split": dataset.split,
-        "pool": f"{sizes[0]} clips drawn without replacement"
-        if not whole
-        else f"the whole set: {sizes[0]} clips",
-        "draws": f"{len(draws)}, seeded" if len(draws) > 1 or not whole else "none",
-        "captions": in_words,
+        "pool": "all" if whole else "drawn",
+        "clips in the pool": n_clips,
+        "draws": len(draws) if len(draws) > 1 or not whole else "none",
+        "captions": f"{setting.captions}-of-several" if several else "one",
         "directions": ", ".join(setting.directions),
         "similarity": "cosine",
-        "ties": "expectation over all orders of tied items; top hits: against the model",
-        "several relevant items": setting.rule,
+        "ties": "expectation",
+        "several relevant items": setting.rule.replace(" ", "-"),
         **{f"crop of {model}": crop for model, crop in crops.items()},
-        "unit of resampling": unit,
-        "interval": f"{INTERVALS}; of the median rank, percentile bootstrap"
-        + ("; units with their queries in all draws" if len(draws) > 1 else ""),
-        "paired test": f"{HEADLINE}, {PAIRED_TEST}",
-        "replicates": replicates,
-        "seed": seed,
+        **resampling(unit_name(heard), replicates=replicates, seed=seed),
+        "units": len(np.unique(heard.units)),
     }
+    if n_captions > len(heard.captions):
+        stated |= {"captions in the data": n_captions, "different texts": len(heard.captions)}
+    if heard.fused:
+        stated["clips that share a caption across units"] = heard.fused
+    return stated
 
 
 def warnings_of(

@@ -446,6 +446,23 @@ def _absent(task: TaskResult, drawn: set[str]) -> str:
 
 VIEW = View(
     noun="query",
+    protocol={
+        "pool": {"all": "the whole set", "drawn": "clips drawn without replacement"},
+        "captions": {
+            "one": "one per clip",
+            "all-of-several": "all of a clip's",
+            "one-of-several": "one per clip, drawn at random in each draw",
+        },
+        "ties": {
+            "expectation": "expectation over all orders of tied items; top hits: against the model"
+        },
+        "several relevant items": {"best-of-n": "best of n", "per-caption": "per caption"},
+        "interval": {
+            "wilson-or-jackknife": "95 %: Wilson score with the design effect of units for means "
+            "in [0, 1], otherwise studentised jackknife over units; of the median rank, percentile "
+            "bootstrap; units with their queries in all draws"
+        },
+    },
     directions=_subsets,
     findings=_findings,
     figures=_figures,
