@@ -25,11 +25,10 @@ from earmark.bench.metrics import retrieval
 from earmark.bench.metrics.products import UNIT_TOLERANCE, validate
 from earmark.bench.scoring.items import TaskItems, table_of
 from earmark.bench.scoring.results import (
-    INTERVALS,
-    PAIRED_TEST,
     chance_references,
     compared_items,
     groups_of,
+    resampling,
 )
 from earmark.bench.tasks.retrieval.failures import (
     TopHits,

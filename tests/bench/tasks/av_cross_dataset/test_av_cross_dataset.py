@@ -248,7 +248,7 @@ def test_a_joint_model_is_scored_by_its_prompts_which_are_stated(world, tmp_path
     )["a"]  # fmt: skip
     assert found.result.models == ["ridge(a)@random", "text-axis@random", "loudness (baseline)"]
     assert world.ran.cards["text-axis@random"].preprocessing["valence_low"] == "sad"
-    assert found.result.protocol["prompts of text-axis@random, arousal"] == "'loud' against 'soft'"
+    assert found.result.protocol["prompts of text-axis@random, arousal"] == "loud | soft"
     assert world.ran.heard == ["random"]
 
 

@@ -191,7 +191,7 @@ def test_a_shared_caption_is_one_query_and_its_clips_are_one_unit():
     assert units["c3"] == units["c1"] == rows["slow"]["unit"] == "c1"
     score = output.result.scores[0]
     assert score.interval.n_units == 11
-    assert "4 clips stand together" in output.result.protocol["unit of resampling"]
+    assert output.result.protocol["clips that share a caption across units"] == 4
 
 
 def test_clips_of_one_unit_are_resampled_together():
