@@ -24,7 +24,7 @@ from earmark.bench.cli.console import new_console, progress_bar
 from earmark.bench.cli.etude import N_TRACKS, SECONDS, Step, further_of, make, make_further
 from earmark.bench.cli.gate import SuiteGates, print_verdict
 from earmark.bench.cli.run import Evaluated, LeftOut, evaluate, found
-from earmark.bench.gate.kept import shipped_baselines
+from earmark.bench.gate.baseline import shipped_baselines
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.files.data_paths import cache_folder
 from earmark.reports.gate import verdict as verdicts

@@ -27,7 +27,7 @@ import typer
 
 from earmark.bench.cli import INVALID, ExitError, Json
 from earmark.bench.cli.console import new_console, new_table, print_table
-from earmark.bench.gate.kept import shipped_baselines
+from earmark.bench.gate.baseline import shipped_baselines
 from earmark.bench.run.environment import processor_name
 from earmark.bench.run.suite import Suite, SuiteError, read_suite, shipped_suites
 from earmark.datasets.base import DataError
