@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from earmark.bench.gate import checks, degenerate
+from earmark.bench.gate import checks
+from earmark.bench.gate import checks as degenerate
 from earmark.bench.gate.checks import name_of, references, same_space
 from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
 from earmark.bench.gate.evidence import Evidence, truth_of

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from gated_runs import recording
 
-from earmark.bench.gate.degenerate import check_exchanged
+from earmark.bench.gate.checks import check_exchanged
 from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.gate.policy import Limits, Policy, Statistics
 from earmark.bench.gate.verdict import judge
