@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junit_schemas import assert_valid_everywhere
 
-from earmark.bench.gate.comparison import Gated
-from earmark.bench.gate.verdict import Run, Verdict
+from earmark.bench.gate.verdict import Gated, Run, Verdict
 from earmark.reports.gate.junit import render_junit
 
 
