@@ -17,8 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import compare
 from earmark.bench.metrics.intervals import Interval
-from earmark.bench.metrics.presorted import draw_weights
-from earmark.bench.metrics.tagging import resample_scores
+from earmark.bench.metrics.tagging import draw_weights, resample_scores
 from earmark.reports.page.speed import Ratio
 
 # MagnaTagATune's test clips and tags; MusicCaps' clips.

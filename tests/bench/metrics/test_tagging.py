@@ -10,19 +10,21 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earmark.bench.metrics.base import Metric
-from earmark.bench.metrics.presorted import PresortedScores, draw_weights, validate
 from earmark.bench.metrics.tagging import (
     AVERAGE_PRECISION,
     METRICS,
     ROC_AUC,
+    PresortedScores,
     average_precision,
     compare,
+    draw_weights,
     evaluate,
     macro,
     prevalence,
     random_average_precision,
     resample_scores,
     roc_auc,
+    validate,
 )
 
 FUNCTIONS = (roc_auc, average_precision)
