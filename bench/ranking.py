@@ -13,9 +13,7 @@ import numpy as np
 
 from earmark.bench.metrics import ranks
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.products import Products, Side, outward, slack, validate
-from earmark.bench.metrics.ranks import Ranks
-from earmark.bench.metrics.relevance import Indices
+from earmark.bench.metrics.ranks import Indices, Products, Ranks, Side, outward, slack, validate
 
 if TYPE_CHECKING:
     import torch

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from earmark.bench.metrics.products import Products, validate
-from earmark.bench.metrics.ranks import Ranks, count_ranks_both_ways
+from earmark.bench.metrics.ranks import Products, Ranks, count_ranks_both_ways, validate
 from earmark.reports.page.speed import Ratio
 
 DIMENSION = 512

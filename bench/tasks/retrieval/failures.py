@@ -2,7 +2,7 @@
 
 As table 3 of MusCALL's paper [1]_, for every query whose relevant item is not first: the caption of
 the top hit, and the cosine of the two captions' Sentence-BERT vectors. Near captions are near
-misses. Ties at the top are broken against the model (:mod:`earmark.bench.metrics.top_hits`).
+misses. Ties at the top are broken against the model (:mod:`earmark.bench.metrics.ranks`).
 
 References
 ----------
@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics import retrieval
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.products import dot_products
-from earmark.bench.metrics.relevance import Indices
-from earmark.bench.metrics.top_hits import top_hits
+from earmark.bench.metrics.ranks import Indices, dot_products, top_hits
 from earmark.bench.tasks.retrieval.pools import (
     EvaluatedSet,
     Pool,

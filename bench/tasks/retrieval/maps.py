@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.bench.metrics.products import dot_products
-from earmark.bench.metrics.relevance import Indices
+from earmark.bench.metrics.ranks import Indices, dot_products
 from earmark.bench.tasks.retrieval.pools import EvaluatedSet
 from earmark.bench.tasks.retrieval.view import ABOVE_RANDOM, GAP
 from earmark.reports.record.schema import Plain, Table

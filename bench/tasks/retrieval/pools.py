@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.metrics.ranks import Ranks, count_ranks, count_ranks_both_ways
-from earmark.bench.metrics.relevance import Indices
+from earmark.bench.metrics.ranks import Indices, Ranks, count_ranks, count_ranks_both_ways
 from earmark.bench.tasks.retrieval.protocol import DRAWS, Direction, RetrievalProtocol
 from earmark.bench.tasks.vectors import JointVectors
 from earmark.datasets.base import Captioned, Clip, DataError, first_ten

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.metrics import retrieval
-from earmark.bench.metrics.products import UNIT_TOLERANCE, validate
+from earmark.bench.metrics.ranks import UNIT_TOLERANCE, validate
 from earmark.bench.scoring.items import TaskItems, table_of
 from earmark.bench.scoring.results import (
     chance_references,

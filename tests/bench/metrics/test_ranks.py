@@ -8,15 +8,17 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.bench.metrics.products import Products, dot_products, validate
 from earmark.bench.metrics.ranks import (
+    Products,
     count_ranks,
     count_ranks_both_ways,
+    dot_products,
     rank_scores,
     rank_scores_both_ways,
     ranks_both_ways,
+    relevant_pairs,
+    validate,
 )
-from earmark.bench.metrics.relevance import relevant_pairs
 
 
 def unit_vectors(n, dimension=16, *, seed=0, dtype=np.float32):

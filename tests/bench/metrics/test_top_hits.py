@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.bench.metrics.ranks import count_ranks
-from earmark.bench.metrics.top_hits import top_hits
+from earmark.bench.metrics.ranks import count_ranks, top_hits
 
 
 def unit(rng, shape, dtype=np.float32):
