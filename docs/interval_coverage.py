@@ -28,8 +28,9 @@ from earmark.bench.metrics import (
     retrieval,
     tagging,
 )
-from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.base import Floats, metric_named
 from earmark.bench.metrics.comparisons import PairedComparison
+from earmark.bench.metrics.intervals import LOGIT
 from earmark.bench.metrics.ranks import Ranks
 from earmark.bench.metrics.statistics import Estimate, estimate_ratio
 
@@ -252,10 +253,14 @@ def _lost(truth: Callable[[float], float], loss: float) -> float:
 def _compare_regression(rng: Rng, n: int, loss: float, *, name: str, kind: str) -> PairedComparison:
     rated, second = _ratings(rng, kind, n)
     first = (0.8 - loss) * rated + 0.2 + 0.6 * rng.normal(size=n)
-    return regression.compare(
-        rated, [first, 5 * second if name == "pearson_r" else second],
-        metric=name, replicates=REPLICATES, seed=int(rng.integers(2**31)),
-    )[0]  # fmt: skip
+    predicted = [first, 5 * second if name == "pearson_r" else second]
+    return comparisons.compare(
+        np.stack([regression.moments(rated, values) for values in predicted]),
+        partial(regression.from_sums, metric=metric_named(name, regression.METRICS)),
+        scale=regression.PAIRED_SCALES[name],
+        replicates=REPLICATES,
+        seed=int(rng.integers(2**31)),
+    )[0]
 
 
 def _compare_means(rng: Rng, n: int, loss: float, *, share: float, size: int) -> PairedComparison:
@@ -276,8 +281,12 @@ def _compare_classes(rng: Rng, n: int, loss: float, *, name: str) -> PairedCompa
     truth, second = _classified(rng, n)
     first = (CLASS_SKILL - loss) * np.eye(len(CLASSES))[truth] + rng.normal(size=second.shape)
     seed = int(rng.integers(2**31))
-    return classification.compare(
-        truth, [first, second], metric=name, replicates=REPLICATES, seed=seed
+    return comparisons.compare(
+        np.stack([classification.counts(truth, scores) for scores in (first, second)]),
+        partial(classification.from_sums, metric=metric_named(name, classification.METRICS)),
+        scale=LOGIT,
+        replicates=REPLICATES,
+        seed=seed,
     )[0]
 
 

@@ -19,7 +19,7 @@ Metrics
 * :func:`confusion_matrix`: items by class and predicted class.
 * :func:`from_sums`: accuracy, balanced accuracy and macro F1; :func:`per_class`: precision,
   recall and F1 of each class.
-* :func:`evaluate`: all of them with intervals and chance; :func:`compare`: models paired.
+* :func:`evaluate`: all of them with intervals and chance.
 
 References
 ----------
@@ -37,15 +37,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.bench.metrics import comparisons
-from earmark.bench.metrics.base import Floats, Metric, metric_named
+from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.intervals import LEVEL, LOGIT
 from earmark.bench.metrics.statistics import (
-    REPLICATES,
     Estimate,
     estimate_ratio,
     estimate_statistic,
-    ratio,
     unit_sums,
 )
 
@@ -353,48 +350,3 @@ def _constant_scorer(support: Floats) -> Floats:
     share = 1 / len(support)
     assigned = np.full(len(support), support.sum() * share)
     return np.concatenate([support * share, support, assigned])
-
-
-def compare(
-    truth: ArrayLike,
-    scores: Sequence[ArrayLike],
-    *,
-    metric: Metric | str,
-    k: int = 1,
-    units: ArrayLike | None = None,
-    level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
-) -> list[comparisons.PairedComparison]:
-    """Compare every two models by a metric of their scores, ``(n_models, n_items, n_classes)``.
-
-    With ``k`` the accuracy is that among the k best classes.
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate` and :func:`earmark.bench.metrics.comparisons.compare`, if k is not 1
-        for a metric other than accuracy, or if the metric is none of :data:`METRICS`.
-    """
-    metric = metric_named(metric, METRICS)
-    if metric != ACCURACY and k != 1:
-        raise ValueError(f"k is {k}, but {metric.name} is of the best class alone; expected 1")
-    if metric == ACCURACY:
-        credits = [top_k_credit(truth, one, k=k) for one in scores]
-        columns = [np.stack([credit, np.ones_like(credit)], axis=1) for credit in credits]
-    else:
-        columns = [counts(truth, one) for one in scores]
-    if len(columns) < 2 or len({one.shape for one in columns}) > 1:
-        raise ValueError(
-            f"expected at least 2 models with scores of the same classes, got columns of shapes "
-            f"{[one.shape for one in columns]}"
-        )
-    return comparisons.compare(
-        np.stack(columns),
-        ratio if metric == ACCURACY else partial(from_sums, metric=metric),
-        scale=LOGIT,
-        units=units,
-        level=level,
-        replicates=replicates,
-        seed=seed,
-    )

@@ -12,7 +12,6 @@ Metrics
 * :func:`judge`: the outcome of each pair.
 * :func:`agreement`: pairwise accuracy, with what it was computed from.
 * :func:`evaluate`: the same from predictions, with its interval.
-* :func:`compare`: models against each other on the same pairs.
 * :func:`calibration`: accuracy where the model sees a small difference, and where a large one.
 * :func:`swapped_axis`: have arousal and valence changed places in the predictions?
 
@@ -24,7 +23,6 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
@@ -32,7 +30,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.bench.metrics import comparisons
 from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.intervals import (
     IDENTITY,
@@ -42,7 +39,6 @@ from earmark.bench.metrics.intervals import (
     studentised_interval,
 )
 from earmark.bench.metrics.statistics import (
-    REPLICATES,
     Estimate,
     estimate_ratio,
     ratio,
@@ -273,38 +269,6 @@ def evaluate(
     outcomes = judge(truth, predicted_a, predicted_b, allow_missing=allow_missing)
     estimated = estimate(outcomes, units=units, ties=ties, level=level)
     return agreement(outcomes, ties=ties), estimated
-
-
-def compare(
-    outcomes: Sequence[ArrayLike],
-    *,
-    units: ArrayLike | None = None,
-    ties: Ties = "official",
-    level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
-) -> list[comparisons.PairedComparison]:
-    """Compare every two models by their outcomes on the same pairs, ``(n_models, n_pairs)``.
-
-    Raises
-    ------
-    ValueError
-        If models do not judge the same pairs (other truths, or predictions missing for one
-        alone), or as :func:`earmark.bench.metrics.comparisons.compare`.
-    """
-    numbers = [len(np.atleast_1d(one)) for one in outcomes]
-    if len(numbers) < 2 or len(set(numbers)) > 1:
-        raise ValueError(f"expected at least 2 models on the same pairs, got outcomes of {numbers}")
-    columns = np.stack([credit(codes, ties=ties) for codes in outcomes])
-    codes = np.stack([np.asarray(one) for one in outcomes])
-    unjudged = np.isin(codes, [Outcome.MISSING, Outcome.TRUTH_TIED])
-    if (unjudged != unjudged[0]).any():
-        model, pair = np.argwhere(unjudged != unjudged[0])[0]
-        raise ValueError(
-            f"models 0 and {model} do not both judge pair {pair}: compare them on the pairs for "
-            f"which neither misses a prediction"
-        )
-    return comparisons.compare(columns, units=units, level=level, replicates=replicates, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

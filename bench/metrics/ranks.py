@@ -16,7 +16,7 @@ dense or sparse.
 Functions
 ---------
 * :func:`count_ranks`, :func:`count_ranks_both_ways`: from the vectors of queries and items.
-* :func:`rank_scores`, :func:`rank_scores_both_ways`: from a matrix of scores.
+* :func:`top_hits`: the item that scores highest for each query.
 
 References
 ----------
@@ -34,6 +34,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.bench.metrics.base import Floats
+
+Indices = NDArray[np.intp]
 
 # Above this share of undecided scores, a product in double precision is the faster judge.
 _UNDECIDED = 1 / 64
@@ -190,34 +192,6 @@ def count_ranks_both_ways(
     """
     return ranks_both_ways(Products(*validate(queries, items)), relevance)
 
-
-def rank_scores(scores: ArrayLike, relevance: Any = "paired") -> Ranks:
-    """Return the ranks of each query's relevant items from scores ``(n_queries, n_items)``.
-
-    >>> rank_scores([[0.2, 0.2, 0.9]], [1])
-    Ranks(n_queries=1, n_items=3, query=array([0]), item=array([1]), higher=array([1]), \
-tied=array([2]))
-
-    Raises
-    ------
-    ValueError
-        If the scores are no such matrix or hold NaN, or as :func:`count_ranks`.
-    """
-    return ranks_of(Matrix(scores), relevance)
-
-
-def rank_scores_both_ways(scores: ArrayLike, relevance: Any = "paired") -> tuple[Ranks, Ranks]:
-    """Return the ranks of rows' relevant columns and of columns' relevant rows, in one pass.
-
-    Raises
-    ------
-    ValueError
-        As :func:`rank_scores`, and if an item is relevant to no query.
-    """
-    return ranks_both_ways(Matrix(scores), relevance)
-
-
-Indices = NDArray[np.intp]
 
 _FORMS = (
     "'paired', an integer array with each query's item, a list of sets of items, or a boolean "
@@ -499,41 +473,6 @@ class Products:
         keys = self._classes[0][rows] * self.shape[1] + self._classes[1][columns]
         _, place, back = np.unique(keys, return_index=True, return_inverse=True)
         return dot_products(first, second, rows[place], columns[place])[back]
-
-    def compare(
-        self, tile: Any, axis: int, lines: Indices | None, low: Floats, high: Floats
-    ) -> tuple[Indices, Indices, Indices]:
-        return compare_tile(self._mask, tile, axis, lines, low, high)
-
-
-class Matrix:
-    """Scores that are given as a matrix, and are compared as they are."""
-
-    precisions = 1
-    tile_shape = (_ROWS, _COLUMNS)
-
-    def __init__(self, scores: ArrayLike) -> None:
-        self.scores = np.asarray(scores)
-        if self.scores.ndim != 2 or not self.scores.size or self.scores.dtype.kind not in "fiub":
-            raise ValueError(
-                f"scores must be real numbers (n_queries, n_items) with at least one of each, got "
-                f"{self.scores.dtype} of shape {self.scores.shape}"
-            )
-        for row, line in enumerate(self.scores):
-            if np.isnan(line).any():
-                item = int(np.flatnonzero(np.isnan(line))[0])
-                raise ValueError(f"score of query {row} and item {item} is nan, expected a number")
-        self.shape = (self.scores.shape[0], self.scores.shape[1])
-        self._mask = np.zeros((_ROWS, _COLUMNS), np.bool_)
-
-    def tile(self, rows: slice, columns: slice, precision: int) -> Any:
-        return self.scores[rows, columns]
-
-    def error(self, axis: int, precision: int) -> Floats:
-        return np.zeros(self.shape[axis])
-
-    def exact(self, rows: Indices, columns: Indices) -> Floats:
-        return np.asarray(self.scores[rows, columns], np.float64)
 
     def compare(
         self, tile: Any, axis: int, lines: Indices | None, low: Floats, high: Floats

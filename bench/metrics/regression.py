@@ -14,7 +14,7 @@ Metrics
 * :func:`r2`: variance explained; 0 for predicting the mean rating, and unbounded below.
 * :func:`rmse`, :func:`mae`: error in the units of the rating.
 * :func:`ccc`: Lin's concordance correlation, which punishes a shifted or stretched scale.
-* :func:`evaluate`: all of them with intervals; :func:`compare`: models against each other.
+* :func:`evaluate`: all of them with intervals.
 * :func:`legacy_essentia`: what the published figures of the Essentia models are.
 
 References
@@ -25,17 +25,15 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from earmark.bench.metrics import comparisons
-from earmark.bench.metrics.base import Floats, Metric, metric_named
+from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.intervals import FISHER_Z, IDENTITY, LEVEL, LOG, LOG_BELOW_ONE, SQUARE
-from earmark.bench.metrics.statistics import REPLICATES, Estimate, estimate_statistic, unit_sums
+from earmark.bench.metrics.statistics import Estimate, estimate_statistic, unit_sums
 
 PEARSON_R = Metric("pearson_r", higher_is_better=True, lower=-1.0, upper=1.0, chance=0.0)
 R2 = Metric("r2", higher_is_better=True, lower=None, upper=1.0, chance=0.0)
@@ -267,38 +265,6 @@ def evaluate(
         )
         for metric in METRICS
     }
-
-
-def compare(
-    rated: ArrayLike,
-    predicted: Sequence[ArrayLike],
-    *,
-    metric: Metric | str,
-    units: ArrayLike | None = None,
-    level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int,
-) -> list[comparisons.PairedComparison]:
-    """Compare every two models by a metric of their predictions, ``(n_models, n_items)``.
-
-    Of Pearson's r, the result does not depend on the scale of any model's predictions.
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`, :func:`~earmark.bench.metrics.base.metric_named` and
-        :func:`earmark.bench.metrics.comparisons.compare`.
-    """
-    chosen = metric_named(metric, METRICS)
-    return comparisons.compare(
-        np.stack([moments(rated, values) for values in predicted]),
-        partial(from_sums, metric=chosen),
-        scale=PAIRED_SCALES[chosen.name],
-        units=units,
-        level=level,
-        replicates=replicates,
-        seed=seed,
-    )
 
 
 @dataclass(frozen=True, slots=True)

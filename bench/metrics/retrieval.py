@@ -22,8 +22,7 @@ Metrics
 * :func:`recall_at_k`, :func:`reciprocal_rank`, :func:`rank`, :func:`average_precision_at_k`,
   :func:`ndcg_at_k`: the per-query outcomes.
 * :func:`median_rank`: the (weighted) median of ranks.
-* :func:`scores`: all of them; :func:`chance`: the same for a constant scorer;
-  :func:`chance_recall_at_k`: its textbook formula.
+* :func:`scores`: all of them; :func:`chance`: the same for a constant scorer.
 * :func:`evaluate`: all of them with intervals over tracks.
 
 References
@@ -72,8 +71,8 @@ def _check_rule(rule: str) -> None:
 def recall_at_k(ranks: Ranks, k: int, *, rule: Rule = "best of n") -> Floats:
     """Return R@k of each query, shape ``(n_queries,)``, in [0, 1].
 
-    >>> from earmark.bench.metrics.ranks import rank_scores
-    >>> recall_at_k(rank_scores([[0.9, 0.9, 0.1]], [1]), 1)
+    >>> from earmark.bench.metrics.ranks import count_ranks
+    >>> recall_at_k(count_ranks([[1, 0]], [[0.6, 0.8], [0.6, 0.8], [0, 1]], [1]), 1)
     array([0.5])
 
     Raises
@@ -285,29 +284,6 @@ def chance(ranks: Ranks, *, ks: Sequence[int] = KS, rule: Rule = "best of n") ->
     return scores(replace(ranks, higher=none, tied=all_items), ks=ks, rule=rule)
 
 
-def chance_recall_at_k(n_items: int, n_relevant: int, k: int, *, rule: Rule = "best of n") -> float:
-    """Return R@k of an order drawn at random, for a query with ``n_relevant`` relevant items.
-
-    ``k / n_items`` for each caption; ``1 - C(n_items - n_relevant, k) / C(n_items, k)`` for the
-    best of several.
-
-    >>> chance_recall_at_k(1000, 1, 10), chance_recall_at_k(10, 5, 2)
-    (0.01, 0.7777777777777778)
-
-    Raises
-    ------
-    ValueError
-        If ``n_relevant`` is not from 1 to ``n_items``, or as :func:`recall_at_k`.
-    """
-    if not 1 <= n_relevant <= n_items:
-        raise ValueError(f"n_relevant is {n_relevant}, expected 1 to the {n_items} items")
-    _check_k(k, n_items)
-    _check_rule(rule)
-    if rule == "per caption" or n_relevant == 1:
-        return k / n_items
-    return float(chance_of_one([0], [n_items], [n_relevant], k)[0])
-
-
 def metrics(ranks: Ranks, *, ks: Sequence[int] = KS, rule: Rule = "best of n") -> dict[str, Metric]:
     """Return what each metric says of itself, with the chance level on these queries.
 
@@ -338,8 +314,9 @@ def evaluate(
 ) -> dict[str, Estimate]:
     """Return each of :func:`scores` with its interval over ``units``: each query's track.
 
-    >>> from earmark.bench.metrics.ranks import rank_scores
-    >>> evaluate(rank_scores([[0.9, 0.1], [0.8, 0.3]]), ks=[1], seed=0)["recall_at_1"].value
+    >>> from earmark.bench.metrics.ranks import count_ranks
+    >>> ranks = count_ranks([[1, 0], [1, 0]], [[0.6, 0.8], [0, 1]])
+    >>> evaluate(ranks, ks=[1], seed=0)["recall_at_1"].value
     0.5
 
     Raises

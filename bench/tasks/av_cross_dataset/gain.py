@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from earmark.bench.metrics import regression
 from earmark.bench.metrics.intervals import IDENTITY, leave_one_out, studentised_interval
-from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.metrics.statistics import unit_sums
+from earmark.bench.scoring.statistic import compare
 from earmark.bench.tasks.av_cross_dataset.cells import ByClip, State, common
 from earmark.bench.tasks.av_cross_dataset.inputs import Heard, hear
 from earmark.bench.tasks.av_cross_dataset.view import GAIN
-from earmark.bench.tasks.av_regression.task import DIMENSIONS, on_scale
+from earmark.bench.tasks.av_regression.task import DIMENSIONS, agreement, on_scale
 from earmark.datasets.base import RatedClips
 from earmark.models.adapters.references import with_gain
 from earmark.models.base import PatchHead, naming
@@ -119,12 +119,12 @@ def _rows(
             yield [*row, *[None] * 8]
             continue
         seen: dict[str, Any] = {
-            "units": units,
+            "units": np.array(units),
             "replicates": state.context.replicates,
             "seed": state.context.seed,
         }
         row += _in_deviations(plain, louder, units)
-        (found,) = regression.compare(rated, [louder, plain], metric=PEARSON_R, **seen)
+        (found,) = compare([agreement(rated, values) for values in (louder, plain)], **seen)
         r = regression.pearson_r(rated, louder)
         low, high = found.interval.low, found.interval.high
         yield [*row, r, found.difference, low, high, found.p_value]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from earmark.bench.metrics import regression
-from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.base import Floats, Metric
 from earmark.bench.metrics.regression import METRICS, PEARSON_R
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.scoring.items import (
@@ -78,11 +78,7 @@ def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> S
             f"{metric.name} needs the model's scale and that of the ratings, and the record does "
             f"not have both"
         )
-    return SumStatistic(
-        regression.moments(rated, predicted),
-        partial(regression.from_sums, metric=metric),
-        scale=regression.PAIRED_SCALES[metric.name],
-    )
+    return agreement(rated, predicted, metric)
 
 
 @dataclass(frozen=True)
@@ -232,6 +228,15 @@ def evaluate(
         ],
     )
     return TaskOutput(result, items)
+
+
+def agreement(rated: Floats, predicted: Floats, metric: Metric = PEARSON_R) -> SumStatistic:
+    """Return a metric of ratings and predictions, ``(n_clips,)``, as a statistic of sums."""
+    return SumStatistic(
+        regression.moments(rated, predicted),
+        partial(regression.from_sums, metric=metric),
+        scale=regression.PAIRED_SCALES[metric.name],
+    )
 
 
 def constant_ratings(rated: Floats, dimension: str) -> str | None:

@@ -1,5 +1,7 @@
 """Classification metrics against scikit-learn, their expectation over ties, and bad input."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from earmark.bench.metrics.base import Metric
+from earmark.bench.metrics import comparisons
 from earmark.bench.metrics.classification import (
     ACCURACY,
     BALANCED_ACCURACY,
     MACRO_F1,
     METRICS,
     assign,
-    compare,
     confusion_matrix,
     counts,
     encode,
@@ -26,6 +27,7 @@ from earmark.bench.metrics.classification import (
     top_k_credit,
     validate,
 )
+from earmark.bench.metrics.intervals import LOGIT
 
 GENRES = ["blues", "classical", "country", "disco", "hip hop"]
 
@@ -36,6 +38,19 @@ scored = st.tuples(st.integers(1, 30), st.integers(2, 6)).flatmap(
         arrays(float, shape, elements=st.integers(-2, 2).map(float), fill=st.nothing()),
     )
 )
+
+
+def compare(truth, scores, *, metric, **options):
+    if metric == ACCURACY:
+        credits = [top_k_credit(truth, one, k=1) for one in scores]
+        columns = np.stack([np.stack([one, np.ones_like(one)], axis=1) for one in credits])
+        return comparisons.compare(columns, **options)
+    return comparisons.compare(
+        np.stack([counts(truth, one) for one in scores]),
+        partial(from_sums, metric=metric),
+        scale=LOGIT,
+        **options,
+    )
 
 
 def truth_and_scores(n=290, seed=0, strength=1.0):
@@ -243,13 +258,6 @@ def test_accuracies_are_compared_by_the_exact_sign_test_of_mcnemar():
     assert found.p_value == pytest.approx(expected, abs=1e-12)
 
 
-def test_compares_the_accuracy_among_the_k_best():
-    truth, scores = truth_and_scores()
-    found = compare(truth, [scores, -scores], metric=ACCURACY, k=3, replicates=50, seed=0)[0]
-    expected = top_k_credit(truth, scores, k=3) - top_k_credit(truth, -scores, k=3)
-    assert found.difference == pytest.approx(expected.mean(), abs=1e-12)
-
-
 def test_encode_names_the_labels_outside_the_vocabulary():
     np.testing.assert_array_equal(encode(["disco", "blues"], GENRES), [3, 0])
     with pytest.raises(ValueError, match=r"2 labels are outside.*'hiphop', 'polka'.*'hip hop'"):
@@ -289,15 +297,6 @@ def test_refuses_options_that_do_not_fit():
         evaluate(truth, scores, classes=["a", "b"])
     with pytest.raises(ValueError, match=r"more than once"):
         evaluate(truth, scores, classes=["a"] * 5)
-    with pytest.raises(ValueError, match=r"k is 2, but macro_f1 is of the best class alone"):
-        compare(truth, [scores, scores], metric=MACRO_F1, k=2, seed=0)
-    with pytest.raises(ValueError, match=r"at least 2 models"):
-        compare(truth, [scores], metric=ACCURACY, seed=0)
-    with pytest.raises(ValueError, match=r"scores of the same classes"):
-        compare(truth, [scores, np.hstack([scores, scores])], metric=MACRO_F1, seed=0)
-    other = Metric("kappa", higher_is_better=True, lower=None, upper=1, chance=0)
-    with pytest.raises(ValueError, match=r"'kappa' is no metric of this task; known are acc"):
-        compare(truth, [scores, scores], metric=other, seed=0)
     with pytest.raises(ValueError, match=r"predictions must be indices \(n_items,\) from 0 to 1"):
         one_hot([0, 2], 2)
 
