@@ -15,11 +15,10 @@ import typer
 
 from earmark.bench.cli import INVALID, CustomTask, ExitError, Json
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table
-from earmark.bench.gate.baseline import write_baseline
+from earmark.bench.gate.baseline import kept_for, write_baseline
 from earmark.bench.gate.checks import Hole
 from earmark.bench.gate.difference import Compared, Difference, Flip, compare_runs
 from earmark.bench.gate.evidence import Evidence, read_evidence
-from earmark.bench.gate.baseline import kept_for
 from earmark.bench.gate.policy import Policy, read_policy
 from earmark.bench.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, unreadable
 from earmark.bench.run.environment import git_state

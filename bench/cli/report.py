@@ -88,7 +88,6 @@ def report(
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
-    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports.page import page
     from earmark.reports.page.side_by_side import side_by_side
     from earmark.reports.page.speed import read_benchmarks, with_speed
@@ -201,7 +200,6 @@ def parsed_formats(words: str) -> list[str]:
 
 def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Compared:
     """Compare the models of a task on its headline metric, on every dimension and direction."""
-    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports.page.side_by_side import Compared
     from earmark.reports.view import view_of
 
@@ -233,8 +231,6 @@ def _paired(
     task: TaskResult, items: pd.DataFrame, arrays: Arrays, scores: Sequence[Score]
 ) -> list[Comparison] | str:
     """Return comparisons of outcomes that give the scores, or why there are none."""
-    from earmark.bench.tasks.registry import task_of
-
     kind = task_of(task.kind)
     if kind is None:
         return f"no task {task.kind!r} is installed"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.scoring.items import About, Arrays
-from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST
+from earmark.bench.scoring.results import resampling
 from earmark.bench.scoring.statistic import Statistic
 from earmark.bench.tasks.labels import class_scores, tag_scores
 from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
@@ -272,37 +272,40 @@ def _score(
 def _protocol(
     problem: _Problem, grid: Sequence[float], *, tagged: bool, replicates: int, seed: int
 ) -> dict[str, Plain]:
-    counts = [(len(fold.train), len(fold.test)) for fold in problem.folds]
+    protocol: dict[str, Plain] = {
+        "protocol": "earmark",
+        "probe": "logistic-per-tag" if tagged else "multinomial-logistic",
+        "features": "standardised-unit-vectors",
+        "evaluation": "partitions" if problem.subset == TEST else "cross-validation",
+        "clips": len(problem.clips),
+    }
+    chosen_on = "inner-folds"
     if problem.subset == TEST:
         (fold,) = problem.folds
         n_valid = 0 if fold.valid is None else len(fold.valid)
-        evaluated = f"train {counts[0][0]}, valid {n_valid}, test {counts[0][1]} clips"
-        chosen = "on valid" if n_valid else f"{probe_fit.INNER_FOLDS}-fold, within train"
+        protocol |= {
+            "clips of train": len(fold.train),
+            "clips of valid": n_valid,
+            "clips of test": len(fold.test),
+        }
+        chosen_on = "valid" if n_valid else chosen_on
     else:
-        kind = "grouped" if tagged else "grouped and stratified"
-        evaluated = f"{len(counts)}-fold {kind} cross-validation, {len(problem.clips)} clips"
-        chosen = f"{probe_fit.INNER_FOLDS}-fold, within the clips fitted on"
-    quality = "macro ROC-AUC" if tagged else "balanced accuracy"
-    protocol: dict[str, Plain] = {
-        "protocol": "earmark",
-        "probe": "one logistic regression a tag"
-        if tagged
-        else "multinomial logistic regression, classes weighted by the inverse of their frequency",
-        "features": "unit vectors, each feature standardised on the clips fitted on",
-        "evaluation": evaluated,
-        "C": f"by {quality} {chosen}, from {', '.join(f'{c:g}' for c in grid)}",
-        "solver": f"L-BFGS, at most {probe_fit.MOST_ITERATIONS} iterations, float64",
-        "chance": "what a random order is expected to reach"
-        if tagged
-        else "of as many predictions of each class, of clips at random",
-        "unit of resampling": unit_word(problem.clips),
-        "interval": f"{INTERVALS}; of the scored clips, the probe as it was fitted",
-        "paired test": PAIRED_TEST,
-        "replicates": replicates,
-        "seed": seed,
+        protocol |= {
+            "folds": len(problem.folds),
+            "folds are": "grouped" if tagged else "grouped-and-stratified",
+        }
+    protocol |= {
+        "C": ", ".join(f"{c:g}" for c in grid),
+        "C chosen by": "roc_auc" if tagged else "balanced_accuracy",
+        "C chosen on": chosen_on,
+        "inner folds": probe_fit.INNER_FOLDS,
+        "solver": "lbfgs",
+        "most iterations": probe_fit.MOST_ITERATIONS,
+        "chance": "random-order" if tagged else "random-clips",
+        **resampling(unit_word(problem.clips), replicates=replicates, seed=seed),
     }
     if tagged and problem.subset == CROSS_VALIDATED:
-        protocol["scores"] = "ranks within a fold, from 0 to 1, pooled over folds"
+        protocol["scores"] = "ranks-within-folds"
     return protocol
 
 

@@ -26,4 +26,36 @@ def _figures(
     return labels.confusions(task, arrays, *chosen)
 
 
-VIEW = View(noun="clip", findings=about_chance, figures=_figures)
+VIEW = View(
+    noun="clip",
+    protocol={
+        "probe": {
+            "logistic-per-tag": "one logistic regression per tag",
+            "multinomial-logistic": "multinomial logistic regression, classes weighted by the "
+            "inverse of their frequency",
+        },
+        "features": {
+            "standardised-unit-vectors": "unit vectors, each feature standardised on the clips "
+            "fitted on"
+        },
+        "folds are": {"grouped-and-stratified": "grouped and stratified"},
+        "C chosen by": {
+            "roc_auc": "macro ROC-AUC",
+            "balanced_accuracy": "balanced accuracy",
+        },
+        "C chosen on": {"inner-folds": "folds within the clips fitted on"},
+        "solver": {"lbfgs": "L-BFGS, float64"},
+        "chance": {
+            "random-order": "what a random order is expected to reach",
+            "random-clips": "of as many predictions of each class, of clips at random",
+        },
+        "scores": {"ranks-within-folds": "ranks within a fold, from 0 to 1, pooled over folds"},
+        "interval": {
+            "wilson-or-jackknife": "95 %: Wilson score with the design effect of units for means "
+            "in [0, 1], otherwise studentised jackknife over units; of the scored clips, the probe "
+            "as it was fitted"
+        },
+    },
+    findings=about_chance,
+    figures=_figures,
+)

@@ -43,17 +43,6 @@ PLACE = "{label}"
 
 Centring = Literal["none", "audio", "text", "both"]
 
-CENTRING_IN_WORDS: Mapping[Centring, str] = {
-    "none": "none",
-    "audio": "the mean of the scored clips' vectors is subtracted from each of them, then unit "
-    "norm again; transductive, without labels",
-    "text": "the mean of a template's vectors over all labels is subtracted from each of them, "
-    "then unit norm again",
-    "both": "the mean of the scored clips' vectors is subtracted from each of them, and the mean "
-    "of a template's vectors over all labels from each of those, then unit norm again; "
-    "transductive, without labels",
-}
-
 # What is left of a vector that equals the mean: sums of float32 unit vectors in float64.
 _NOTHING = 1e-9
 
@@ -239,16 +228,16 @@ def cosines(audio: Floats, texts: Floats) -> Floats:
     return np.asarray(products[np.ix_(clip_of.ravel(), label_of.ravel())])
 
 
-def settings_in_words(
+def stated_prompts(
     templates: Sequence[str], words: Vocabulary, centring: Centring
 ) -> dict[str, Any]:
     """Return what a record's protocol says of prompts and similarity."""
     return {
         "prompts": " | ".join(templates),
         "labels": words.stated(),
-        "ensemble": "mean of the prompts' unit vectors, at unit norm again",
+        "ensemble": "mean-unit-vector",
         "similarity": "cosine",
-        "centring": CENTRING_IN_WORDS[centring],
+        "centring": centring,
     }
 
 

@@ -99,8 +99,6 @@ class Preset:
 
     name: str
     prompts: Mapping[Kind, tuple[str, ...]]
-    source: str
-    """Where the prompts are from."""
     centring: Centring = "none"
     verbatim: bool = False
     """Whether labels are put into prompts as the data write them."""
@@ -117,14 +115,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "classification": (*_SLAP, "This audio is a {label} song."),
                 "tagging": _SLAP,
             },
-            source="the four prompts of Guinot et al. (SLAP, ISMIR 2025); for classes also that "
-            "of LAION-CLAP's README",
         ),
         "muscall-paper": Preset(
             "muscall-paper",
             {"classification": _PAPER, "tagging": _PAPER},
-            source="Manco et al., ISMIR 2022, section 5.2 and table 2, which gives each prompt's "
-            "score and no ensemble; the released script uses the bare label alone",
             verbatim=True,
             crop=PAPER_CROP,
             published=_MUSCALL,
@@ -151,9 +145,7 @@ class Settings:
         return {
             "protocol": self.preset.name,
             "changed from the protocol": ", ".join(self.changed) or "nothing",
-            "source of the prompts": "the suite"
-            if "prompts" in self.changed
-            else self.preset.source,
+            "source of the prompts": "suite" if "prompts" in self.changed else self.preset.name,
         }
 
 

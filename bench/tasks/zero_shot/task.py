@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from earmark.bench.metrics.base import Floats
-from earmark.bench.scoring.results import INTERVALS, PAIRED_TEST
+from earmark.bench.scoring.results import resampling
 from earmark.bench.tasks.labels import class_scores, tag_scores
 from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
 from earmark.bench.tasks.labels.dataset import ENSEMBLE, classes_of, unheard
@@ -26,8 +26,8 @@ from earmark.bench.tasks.zero_shot.prompts import (
     Vocabulary,
     prompt_texts,
     prompts_table,
-    settings_in_words,
     similarities,
+    stated_prompts,
     vocabulary,
 )
 from earmark.bench.tasks.zero_shot.view import CLASSIFICATION, TAGGING
@@ -112,13 +112,9 @@ class _ZeroShot(protocols.Options, Task):
             title=f"{self.title}: {dataset.card.title}",
             protocol={
                 **settings.stated(),
-                **settings_in_words(settings.templates, words, settings.centring),
+                **stated_prompts(settings.templates, words, settings.centring),
                 **self.stated(dataset),
-                "unit of resampling": truth.unit,
-                "interval": INTERVALS,
-                "paired test": PAIRED_TEST,
-                "replicates": replicates,
-                "seed": seed,
+                **resampling(truth.unit, replicates=replicates, seed=seed),
             },
             models=list(scores),
             headline_metric=metrics[0],
@@ -217,7 +213,7 @@ class ZeroShotClassification(_ZeroShot):
         return ["accuracy"]
 
     def stated(self, dataset: Any) -> dict[str, Plain]:
-        return {"ties": "classes with equal scores share a clip"}
+        return {"ties": "shared"}
 
 
 @dataclass(frozen=True)
@@ -263,6 +259,6 @@ class ZeroShotTagging(_ZeroShot):
     def stated(self, dataset: Tagged) -> dict[str, Plain]:
         return {
             "split": dataset.split,
-            "macro mean": "over the tags that some of the scored clips have and some have not",
-            "ties": "equal scores share a threshold",
+            "macro mean": "defined-tags",
+            "ties": "shared",
         }

@@ -17,6 +17,7 @@ from earmark.bench.gate.baseline import write_baseline
 from earmark.bench.gate.evidence import read_evidence
 from earmark.bench.gate.policy import Limits, Policy, Rule, Statistics
 from earmark.bench.gate.verdict import judge
+from earmark.bench.tasks.registry import VIEWS
 from earmark.bench.tasks.task import item_digest
 
 
@@ -47,6 +48,18 @@ def test_the_unplanted_run_passes(first, again, policy):
     assert {row.task for row in verdict.metrics} == set(first.items)
     assert {row.model for row in verdict.metrics} == {"one", "two"}
     assert {row.method for row in verdict.metrics} == {"paired bootstrap"}
+
+
+def test_a_changed_sentence_of_a_protocol_passes_for_records_hold_its_token(monkeypatch, policy):
+    before = recording(tasks=("captions",))
+    view = VIEWS["retrieval"]
+    assert "all orders" in view.sentence("ties", before.task("captions")["protocol"]["ties"])
+    monkeypatch.setitem(view.protocol, "ties", {"expectation": "said in other words"})
+    after = recording(tasks=("captions",), run="again")
+    protocol = after.task("captions")["protocol"]
+    assert view.sentence("ties", protocol["ties"]) == "said in other words"
+    assert protocol == before.task("captions")["protocol"]
+    assert gated(after, before, policy).outcome == "pass"
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)

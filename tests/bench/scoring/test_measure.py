@@ -1,5 +1,6 @@
 """One number for one score: that of the run, the gate and the leaderboard, from the same items."""
 
+import re
 from unittest import mock
 
 import numpy as np
@@ -13,7 +14,7 @@ from earmark.bench.cli.report import compare_models
 from earmark.bench.scoring.items import TaskItems, UnmeasurableError, table_of
 from earmark.bench.scoring.statistic import MedianStatistic, RankingStatistic
 from earmark.bench.tasks.probe import task as probe
-from earmark.bench.tasks.registry import task_of
+from earmark.bench.tasks.registry import VIEWS, task_of
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 from earmark.bench.tasks.vectors import JointVectors
@@ -165,6 +166,21 @@ def test_a_leaderboard_pairs_models_as_the_run_did(case):
             assert one.minimum_detectable_difference == pytest.approx(
                 other.minimum_detectable_difference, rel=1e-9
             )
+
+
+DATA = {"changed from the protocol", "prompts", "labels", "ratings", "directions", "C", "split"}
+OF_A_MODEL = ("crop of ", "scale of ", "predictions of ")
+
+
+def test_what_the_gate_compares_of_a_protocol_is_tokens_numbers_and_data(case):
+    for result, _, _ in case[1]:
+        view = VIEWS[result.kind]
+        for name, value in result.protocol.items():
+            if name in DATA or name.startswith((*OF_A_MODEL, "prompts of ", "embedding ")):
+                continue
+            assert isinstance(value, int) or re.fullmatch(r"[\w.-]+", str(value)), (name, value)
+        shown = {name: view.sentence(name, value) for name, value in result.protocol.items()}
+        assert len(str(shown["interval"])) > 80 and "Holm" in str(shown["paired test"])
 
 
 def test_queries_weigh_as_often_as_they_were_drawn():

@@ -192,7 +192,7 @@ def test_an_option_of_the_suite_goes_before_the_preset_and_is_named():
     )
     assert settings.templates == ("{label} song",)
     assert settings.stated()["changed from the protocol"] == "prompts, texts, centring"
-    assert settings.stated()["source of the prompts"] == "the suite"
+    assert settings.stated()["source of the prompts"] == "suite"
     same = settings_of(gtzan(), prompts=["{label}", "A {label} track"], centring="none")
     assert same.stated()["changed from the protocol"] == "nothing"
 
