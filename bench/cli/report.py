@@ -201,7 +201,6 @@ def parsed_formats(words: str) -> list[str]:
 def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Compared:
     """Compare the models of a task on its headline metric, on every dimension and direction."""
     from earmark.reports.page.side_by_side import Compared
-    from earmark.reports.view import view_of
 
     chosen = headline(task)
     found = Compared()

@@ -4,7 +4,7 @@ import numpy as np
 
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
-from earmark.bench.tasks.av_cross_dataset.task import run
+from earmark.bench.tasks.av_cross_dataset.task import AVCrossDataset
 from earmark.bench.tasks.task import Context, Unavailable
 from earmark.datasets.base import Clip, DatasetCard, RatedClips, Scale
 from earmark.models.base import ModelCard
@@ -66,7 +66,7 @@ def cross_world(tmp_path):
             np.savez(tmp_path / f"{name}.npz", songids=ids, embeddings=vectors(ids))
             stored[name] = {"e": str(tmp_path / f"{name}.npz")}
         options = {"heads": ["ridge"], "stored": stored} | options
-        ran = run(context, datasets[first], models or {"e": Stored()}, **options)
+        ran = AVCrossDataset(**options).run(context, datasets[first], models or {"e": Stored()})
         call.ran = ran
         return {one.result.dataset: one for one in (ran.output, *ran.further)}
 
