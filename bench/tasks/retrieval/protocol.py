@@ -65,6 +65,8 @@ class RetrievalProtocol:
     metrics: tuple[str, ...]
     crop: str | None
     """The crop that the protocol asks of models; None: each model's own."""
+    changed: tuple[str, ...] = ()
+    """Options of the suite that are other than the protocol's."""
 
 
 def resolve_protocol(
@@ -102,7 +104,8 @@ def resolve_protocol(
     ]
     options = dict(own) | {name: value for name, value in given.items() if value is not None}
     return RetrievalProtocol(
-        protocol=f"{protocol}, changed: {', '.join(changed)}" if changed else protocol,
+        protocol=protocol,
+        changed=tuple(changed),
         **{"draws": None} | options,
     )
 

@@ -377,6 +377,7 @@ def protocol_of(
     n_captions = sum(dataset.clips[index].id in of_heard for index in dataset.clip_of.tolist())
     stated: dict[str, Plain] = {
         "protocol": setting.protocol,
+        "changed from the protocol": ", ".join(setting.changed) or "nothing",
         "split": dataset.split,
         "pool": "all" if whole else "drawn",
         "clips in the pool": n_clips,

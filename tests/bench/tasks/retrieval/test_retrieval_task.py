@@ -336,7 +336,8 @@ def test_the_run_embeds_and_names_each_models_crop(tmp_path):
     ran = Retrieval(**options).run(context, dataset, {"random": model, "trained": heard})
     result = ran.output.result
     assert ran.seconds.keys() == {"random", "trained"}
-    assert result.protocol["protocol"] == "muscall-paper, changed: pool"
+    assert result.protocol["protocol"] == "muscall-paper"
+    assert result.protocol["changed from the protocol"] == "pool"
     assert result.protocol["crop of trained"] == "whole"
     (crop,) = (w for w in result.warnings if "hears" in w)
     assert crop.startswith("trained hears 'whole'") and "centre(20 s)" in crop
