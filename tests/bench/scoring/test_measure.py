@@ -67,7 +67,9 @@ def of_probe(*, tagged):
         rows = label[:, None] + rng.normal(scale=1.5, size=(90, 6))
         audio[model] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     vectors = JointVectors(clips, audio, (), {})
-    output = probe.evaluate(dataset, vectors, folds=3, grid=[1.0], replicates=100, seed=1)
+    output = probe.evaluate(
+        dataset, vectors, probe.Probe(folds=3, grid=[1.0]), replicates=100, seed=1
+    )
     return [parts_of(output)]
 
 

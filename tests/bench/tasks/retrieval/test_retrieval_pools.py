@@ -15,8 +15,8 @@ from earmark.bench.tasks.retrieval.protocol import (
     DIRECTIONS,
     RETRIEVAL_PROTOCOLS,
     resolve_protocol,
-    uses_crop,
 )
+from earmark.bench.tasks.vectors import uses_crop
 from earmark.datasets.base import DataError
 
 SHARED = captioned([[f"text {i // 2}", *[f"own {i}"] * (i % 3 == 0)] for i in range(24)])
