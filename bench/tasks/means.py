@@ -8,11 +8,10 @@ from typing import Any
 from earmark.bench.metrics.base import Metric
 from earmark.bench.scoring.items import TaskItems, mean_of, table_of
 from earmark.bench.scoring.results import (
-    INTERVALS,
-    PAIRED_TEST,
     chance_references,
     compared_items,
     groups_of,
+    resampling,
     score_of,
 )
 from earmark.bench.tasks.task import Context, Task, TaskOutput, item_digest
@@ -82,11 +81,7 @@ def output_of_means(
         title=f"{title}: {dataset.card.title}",
         protocol={
             **protocol,
-            "unit of resampling": unit,
-            "interval": INTERVALS,
-            "paired test": PAIRED_TEST,
-            "replicates": context.replicates,
-            "seed": context.seed,
+            **resampling(unit, replicates=context.replicates, seed=context.seed),
         },
         models=[str(model) for model in by_model],
         headline_metric=metrics[0].name,

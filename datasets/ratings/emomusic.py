@@ -149,7 +149,7 @@ def validate(root: Path | str) -> list[Problem]:
 
 
 def static_points(root: Path | str) -> tuple[Points, Mapping[str, str]]:
-    """Return arousal and valence, and the artist, by song: what DEAM's first part is held against."""
+    """Return arousal and valence, and the artist, by song: DEAM's first part is held to them."""
     reading = _read(Path(root))
     refuse(f"emoMusic at {root}", reading.faults)
     return {row.id: (row.arousal, row.valence) for row in reading.ratings}, reading.artists
