@@ -27,7 +27,7 @@ def opened(tmp_path_factory):
 @pytest.fixture
 def folder(tmp_path, opened):
     """A copy that a test may damage."""
-    original = opened._folders[0]
+    original = opened._paths[0].parent
     return shutil.copytree(original, tmp_path / "corpus")
 
 
@@ -90,7 +90,7 @@ def test_reading_ahead_leaves_what_is_read_as_it_was(opened):
 
 
 def test_the_shards_are_arrays_that_numpy_reads(opened):
-    shards = sorted(opened._folders[0].glob("shard-*.npy"))
+    shards = sorted(opened._paths[0].parent.glob("shard-*.npy"))
     assert len(shards) > 1
     samples = np.concatenate([np.load(path) for path in shards])
     expected = np.concatenate([opened.read(clip) for clip in range(N_CLIPS)])
@@ -177,7 +177,7 @@ def test_several_corpora_follow_one_another(opened, tmp_path):
     for path in write_audio(tmp_path / "other", 9)[:6]:
         path.unlink()  # those left are not at the same places in the first corpus
     other = prepare(tmp_path / "other", tmp_path / "plain").folder
-    both = Corpus.open(opened._folders[0], other)
+    both = Corpus.open(opened._paths[0].parent, other)
     assert both.ids[0] == "corpus/000.wav"
     assert both.ids[N_CLIPS:] == ("plain/a/003.wav", "plain/a/005.wav", "plain/a/007.wav")
     for clip in range(N_CLIPS):
@@ -195,12 +195,12 @@ def test_corpora_of_two_rates_are_not_joined(opened, tmp_path):
     write_audio(tmp_path / "other", 3)
     other = prepare(tmp_path / "other", tmp_path / "slow", sample_rate=8_000).folder
     with pytest.raises(DataError, match=r"cannot be joined: .*corpus 16000 Hz, .*slow 8000 Hz"):
-        Corpus.open(opened._folders[0], other)
+        Corpus.open(opened._paths[0].parent, other)
 
 
 def test_corpora_in_folders_of_one_name_are_not_joined(opened, folder):
     with pytest.raises(DataError, match="twice 'corpus'"):
-        Corpus.open(opened._folders[0], folder)
+        Corpus.open(opened._paths[0].parent, folder)
 
 
 # int16
