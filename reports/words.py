@@ -16,6 +16,15 @@ from earmark.reports.record.schema import Comparison, Interval, Plain, RecordErr
 
 NOTHING = "—"
 
+# The wording of findings: sentences, tables and notes are built from these.
+DIFFERENT = "significantly different"
+NOT_DIFFERENT = f"not {DIFFERENT}"
+BEATS_ALL = "significantly better than every other model"
+NO_INPUT = "which uses no input"
+"""Of the random baseline."""
+ONCE_IN_40 = "as happens by chance once in 40 times"
+WHOLE_INTERVAL = "with the whole interval"
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

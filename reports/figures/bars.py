@@ -114,7 +114,7 @@ def rank_histogram(
     chance: Sequence[float],
     width: Width = "full",
 ) -> Figure:
-    """Draw where the right item ranks: a panel a model and direction, a bar a range of ranks.
+    """Draw at which ranks right items stand: a panel per model and direction, a bar per range.
 
     A bar holds the ranks from ``low`` up to, not with, ``high``; bars are equally wide whatever
     their range. ``share`` of the queries, and ``chance``'s share, are in [0, 1]; a level of chance

@@ -221,7 +221,7 @@ def gain(
     high: Sequence[float],
     width: Width = "full",
 ) -> Figure:
-    """Draw the shift of predictions, in their deviations, against gain: a line a model.
+    """Draw the shift of predictions, in their deviations, against gain: one line per model.
 
     Without gain nothing shifts: every line goes through 0 at 0 dB.
     """
@@ -283,7 +283,7 @@ def recall_curve(
     pool: Mapping[str, int] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw R@k against k: a panel a direction, a line a model.
+    """Draw R@k against k: one panel per direction, one line per model.
 
     ``recall`` is in [0, 1]; ``chance`` has that of an order drawn at random, by direction and k;
     ``pool`` has how many items are ranked, by direction, where that is known.
@@ -356,7 +356,7 @@ def calibration(
     high: Sequence[float],
     width: Width = "full",
 ) -> Figure:
-    """Draw pairwise accuracy by rank of the predicted difference: a panel a model and dimension.
+    """Draw pairwise accuracy by rank of the predicted difference, per model and dimension.
 
     ``bin`` counts from 1, the smallest absolute differences; ``accuracy`` with ``low`` and
     ``high`` is in [0, 1], chance at 0.5. A model that knows what it knows rises to the right.
@@ -406,7 +406,7 @@ def similarities(
     notes: Mapping[str, str] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw the density of cosine similarity of ``aligned`` and ``random`` pairs: a panel a model.
+    """Draw densities of the cosine similarity of ``aligned`` and ``random`` pairs, per model.
 
     ``density`` is at ``similarity``, which ascends within each model's pairs; ``notes`` says a
     few words below the name of a model.

@@ -53,7 +53,7 @@ def confusion(
     notes: Mapping[str, str] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw which class is taken for which: a panel a model, rows the truth, shades shares of a row.
+    """Draw which class is taken for which, per model: rows the truth, shades shares of a row.
 
     ``clips`` is how many of ``truth`` were called ``predicted``; parts of clips are where several
     classes tied. Where there is room each cell has its number.
@@ -195,7 +195,7 @@ def matrix(
     how: Sequence[str],
     width: Width = "full",
 ) -> Figure:
-    """Draw scores of models (rows) on sets (columns): a panel a dimension.
+    """Draw scores of models (rows) on sets (columns): one panel per dimension.
 
     ``value`` is a correlation, chance at 0, or a share in [0, 1] of a metric whose name begins with
     ``pairwise_accuracy``, chance at 0.5. Cells whose ``how`` is ``in folds`` have a frame.

@@ -286,7 +286,7 @@ def model_panels(
     rest: float,
     sharex: bool = True,
 ) -> tuple[Figure, int, list[tuple[Axes, str, str]]]:
-    """Return a figure of a small panel a model and side, how many stand side by side, and each.
+    """Return a figure of one small panel per model and side, how many stand side by side, and each.
 
     A model's sides are neighbours, under its name: one model a row in a column, two across a page.
     """

@@ -65,7 +65,7 @@ def accuracy(
     lines: Sequence[Line] = (),
     width: Width = "full",
 ) -> Figure:
-    """Draw accuracy with its interval per set: a panel a dimension, a marker a model.
+    """Draw accuracy with its interval per set: one panel per dimension, one marker per model.
 
     ``value``, ``low`` and ``high`` are in [0, 1]; an interval that is not known is NaN twice.
     """
@@ -204,7 +204,7 @@ def prompts(
     chance: Mapping[str, float] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw each prompt's score with its interval: a row a model, a panel a metric.
+    """Draw each prompt's score with its interval: one row per model, one panel per metric.
 
     Values are in the units of the axis, which is ``metric``; an interval that is not known is NaN
     twice. The prompt ``ensemble`` is drawn larger. ``chance`` is by metric.
@@ -265,7 +265,7 @@ def tags(
     pr_auc_chance: Sequence[float],
     width: Width = "full",
 ) -> Figure:
-    """Draw ROC-AUC and PR-AUC of each tag: a row a tag, a mark a model, in the order given.
+    """Draw ROC-AUC and PR-AUC of each tag: one row per tag, one mark per model, in the order given.
 
     The first model's marks are larger and have their intervals. ``clips`` is a tag's support.
     Chance is 0.5 in ROC-AUC, and in PR-AUC each tag's own share of the clips; what is not known
@@ -378,7 +378,7 @@ def leaderboard(
     metric: str,
     width: Width = "full",
 ) -> Figure:
-    """Draw a row a model: a point with its interval, and the level of chance, a panel a dimension.
+    """Draw one row per model, a point with its interval and chance, one panel per dimension.
 
     Values are as the metric has them; an interval or chance that is not known is NaN. The first
     model stands on top.

@@ -57,7 +57,7 @@ def ratings(
     notes: Mapping[str, str] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw predicted against rated values of one model: a panel a dimension, a point a clip.
+    """Draw predicted against rated values of one model: a panel per dimension, a point per clip.
 
     Values are in the units of their scales, which the axes name. Where both scales are known the
     identity is drawn (of unlike scales: low on low and high on high), and beside it the
@@ -167,7 +167,7 @@ def residuals(
     scale: Scale | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw predicted minus rated against rated: a panel a model and dimension, a point a clip.
+    """Draw predicted minus rated against rated: a panel per model and dimension, a point per clip.
 
     Both are in units of the rating's ``scale``. The line joins the mean residuals of tenths of
     the clips: one that falls says that a model keeps to the middle of the scale.
@@ -235,7 +235,7 @@ def joint_map(
     notes: Mapping[str, str] | None = None,
     width: Width = "full",
 ) -> Figure:
-    """Draw vectors mapped to the plane: a panel a model, coloured by ``kind`` (modality, label).
+    """Draw vectors mapped to the plane, per model, coloured by ``kind`` (modality, label).
 
     The kind ``rest`` is drawn muted and behind the others. Directions and distances of a t-SNE
     map have no unit, so the axes have no ticks.
@@ -307,7 +307,7 @@ def score_against_speed(
     metric: str,
     width: Width = "column",
 ) -> Figure:
-    """Draw a point a model with its interval, its name in the margin, speed on a log axis."""
+    """Draw one point per model with its interval, its name in the margin, speed on a log axis."""
     columns = [np.asarray(c, float) for c in (clips_per_second, value, low, high)]
     check_lengths(model, *columns)
     speeds = columns[0]

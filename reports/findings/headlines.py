@@ -1,6 +1,6 @@
 """The headline scores of a record as headlines, and how sentences speak of several of them.
 
-A headline is the headline score of one task and dimension. The model that hears nothing is no
+A headline is the headline score of one task and dimension. The random baseline is no
 competitor on it: it only shows whether chance is where it should be.
 """
 
@@ -32,7 +32,7 @@ MOST_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One headline: the scores with a value, best first, without the model that hears nothing."""
+    """One headline: the scores with a value, best first, without the random baseline."""
 
     task: TaskResult
     side: Dimension
@@ -112,7 +112,7 @@ def is_at_chance(headline: Headline) -> bool:
 
 
 def is_level(headline: Headline) -> bool:
-    """Return whether no model can be told apart from the best."""
+    """Return whether no model is significantly different from the best."""
     return headline.rivals.compared and len(headline.level) == len(headline.scores) - 1 > 0
 
 

@@ -56,9 +56,9 @@ def verdict(record: RunRecord, views: Views) -> Text:
     if all(is_level(headline) for headline in headlines):
         if len(headlines) == 1:
             (headline,) = headlines
-            said = Span(" has the best value, and no other model can be told apart from it.")
+            said = Span(f" has the best value; no other model is {words.DIFFERENT} from it.")
             return (Span(headline.best.model, "name"), said)
-        return (Span(f"No model can be told apart from the best{anywhere(headlines)}."),)
+        return (Span(f"No model is {words.DIFFERENT} from the best{anywhere(headlines)}."),)
     if len(headlines) <= MOST_LEADS:
         return joined([_told(record, headline) for headline in headlines])
     return _counted(record, headlines)
@@ -88,8 +88,8 @@ def _alone(headlines: Sequence[Headline]) -> Text:
         said: dict[Relation, str] = {
             "better": "above chance",
             "worse": "below chance",
-            "level": "not told apart from chance",
-            "unknown": "held against nothing: there is no interval, or no level of chance",
+            "level": f"{words.NOT_DIFFERENT} from chance",
+            "unknown": "compared with nothing: there is no interval, or no level of chance",
         }
         return (*head, Span(f"{said[relations[0]]}."))
     above = relations.count("better")
@@ -119,13 +119,13 @@ def _told(record: RunRecord, headline: Headline) -> Text:
             Span(f" {verb} significantly better"),
         )
     if not headline.level:
-        return (where, name, Span(f" is best{seen} and told apart from every other model"))
+        return (where, name, Span(f" is best{seen} and {words.BEATS_ALL}"))
     if len(headline.level) == others and others > 1:
-        return (where, name, Span(f" is best{seen} but cannot be told apart from any other model"))
+        return (where, name, Span(f" is best{seen} but {words.NOT_DIFFERENT} from any other model"))
     return (
         where,
         name,
-        Span(f" is best{seen} but cannot be told apart from "),
+        Span(f" is best{seen} but {words.NOT_DIFFERENT} from "),
         *few(headline.level),
     )
 
@@ -151,11 +151,7 @@ def _counted(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     behind = [headline for headline in won if headline.rivals.ahead]
     rest: Text = ()
     if len(apart) == len(won):
-        rest = (
-            Span(
-                f", told apart from every other model {'there' if most == 1 else 'on each of them'}"
-            ),
-        )
+        rest = (Span(f", {words.BEATS_ALL} {'there' if most == 1 else 'on each of them'}"),)
     elif behind:
         on_them = "there" if most == 1 else f"on {len(behind)} of them"
         said = f"; {on_them}, another model is significantly better on the items that all share"
@@ -168,17 +164,17 @@ def _counted(record: RunRecord, headlines: Sequence[Headline]) -> Text:
 
 
 def _level_with(tied: Sequence[Headline], most: int) -> Text:
-    """Return from whom a model cannot be told apart on some of the headlines where it is best."""
+    """Return which models are not significantly worse than one on headlines where it is best."""
     if all(set(headline.level) == set(tied[0].level) for headline in tied):
         where = "there" if most == 1 else f"on {len(tied)} of them"
-        said = "; it cannot be told apart from "
+        said = f"; it is {words.NOT_DIFFERENT} from "
         return (
             Span(said),
             *few(tied[0].level),
             Span(f" {'on any' if len(tied) == most > 1 else where}"),
         )
     where = "each" if len(tied) == most else f"{len(tied)} of them"
-    return (Span(f"; on {where}, other models cannot be told apart from it"),)
+    return (Span(f"; on {where}, other models are {words.NOT_DIFFERENT} from it"),)
 
 
 def _shared(
@@ -188,8 +184,8 @@ def _shared(
     tied = sum(bool(headline.level) for headline in headlines)
     known = all(headline.won or len(headline.scores) == 1 for headline in headlines)
     some = share(tied, headlines)
-    told = f"; on {some} the best cannot be told apart from another model" if tied else ""
-    told = told or (", told apart from every other model" if known else "")
+    told = f"; on {some} the best is {words.NOT_DIFFERENT} from another model" if tied else ""
+    told = told or (f", {words.BEATS_ALL}" if known else "")
     sides = {model: {headline.side for headline in wins[model]} for model in leaders}
     if len(wins) == len(leaders) == 2 and all(len(side) == 1 for side in sides.values()):
         spans: list[Span] = []
@@ -257,7 +253,7 @@ def _lead(headline: Headline) -> Text:
             Span(second.model, "name"),
             Span(f" with {_with_unit(second)}"),
         )
-    apart = "told apart" if pair.p_holm < SIGNIFICANT else "not told apart"
+    apart = "significant" if pair.p_holm < SIGNIFICANT else "not significant"
     shared = "" if pair.n >= best.n else f" on {words.plural(pair.n, headline.noun)} that all share"
     return (
         *head,
@@ -317,10 +313,10 @@ def doubts(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     known = [headline for headline in headlines if headline.best.chance is not None]
     said = ["no model’s card names a dataset that it is scored on"]
     if known and all(relation_to_chance(score) == "better" for b in known for score in b.scores):
-        said.append("every score is above chance, interval and all")
-    heard = [headline.baseline for headline in headlines if headline.baseline is not None]
-    if heard and all(relation_to_chance(score) in ("level", "worse") for score in heard):
-        said.append(f"{RANDOM_BASELINE}, which hears nothing, is nowhere above chance")
+        said.append(f"every score is above chance {words.WHOLE_INTERVAL}")
+    baselines = [headline.baseline for headline in headlines if headline.baseline is not None]
+    if baselines and all(relation_to_chance(score) in ("level", "worse") for score in baselines):
+        said.append(f"{RANDOM_BASELINE}, {words.NO_INPUT}, is never above chance")
     return joined([(Span(words.listed(said)),)])
 
 
@@ -337,15 +333,15 @@ def _broken(headlines: Sequence[Headline]) -> list[Text]:
         found.append(
             (
                 Span(f"do not trust {places(alarms, headlines)}", "strong"),
-                Span(f": {RANDOM_BASELINE}, which hears nothing, is far above chance there"),
+                Span(f": {RANDOM_BASELINE}, {words.NO_INPUT}, is far above chance there"),
             )
         )
     if lucky := [headline for headline in above if headline not in alarms]:
         found.append(
             (
                 Span(
-                    f"{RANDOM_BASELINE}, which hears nothing, is a little above chance on "
-                    f"{places(lucky, headlines)}, as luck has it one time in 40"
+                    f"{RANDOM_BASELINE}, {words.NO_INPUT}, is slightly above chance on "
+                    f"{places(lucky, headlines)}, {words.ONCE_IN_40}"
                 ),
             )
         )
@@ -419,7 +415,7 @@ def _chance(headlines: Sequence[Headline]) -> list[Text]:
     models = dict.fromkeys(score.model for headline in headlines for score in headline.scores)
     found: list[Text] = []
     kinds: tuple[tuple[Relation, str], ...] = (
-        ("level", "not told apart from chance"),
+        ("level", f"{words.NOT_DIFFERENT} from chance"),
         ("worse", "below chance"),
     )
     for kind, said in kinds:

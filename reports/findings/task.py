@@ -38,7 +38,7 @@ from earmark.reports.view import View
 
 
 def findings(task: TaskResult, view: View) -> list[Text]:
-    """Return what the task found on its headline set: a text a dimension, one on people, chance."""
+    """Return what the task found on its headline set: per dimension, on people, on chance."""
     chosen = headline(task)
     if chosen is None:
         return [(Span("No score was computed."),)]
@@ -73,30 +73,28 @@ def _broken(score: Score) -> Text:
     return (
         Span("Do not trust this task. ", "strong"),
         Span(RANDOM_BASELINE, "name"),
-        Span(", a model that hears and reads nothing, scores "),
+        Span(f", {words.NO_INPUT}, scores "),
         Span("far above chance", "strong"),
         Span(
             f" ({words.value_in_text(score)}, chance {chance}). Either labels leak into "
-            "the items, or the level of chance is wrong; luck does this one time in 740. Run "
-            "it again with another seed before any number below is used."
+            "the items, or the level of chance is wrong; chance alone does this once in 740 times. "
+            "Run it again with another seed before you use any number below."
         ),
     )
 
 
 def _sound(score: Score) -> Text:
-    """Return that random vectors score no better than chance, as they must, but for luck."""
+    """Return that random vectors score no better than chance, as they should, but for chance."""
     said = {
-        "level": " is at chance, as it must be",
-        "better": (
-            " scores a little above chance, which luck does one time in 40; another seed tells"
-        ),
-        "worse": " scores below chance, which luck does one time in 40",
+        "level": " is at chance, as it should be",
+        "better": (f" scores slightly above chance, {words.ONCE_IN_40}; another seed will tell"),
+        "worse": f" scores below chance, {words.ONCE_IN_40}",
         "unknown": " has no interval, so whether it is at chance is not known",
     }[relation_to_chance(score)]
     return (
         Span("Sanity check: "),
         Span(RANDOM_BASELINE, "name"),
-        Span(f", which hears and reads nothing,{said} ({words.value_in_text(score)})."),
+        Span(f", {words.NO_INPUT},{said} ({words.value_in_text(score)})."),
     )
 
 
@@ -115,11 +113,15 @@ def about_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
     if len(scores) == 1:
         verb = "is" if above else "is not"
         return [
-            (level, *named_models([scores[0].model]), Span(f" {verb} above it, interval and all."))
+            (
+                level,
+                *named_models([scores[0].model]),
+                Span(f" {verb} above it {words.WHOLE_INTERVAL}."),
+            )
         ]
     many = words.plural(len(scores), "model")
     who = "Every model is" if len(above) == len(scores) else f"{len(above)} of {many} are"
-    return [(level, Span(f"{who} above it, interval and all."))]
+    return [(level, Span(f"{who} above it {words.WHOLE_INTERVAL}."))]
 
 
 def row_of_best(
@@ -162,10 +164,10 @@ def _best(task: TaskResult, scores: Sequence[Score], side: Dimension, noun: str)
         better = (*named_models(rivals.ahead), Span(f" {verb} significantly better"))
         return (*head, number, Span(", though on the items that all share "), *better, Span("."))
     if not rivals.level:
-        return (*head, number, Span(", told apart from every other model."))
+        return (*head, number, Span(f", {words.BEATS_ALL}."))
     every = len(rivals.level) == len(known) - 1 > 1
     names = (Span("any other model"),) if every else named_models(rivals.level)
-    return (*head, number, Span(", and cannot be told apart from "), *names, Span("."))
+    return (*head, number, Span(f", and is {words.NOT_DIFFERENT} from "), *names, Span("."))
 
 
 def _against_references(task: TaskResult, metric: str, subset: str) -> list[Text]:
@@ -178,7 +180,7 @@ def _against_references(task: TaskResult, metric: str, subset: str) -> list[Text
                 by_relation.setdefault(relation(score, line.value), []).append(score.model)
             said = relations_in_words(*list(by_relation.values())[:3], "it")
             value = words.with_unit(line.value, metric)
-            about = f"Held against “{line.name}” ({value}{f' on {side}' if side else ''}), "
+            about = f"Compared with “{line.name}” ({value}{f' on {side}' if side else ''}), "
             found.append((Span(about), *said, Span(".")))
     return found
 
@@ -189,7 +191,9 @@ def relations_in_words(ahead: list[str], level: list[str], behind: list[str], li
     if ahead:
         parts.append((*named_models(ahead), Span(f" {_are(ahead)} above")))
     if level:
-        parts.append((*named_models(level), Span(f" cannot be told apart from {line}")))
+        parts.append(
+            (*named_models(level), Span(f" {_are(level)} {words.NOT_DIFFERENT} from {line}"))
+        )
     if behind:
         every = "every other model" if ahead or level else "every model"
         if len(behind) > (3 if ahead or level else 1):
@@ -208,7 +212,7 @@ def _at_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
     """Return which models a score cannot tell from chance, and which are worse than it."""
     found: list[Text] = []
     for kind, said in (
-        ("level", "Not distinguishable from chance: "),
+        ("level", f"{words.sentence(words.NOT_DIFFERENT)} from chance: "),
         ("worse", "Worse than chance: "),
     ):
         names: list[Span] = []

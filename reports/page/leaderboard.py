@@ -129,8 +129,8 @@ def _table(record: RunRecord, heads: Sequence[Head], order: Sequence[str], of: s
     about = [
         about_intervals(score for head in heads for score in _scores(head)),
         about_coverage(score for head in heads for score in _scores(head)),
-        "Letters: models that share one in a column cannot be told apart there (Holm’s "
-        "correction over its pairs)."
+        f"Letters: models that share one in a column are {words.NOT_DIFFERENT} there (Holm’s "
+        f"correction over its pairs)."
         if any(task.groups for task, *_ in heads)
         else "",
         f"†: {SEEN}." if seen_any else "",
@@ -209,7 +209,7 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
         title=f"{task.title}: {title}, {words.subset(subset)}",
         caption=f"Best first, with {level:g}{space}% intervals. Dashed: chance. Intervals that "
         f"overlap are no test: the letters of the table are.{left}",
-        description=f"A row a model, {len(drawn)} in all: a point with its interval beside the "
+        description=f"One row per model, {len(drawn)} in all: a point with its interval beside the "
         f"level of chance. First: {best.model}, {words.with_unit(best.value or 0.0, metric)}. "
         f"The table above has all values.",
         draw=partial(figures_of_rows.leaderboard, **columns, metric=metric),
@@ -228,11 +228,11 @@ LEAST_SPREAD = 2.0
 def cost_table(
     record: RunRecord, order: Sequence[str], origin: Mapping[str, Sequence[int]] | None
 ) -> Block:
-    """Return a row a model, in this order; ``origin`` has their runs, where there are several."""
+    """Return one row per model, in this order; ``origin`` has the runs of each, if several."""
     costs = {model.id: model.cost for model in record.models}
     known = [cost for model in order if (cost := costs.get(model)) is not None]
     if not known:
-        said = "What listening cost is not known: the record holds no measurement of any model."
+        said = "The inference cost is not known: the record holds no measurement of any model."
         return Paragraph(text(said), "muted")
     rows = [
         [
@@ -243,7 +243,7 @@ def cost_table(
         for model in order
     ]
     return TableBlock(
-        caption="Cost of listening",
+        caption="Inference cost",
         columns=[
             Column("Model"),
             *([Column("Run")] if origin else []),
@@ -285,13 +285,13 @@ def _cost_notes(known: Sequence[Cost], *, missing: bool) -> list[str]:
         "Clips/s: decoded clips that the model itself was given, by the wall time of its calls "
         "after the first, which warms it up (of all, where the first took longer than the rest); "
         "clips of other lengths take other times. "
-        f"Peak memory while listening: {', '.join(memory)}.",
+        f"Peak memory during inference: {', '.join(memory)}.",
         "Figures of different machines, and of different days on a shared one, are not comparable.",
     ]
     if missing:
         notes.append(
             f"{words.NOTHING}: nothing was timed (predictions from a file, a baseline, a model "
-            f"that hears nothing, or a store filled before costs were kept)."
+            f"that uses no input, or a store filled before costs were kept)."
         )
     return notes
 
@@ -321,9 +321,9 @@ def millions(parameters: int) -> str:
 
 
 def speed_plot(record: RunRecord, headlines: Sequence[Headline]) -> Plot | None:
-    """Return scores against clips a second on the first headline where that says something.
+    """Return scores against clips per second on the first headline where that says something.
 
-    That is where enough models of unlike speed were timed on one device: others are not comparable.
+    That is where enough models of different speeds were timed on one device.
     """
     costs = {model.id: model.cost for model in record.models if model.cost is not None}
     for first in headlines:
@@ -359,13 +359,13 @@ def _speed_plot(
     fastest = max(scores, key=lambda score: costs[score.model].clips_per_second)
     return Plot(
         title=f"{first.task.title}: {title}{side} against speed",
-        caption=f"Score with its {level:g}{space}% interval against clips a second, both better "
+        caption=f"Score with its {level:g}{space}% interval against clips per second, both better "
         f"upwards and to the right, of the models that were timed on one device ({device}).{more}"
         if first.best.higher_is_better
-        else f"Score with its {level:g}{space}% interval (lower is better) against clips a second "
-        f"of the models that were timed on one device ({device}).{more}",
-        description=f"A point a model, {len(scores)} in all. Best: {scores[0].model}; fastest: "
-        f"{fastest.model}, {three_digits(costs[fastest.model].clips_per_second)} clips a second. "
+        else f"Score with its {level:g}{space}% interval (lower is better) against clips per "
+        f"second of the models that were timed on one device ({device}).{more}",
+        description=f"One point per model, {len(scores)} in all. Best: {scores[0].model}; fastest: "
+        f"{fastest.model}, {three_digits(costs[fastest.model].clips_per_second)} clips per second. "
         f"The tables above have all values.",
         draw=partial(score_against_speed, **columns, metric=metric),
         data=columns,

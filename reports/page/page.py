@@ -131,7 +131,7 @@ def tasks(
     arrays: Mapping[str, Arrays],
     views: Views,
 ) -> list[Section]:
-    """Return a section a task."""
+    """Return one section per task."""
     return [
         _task(task, items[task.id], arrays.get(task.id, {}), record, view_of(views, task))
         for task in record.tasks
@@ -166,8 +166,8 @@ def _what_was_run(record: RunRecord, items: Mapping[str, pd.DataFrame], views: V
         rows, title = items[task.id], _dataset_title(record, task)
         if "item" in rows.columns:
             # Rows without an outcome are of items that a model did not predict.
-            heard = rows[rows["outcome"].notna()] if "outcome" in rows.columns else rows
-            number = words.plural(heard["item"].nunique(), view_of(views, task).noun)
+            evaluated = rows[rows["outcome"].notna()] if "outcome" in rows.columns else rows
+            number = words.plural(evaluated["item"].nunique(), view_of(views, task).noun)
             title = f"{number} of {title}"
         parts.append(title)
     if not parts:
@@ -373,7 +373,7 @@ def build_side_by_side(side: SideBySide, *, views: Views) -> Page:
             )
         )
     if len({one.earmark_version for one in runs}) > 1:
-        said = "The runs were made by unlike versions of Earmark: read its changelog."
+        said = "The runs were made by different versions of Earmark: read its changelog."
         opening.append(Paragraph(text(said), "warning"))
     if side.notes:
         opening.append(Bullets([text(note) for note in side.notes]))
@@ -403,7 +403,7 @@ def _reproducibility(runs: Sequence[RunRecord]) -> Section:
     """Return what it takes to run all of them again; what is the same of all stands once."""
     blocks = [reproduced(one) for one in runs]
     same = [block for block in blocks[0] if all(block in other for other in blocks[1:])]
-    said = [Paragraph(text("Of every run alike:"))] if same else []
+    said = [Paragraph(text("Common to every run:"))] if same else []
     parts = [
         Section(f"Run {number}: {one.id}", f"run-{number}", [b for b in own if b not in same])
         for number, (one, own) in enumerate(zip(runs, blocks, strict=True), start=1)

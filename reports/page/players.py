@@ -198,7 +198,7 @@ def _about(excerpts: Excerpts) -> Section:
     elif excerpts.left_out or excerpts.unplayable:
         said = "No clip that the tables of failures and of pairs name is embedded."
     else:
-        said = "No table of this report names clips to be heard."
+        said = "No table of this report names clips that can be played."
     if excerpts.left_out:
         said += (
             f" {words.plural(excerpts.left_out, 'further clip')} would have passed the cap of "
@@ -214,7 +214,7 @@ def _about(excerpts: Excerpts) -> Section:
 
 
 def _lost(lost: Sequence[ItemProblem]) -> Iterator[Text]:
-    """Yield a sentence a reason, with the first clips that it holds for."""
+    """Yield one sentence per reason, with the first clips that it holds for."""
     by_reason: dict[str, list[str]] = {}
     for one in lost:
         by_reason.setdefault(one.reason, []).append(one.item)

@@ -127,7 +127,7 @@ def _names(runs: Sequence[Run]) -> tuple[list[dict[str, str]], list[str]]:
                 names[number][model] = model
         else:
             why = "cards" if any(card != cards[0] for card in cards) else "scores"
-            notes.append(f"{model} has unlike {why} in the runs {listed}: shown once for each.")
+            notes.append(f"{model} has different {why} in the runs {listed}: shown once for each.")
             for number in here:
                 names[number][model] = f"{model} (run {number + 1})"
     return names, notes

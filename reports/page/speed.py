@@ -105,9 +105,9 @@ def read_benchmarks(path: Path | str) -> Benchmarks:
     except OSError as error:
         raise RecordError(f"speed file {path}: {error.strerror or error}") from error
     except ValueError as error:  # neither UTF-8 nor JSON
-        raise RecordError(f"speed file {path} is not JSON ({error}){_MEND}") from error
+        raise RecordError(f"speed file {path} is not JSON ({error}){_EXPECTED}") from error
     if not isinstance(content, dict) or not {"benchmarks", "machine_info"} <= content.keys():
-        raise RecordError(f"speed file {path} is no file of pytest-benchmark{_MEND}")
+        raise RecordError(f"speed file {path} is no file of pytest-benchmark{_EXPECTED}")
     try:
         ratios = [
             Ratio.model_validate(one["extra_info"][KEY])
@@ -124,18 +124,19 @@ def read_benchmarks(path: Path | str) -> Benchmarks:
         words.moment(found.date)
     except ValidationError as error:
         raise RecordError(
-            f"speed file {path}: {error.errors()[0]['msg']} ({error.error_count()} faults){_MEND}"
+            f"speed file {path}: {error.errors()[0]['msg']} ({error.error_count()} faults)"
+            f"{_EXPECTED}"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(
-            f"speed file {path} is no whole file of pytest-benchmark: {error!r}{_MEND}"
+            f"speed file {path} is no whole file of pytest-benchmark: {error!r}{_EXPECTED}"
         ) from error
     if not ratios:
-        raise RecordError(f"speed file {path} has no ratio in any extra_info{_MEND}")
+        raise RecordError(f"speed file {path} has no ratio in any extra_info{_EXPECTED}")
     return found
 
 
-_MEND = "; expected what `pytest bench/speed --benchmark-json FILE` writes"
+_EXPECTED = "; expected what `pytest bench/speed --benchmark-json FILE` writes"
 
 
 def _machine(info: Mapping[str, Any]) -> str:
@@ -179,7 +180,7 @@ def section(found: Sequence[Benchmarks]) -> Section:
     ]
     if slow:
         blocks.append(
-            Paragraph(text(f"Below the target for certain: {words.listed(slow)}."), "warning")
+            Paragraph(text(f"Certainly below the target: {words.listed(slow)}."), "warning")
         )
     blocks += [_table(one) for one in found]
     return Section(title="Speed", anchor="speed", blocks=blocks)
@@ -192,7 +193,7 @@ def _table(found: Benchmarks) -> TableBlock:
         f"{words.moment(found.date)}{commit}",
         columns=[
             Column("Benchmark"),
-            Column("Held against"),
+            Column("Compared with"),
             Column("Ours (s)", numeric=True),
             Column("Reference (s)", numeric=True),
             Column("Ratio", numeric=True),
@@ -201,7 +202,7 @@ def _table(found: Benchmarks) -> TableBlock:
         ],
         rows=[_row(ratio) for ratio in found.ratios],
         notes=[
-            "The median over rounds in which both sides ran in one process in turns, after their "
+            "The median over rounds in which both sides took turns in one process, after their "
             "results were found equal, with an interval of the median by order statistics (at "
             "least 95 %). Too slow: the whole interval lies below the target. Undecided: it "
             "holds the target, or others were at work on the machine. Times of the reference are "

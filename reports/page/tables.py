@@ -56,7 +56,7 @@ def verdict(task: TaskResult, *, metric: str, subset: str, dimension: Dimension)
     if groups:
         by = words.metric(groups[0].metric).title
         about.append(
-            f"Group: models that share a letter cannot be told apart "
+            f"Group: models that share a letter are {words.NOT_DIFFERENT} "
             f"({'unpaired' if unpaired(task) else 'paired'} test on “{by}”, Holm’s correction)."
         )
     return TableBlock(
@@ -156,7 +156,7 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
 
 
 def every_metric(task: TaskResult, *, subset: str) -> TableBlock:
-    """Return models by metrics on one set, under a head a dimension."""
+    """Return models by metrics on one set, under one head per dimension."""
     scores = select(task.scores, subset=subset)
     heads = list(dict.fromkeys((score.dimension, score.metric) for score in scores))
     by_place = {(score.model, score.dimension, score.metric): score for score in scores}
@@ -296,7 +296,7 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str, folded: bool = Fal
         rows=rows,
         notes=[
             f"Model minus other {basis} ({by}). "
-            f"Bold: told apart at {SIGNIFICANT:g} after Holm’s correction. Detectable: the "
+            f"Bold: {words.DIFFERENT} at {SIGNIFICANT:g} after Holm’s correction. Detectable: the "
             f"smallest difference that a test on these items would find four times in five."
         ],
         folded=folded or len(rows) > LONG,
@@ -304,7 +304,7 @@ def comparisons(pairs: Sequence[Comparison], *, caption: str, folded: bool = Fal
 
 
 def group_table(task: TaskResult) -> TableBlock:
-    """Return on every set which models cannot be told apart."""
+    """Return on every set which models are not significantly different."""
     sided = any(group.dimension for group in task.groups)
     rows = []
     for metric, subset, side in dict.fromkeys(
@@ -322,7 +322,7 @@ def group_table(task: TaskResult) -> TableBlock:
                 ]
             )
     return TableBlock(
-        caption="Models that cannot be told apart, on every set",
+        caption=f"Models that are {words.NOT_DIFFERENT}, on every set",
         columns=[
             Column("Set"),
             *([Column("Dimension")] if sided else []),
@@ -397,7 +397,7 @@ Part = tuple[Column, Callable[[Score], Cell]]
 _RELATIONS: dict[Relation, str] = {
     "better": "above",
     "worse": "below",
-    "level": "not told apart",
+    "level": words.NOT_DIFFERENT,
     "unknown": words.NOTHING,
 }
 

@@ -45,7 +45,7 @@ def sections(record: RunRecord) -> list[Section]:
     blocks: list[Block] = [
         Paragraph(
             text(
-                "As logged while training. Losses of unlike objectives, and speeds of unlike "
+                "As logged while training. Losses of different objectives, and speeds of different "
                 "machines, are not to be compared."
             ),
             "muted",
@@ -125,7 +125,8 @@ def _plot(logs: Logs, of: str) -> Plot:
     }
     return Plot(
         title=f"Training{of}",
-        caption=f"A line a model over steps; where a line breaks, nothing finite was logged.{ring}",
+        caption="One line per model over steps; where a line breaks, nothing finite was logged."
+        f"{ring}",
         description=f"Small panels of {words.plural(len(logs), 'model')}: {panels}. The table "
         f"below has the best and the last values.",
         draw=partial(

@@ -23,12 +23,12 @@ from earmark.reports.record.schema import (
 )
 
 RANDOM_BASELINE = "random"
-"""The model that hears and reads nothing: its scores must be those of chance."""
+"""The model that uses no input: its scores must be those of chance."""
 ALARM = 3.0
 """Standard errors above chance beyond which the baseline's score is an alarm."""
 
 SIGNIFICANT = 0.05
-"""Two models are told apart where Holm's corrected p-value is below this."""
+"""Two models are significantly different where Holm's corrected p-value is below this."""
 HALF_CREDIT = "pairwise_accuracy_half_credit"
 OFFICIAL = "pairwise_accuracy"
 """Pairwise accuracy with half credit for predicted ties, by which models are ranked and compared,
@@ -125,10 +125,10 @@ def relation_to_chance(score: Score) -> Relation:
 
 
 def is_alarm(baseline: Score) -> bool:
-    """Return whether a model that knows nothing is so far above chance that luck explains it badly.
+    """Return whether a model that uses no input is further above chance than luck explains.
 
-    Three standard errors, which luck reaches one time in 740; an interval that merely lies above
-    chance is reached one time in 40, so that some task of a large suite always shows it.
+    Three standard errors, which luck reaches once in 740 times; an interval that merely lies above
+    chance is reached once in 40 times, so that some task of a large suite always shows it.
     """
     chance = baseline.chance
     if baseline.value is None or baseline.interval is None or chance is None:
@@ -240,7 +240,7 @@ def _of_models(entry: Table, models: Sequence[str]) -> Table:
 
 
 def compact_letter_display(groups: Iterable[Group]) -> dict[str, str]:
-    """Return each model's letters: models that share one cannot be told apart.
+    """Return each model's letters: models that share one are not significantly different.
 
     >>> from earmark.reports.record.schema import Group
     >>> groups = [Group(subset="s", metric="m", models=m) for m in (["x", "y"], ["y", "z"])]

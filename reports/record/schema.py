@@ -24,7 +24,7 @@ FileName = Annotated[
 
 
 class RecordError(ValueError):
-    """A record that cannot be read or written; the message names the file and the mend."""
+    """A record that cannot be read or written; the message names the file and the fix."""
 
 
 class Part(BaseModel):
@@ -110,7 +110,7 @@ class Comparison(Part):
 
 
 class Group(Part):
-    """Models that cannot be told apart from each other in one subset and dimension."""
+    """Models that are not significantly different from each other in one subset and dimension."""
 
     subset: str
     metric: str

@@ -55,15 +55,16 @@ def _findings(task: TaskResult, metric: str, subset: str) -> list[Text]:
         and (_number(row, "shift low") > LARGE or _number(row, "shift high") < -LARGE)
     ]
     moved.sort(key=lambda row: -abs(_number(row, "shift (deviations)")))
-    louder = f"{abs(most):g} dB {'louder' if most > 0 else 'softer'}, the same clips shift "
+    gained = f"With a gain of {_signed(most, 'g')} dB, "
     if not moved:
-        return [(Span(f"{louder}no predictions by {LARGE:g} deviations beyond doubt."),)]
-    spans = [Span(f"{louder}predictions, in deviations of those without gain: ")]
+        said = f"no predictions shift by {LARGE:g} deviations {words.WHOLE_INTERVAL}."
+        return [(Span(f"{gained}{said}"),)]
+    spans = [Span(f"{gained}predictions shift, in deviations of those without gain: ")]
     for number, row in enumerate(moved[:MOST_NAMED]):
         spans += [
             Span(f"{', ' if number else ''}{row['dimension']} of "),
             Span(str(row["model"]), "name"),
-            Span(f" by {_signed(row)}"),
+            Span(f" by {_signed(_number(row, 'shift (deviations)'), '.1f')}"),
         ]
     more = len(moved) - MOST_NAMED
     rest = f", and {words.count(more)} more by over {LARGE:g}" if more > 0 else ""
@@ -74,8 +75,8 @@ def _number(row: Mapping[str, Plain], column: str) -> float:
     return float(row[column] or 0)
 
 
-def _signed(row: Mapping[str, Plain]) -> str:
-    return f"{_number(row, 'shift (deviations)'):+.1f}".replace("-", "\N{MINUS SIGN}")
+def _signed(value: float, digits: str) -> str:
+    return f"{value:+{digits}}".replace("-", "\N{MINUS SIGN}")
 
 
 def _figures(
@@ -112,8 +113,8 @@ def _matrices(task: TaskResult) -> list[Plot]:
                 "and below which a cell is blank. Framed: trained and tested on one set, in "
                 "folds; a name is head(training set)@embedding.",
                 description=f"A grid of {words.plural(len(part), 'model')} by "
-                f"{words.plural(n_sets, 'tested set')} for each dimension, a number a cell. The "
-                f"table of the same title has all values with their intervals.",
+                f"{words.plural(n_sets, 'tested set')} for each dimension, one number per cell. "
+                f"The table of the same title has all values with their intervals.",
                 draw=partial(matrix.matrix, **columns),
                 data=columns,
             )
@@ -142,7 +143,7 @@ def _gains(task: TaskResult) -> list[Plot]:
             title=GAIN,
             caption="How far predictions move when the same clips are made louder or softer, in "
             "deviations of the model’s predictions without gain, "
-            "with 95 % intervals. A model that does not hear level stays at 0.",
+            "with 95 % intervals. A model that ignores level stays at 0.",
             description=f"Lines of {words.plural(n_models, 'model')} against gain in decibels, a "
             f"panel a dimension, through 0 at 0 dB. {told} The table of the same title has "
             f"all values.",

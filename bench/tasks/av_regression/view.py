@@ -153,10 +153,11 @@ def _residuals_of(columns: Mapping[str, Any], scale: tuple[float, float] | None,
     said = "; ".join(f"{model} {words.number(float(m), 2)}" for model, m in mean.items())
     return Plot(
         title=f"Residuals{of}",
-        caption="Predicted minus rated in units of the rating, against the rating, a point a clip. "
-        "Orange: means of tenths of the clips. A line that falls from left to right: the model "
+        caption="Predicted minus rated in units of the rating, against the rating, one point per "
+        "clip. Orange: means of tenths of the clips. A line that falls from left to right: the "
+        "model "
         "keeps to the middle of the scale.",
-        description="A small panel of points a model and dimension. Mean residual of both "
+        description="One small panel of points per model and dimension. Mean residual of both "
         f"dimensions: {said}.",
         draw=partial(scatter.residuals, **columns, scale=scale),
         data=columns,

@@ -81,10 +81,12 @@ def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
         caption=f"The score of each of {n_prompts} prompts by itself, with its {level:g}"
         "\N{NO-BREAK SPACE}% interval, and of their ensemble (large diamond)."
         + (
-            " Prompts are too many to tell apart here; the table of every score names them." * alike
+            " There are too many prompts to label here; the table of every score names them."
+            * alike
         ),
-        description="Points with interval bars, a row a model: the wider its prompts are spread, "
-        f"the more a model depends on the words. {_spread(columns)} The table of prompts has the "
+        description="Points with interval bars, one row per model: the wider its prompts are "
+        f"spread, the more a model depends on the words. {_spread(columns)} The table of prompts "
+        f"has the "
         "mean, lowest and highest of each model.",
         draw=partial(rows_of_prompts, **columns, ensemble=ENSEMBLE, chance=chance),
         data=columns,
@@ -172,7 +174,7 @@ def _confusion(
         caption="Numbers: clips of the true class (row) that were called each class (column); a "
         "clip with tied classes counts in part for each. Shades: shares of the row. Framed: right. "
         "Rows and columns are the same in all matrices.",
-        description=f"A matrix a model, rows the true class. {'; '.join(worst)}.",
+        description=f"One matrix per model, rows the true class. {'; '.join(worst)}.",
         draw=partial(matrix.confusion, **columns, classes=classes, notes=notes),
         data=columns,
     )
@@ -238,7 +240,7 @@ def _tags_of(rows: Sequence[Mapping[str, Plain]], models: Sequence[str]) -> list
                 f"first, and how many clips have the tag. Bars: intervals, of {models[0]} alone; "
                 "the data have all. Lines: chance, which in PR-AUC is each tag’s share of the "
                 "clips." + " A tag without a mark has no score." * bool(unscored.any()),
-                description="Two panels with a row a tag and a mark a model. Of "
+                description="Two panels with one row per tag and one mark per model. Of "
                 f"{mine[0]['model']}: best {mine[0]['tag']}, ROC-AUC "
                 f"{words.cell(mine[0]['ROC-AUC'])}; last {mine[-1]['tag']}, "
                 f"{words.cell(mine[-1]['ROC-AUC'])}. The table “{PER_TAG}” has all values.",

@@ -85,7 +85,7 @@ def people(task: TaskResult) -> list[Text]:
                 ahead if exceeds(float(low), 0) else behind if exceeds(0, float(high)) else level
             )
             place.append(str(row["model"]))
-        cases = f"Held to the same {here[0]['n']:,} judgements of {side} as one annotator, "
+        cases = f"On the same {here[0]['n']:,} judgements of {side} as one annotator, "
         found.append(
             (Span(cases), *relations_in_words(ahead, level, behind, "that annotator"), Span("."))
         )
@@ -197,8 +197,8 @@ def _agreement(task: TaskResult) -> list[Plot | Gap]:
             title="Agreement of the judges",
             caption="Pairs by the agreement of their annotators. Full and majority agreement make "
             "the ground truth; songs of a genre triplet share a genre.",
-            description="Stacked bars of full, majority and no agreement, a bar a dimension and "
-            "kind of triplet. The table of the same title has the counts.",
+            description="Stacked bars of full, majority and no agreement, one bar per dimension "
+            "and kind of triplet. The table of the same title has the counts.",
             draw=partial(agreement, **columns),
             data=columns,
         )
@@ -238,10 +238,10 @@ def _calibration_of(rows: Sequence[Mapping[str, Any]], of: str) -> Plot:
     return Plot(
         title=f"{CALIBRATION}{of}",
         caption="Accuracy in tenths of the pairs, by how far apart the model puts the two songs "
-        f"(n = {n.min():,.0f} to {n.max():,.0f} pairs a point). A model that knows what it knows "
+        f"(n = {n.min():,.0f} to {n.max():,.0f} pairs per point). A model that knows what it knows "
         "rises to the right. Bars: Wilson’s 95\N{NO-BREAK SPACE}% interval, pairs of a point "
         "taken as independent.",
-        description="A small panel a model and dimension: accuracy against the rank of the "
+        description="One small panel per model and dimension: accuracy against the rank of the "
         "predicted difference. The table of the same title has all values.",
         draw=partial(calibration, **columns),
         data=columns,
@@ -372,7 +372,7 @@ def _loudness_bias(
             "how often the louder song is called the higher one. ρ: Spearman, between predicted "
             "differences and differences of loudness. Right: the share of pairs ordered rightly, "
             "where the louder song is the higher one and where the softer is. Gap: the first "
-            "share minus the second; a model that hears loudness alone has 100 points. Its "
+            "share minus the second; a model that follows loudness alone has 100 points. Its "
             f"95\N{NO-BREAK SPACE}% interval is a percentile bootstrap over triplets, "
             f"{REPLICATES:,} replicates. Predicted ties count half."
         ],

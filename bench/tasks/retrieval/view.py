@@ -218,8 +218,8 @@ def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                 caption="Share of queries whose best relevant item has a rank in each range, 1 "
                 "being the top. Ranges differ in length, bars do not. Lines: an order drawn at "
                 "random.",
-                description="Small panels of bars, one a model and direction; the further left the "
-                "bars are high, the better the retrieval. "
+                description="Small panels of bars, one per model and direction; the further left "
+                "the bars are high, the better the retrieval. "
                 "The tables of scores have the median and mean ranks.",
                 draw=partial(rank_histogram, **columns),
                 data=columns,
@@ -299,7 +299,7 @@ def _similarities(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
                     * bool(notes)
                 )
                 + "heights are scaled for each model.",
-                description="A small panel a model with two curves: the further the curve of "
+                description="One small panel per model with two curves: the further the curve of "
                 "aligned pairs lies to the right of that of random pairs, the better they are told "
                 f"apart. {'; '.join(f'{m}: {n}' for m, n in notes.items() if m in part)}.",
                 draw=partial(similarities, **chosen, notes=notes),
@@ -409,8 +409,8 @@ def _map(
                 title=f"Map of audio and text, {how}{part_of(number, parts)}",
                 caption="t-SNE of the vectors of clips and texts in the joint space: neighbours "
                 f"stay neighbours, distances and directions mean nothing. {about}{left}".strip(),
-                description=f"A small panel a model with a point for each clip and text, {how}. "
-                f"{about}".strip(),
+                description=f"One small panel per model with a point for each clip and text, "
+                f"{how}. {about}".strip(),
                 draw=partial(joint_map, **drawn, rest=OTHER, notes=notes),
                 data=columns,
             )

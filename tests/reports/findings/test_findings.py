@@ -68,20 +68,20 @@ def test_the_best_is_named_with_those_it_cannot_be_told_apart_from():
     first, chance = said([LAST, NEXT, BEST], groups=[("a", "b"), ("c",)])
     assert first == (
         "On arousal (set gt, 100 of 120 pairs), a has the highest accuracy, 80.0 % [75.0, 85.0], "
-        "and cannot be told apart from b."
+        "and is not significantly different from b."
     )
-    assert chance == "Not distinguishable from chance: c on arousal."
+    assert chance == "Not significantly different from chance: c on arousal."
 
 
 def test_the_best_alone_in_its_group_is_told_apart():
     assert said([BEST, NEXT], groups=[("a",), ("b",)])[0].endswith(
-        ", told apart from every other model."
+        ", significantly better than every other model."
     )
 
 
 def test_overlapping_groups_are_taken_together():
     text = said([BEST, NEXT, LAST], groups=[("a", "b"), ("a", "c")])[0]
-    assert text.endswith("cannot be told apart from any other model.")
+    assert text.endswith("not significantly different from any other model.")
 
 
 def test_without_comparisons_nothing_is_ranked():
@@ -109,7 +109,7 @@ def test_of_errors_the_lowest_is_best_and_their_chance_is_mirrored():
         "Overall (set gt, 100 of 120 items), b has the lowest RMSE, 0.500 [0.400, 0.600]; "
         "no comparison was made."
     )
-    assert level == "Not distinguishable from chance: a."
+    assert level == "Not significantly different from chance: a."
     assert worse == "Worse than chance: c."
 
 
@@ -130,8 +130,8 @@ def test_models_are_held_against_the_human_reference():
     lines = [reference(0.76), reference(0.5, name="chance")]
     text = said([BEST, NEXT, score("d", 0.9, 0.88, 0.92), LAST], references=lines)[1]
     assert text == (
-        "Held against “one annotator” (76.0 % on arousal), d is above; a and b cannot be told "
-        "apart from it; c is below."
+        "Compared with “one annotator” (76.0 % on arousal), d is above; a and b are not "
+        "significantly different from it; c is below."
     )
 
 
@@ -155,10 +155,10 @@ def test_where_models_and_people_met_the_same_judgements_that_is_what_is_said():
     )
     texts = said([BEST, NEXT, LAST], tables=[table], references=[reference(0.76)])
     assert texts[1] == (
-        "Held to the same 3,271 judgements of arousal as one annotator, a is above; b cannot be "
-        "told apart from that annotator; c is below."
+        "On the same 3,271 judgements of arousal as one annotator, a is above; b is not "
+        "significantly different from that annotator; c is below."
     )
-    assert not any("Held against" in text for text in texts)
+    assert not any("Compared with" in text for text in texts)
 
 
 def test_the_headline_is_the_tasks_own_choice():
@@ -233,14 +233,14 @@ def test_a_retrieval_is_told_in_both_directions_with_its_chance():
         "no comparison was made.",
         "Overall (audio to text, 100 of 400 queries), a has the highest R@10, 60.0 % [55.0, 65.0]; "
         "no comparison was made.",
-        "Chance is 10.0 %. Every model is above it, interval and all.",
+        "Chance is 10.0 %. Every model is above it with the whole interval.",
     ]
 
 
 def test_random_above_chance_is_the_first_thing_that_is_said():
     scores = [recall("a", 0.6, 0.55, 0.65), recall("random", 0.2, 0.15, 0.25)]
     texts = of_retrieval(scores)
-    assert texts[0].startswith("Do not trust this task. random, a model that hears and reads")
+    assert texts[0].startswith("Do not trust this task. random, which uses no input, scores")
     assert "far above chance (20.0 % [15.0, 25.0], chance 10.0 %)" in texts[0]
     assert not any("Sanity check" in text for text in texts)
 
@@ -248,22 +248,24 @@ def test_random_above_chance_is_the_first_thing_that_is_said():
 @pytest.mark.parametrize(
     ("bounds", "expected"),
     [
-        ((0.08, 0.13), "is at chance, as it must be (10.0 % [8.0, 13.0])."),
+        ((0.08, 0.13), "is at chance, as it should be (10.0 % [8.0, 13.0])."),
         (
             (0.101, 0.15),
-            "scores a little above chance, which luck does one time in 40; another seed tells "
+            "scores slightly above chance, as happens by chance once in 40 times; another seed "
+            "will tell "
             "(12.0 % [10.1, 15.0]).",
         ),
-        ((0.05, 0.09), "scores below chance, which luck does one time in 40 (10.0 % [5.0, 9.0])."),
+        (
+            (0.05, 0.09),
+            "scores below chance, as happens by chance once in 40 times (10.0 % [5.0, 9.0]).",
+        ),
         ((), "has no interval, so whether it is at chance is not known (10.0 %)."),
     ],
 )
 def test_random_near_chance_is_a_check_that_passed(bounds, expected):
     value = 0.12 if "above" in expected else 0.1
     texts = of_retrieval([recall("a", 0.6, 0.55, 0.65), recall("random", value, *bounds)])
-    assert texts[-1].replace(", which hears and reads nothing,", "") == (
-        f"Sanity check: random {expected}"
-    )
+    assert texts[-1].replace(", which uses no input,", "") == (f"Sanity check: random {expected}")
     assert not any("istinguishable" in text for text in texts)
 
 
@@ -278,14 +280,16 @@ def test_of_ranks_random_above_chance_is_that_it_ranks_lower():
 
 def test_a_single_model_is_named_beside_chance():
     texts = of_retrieval([recall("a", 0.6, 0.55, 0.65), recall("random", 0.1, 0.08, 0.13)])
-    assert "Chance is 10.0 %. a is above it, interval and all." in texts
+    assert "Chance is 10.0 %. a is above it with the whole interval." in texts
     texts = of_retrieval([recall("a", 0.1, 0.05, 0.15)])
-    assert "Chance is 10.0 %. a is not above it, interval and all." in texts
+    assert "Chance is 10.0 %. a is not above it with the whole interval." in texts
 
 
 def test_models_that_are_not_above_chance_are_counted():
     scores = [recall("a", 0.6, 0.55, 0.65), recall("b", 0.1, 0.08, 0.12)]
-    assert "Chance is 10.0 %. 1 of 2 models are above it, interval and all." in of_retrieval(scores)
+    assert "Chance is 10.0 %. 1 of 2 models are above it with the whole interval." in of_retrieval(
+        scores
+    )
 
 
 def test_the_gap_of_the_best_model_is_told():

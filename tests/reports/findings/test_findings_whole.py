@@ -109,15 +109,15 @@ def said(record):
 
 
 ALONE = "All of this holds for Real songs alone: other music may give other scores."
-SOUND = "No model’s card names a dataset that it is scored on and every score is above chance, "
+SOUND = "No model’s card names a dataset that it is scored on and every score is above chance "
 
 
 def test_one_task_that_is_won(record_of):
     assert said(record_of(task("zero", {"a": 0.6, "b": 0.5}, ["a"], ["b"]))) == [
-        "a is best and told apart from every other model.",
+        "a is best and significantly better than every other model.",
         "a has accuracy 60.0 % [55.0, 65.0] over 200 clips, 10.0 points [8.0, 12.0] above b "
-        "(told apart).",
-        f"{SOUND}interval and all.",
+        "(significant).",
+        f"{SOUND}with the whole interval.",
         ALONE,
     ]
 
@@ -127,8 +127,8 @@ def test_one_model_beside_chance(record_of):
     assert said(record_of(task("zero", values, ["a"], ["random"]))) == [
         "a, the only model here besides random, is above chance.",
         "a has accuracy 60.0 % [55.0, 65.0] over 200 clips, where chance is 10.0 %.",
-        "No model’s card names a dataset that it is scored on, every score is above chance, "
-        "interval and all and random, which hears nothing, is nowhere above chance.",
+        "No model’s card names a dataset that it is scored on, every score is above chance "
+        "with the whole interval and random, which uses no input, is never above chance.",
         ALONE,
     ]
 
@@ -136,7 +136,7 @@ def test_one_model_beside_chance(record_of):
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (0.1, "a, the only model here, is not told apart from chance."),
+        (0.1, "a, the only model here, is not significantly different from chance."),
         (0.01, "a, the only model here, is below chance."),
     ],
 )
@@ -148,7 +148,7 @@ def test_one_model_without_an_interval_is_held_against_nothing(record_of):
     bare = [score("a", 0.6, interval=None)]
     first, lead, *_ = said(record_of(task("zero", {}, scores=bare)))
     assert first == (
-        "a, the only model here, is held against nothing: there is no interval, or no level of "
+        "a, the only model here, is compared with nothing: there is no interval, or no level of "
         "chance."
     )
     assert lead == "a has accuracy 60.0 % over 200 clips, where chance is 10.0 %."
@@ -161,7 +161,7 @@ def test_one_model_on_several_tasks(record_of):
         "On “Zero”, a has accuracy 60.0 % [55.0, 65.0] over 200 clips, where chance is 10.0 %; on "
         "“Probe”, a has accuracy 10.0 % [5.0, 15.0] over 200 clips, where chance is 10.0 %; the "
         "leaderboard has the other.",
-        "a is not told apart from chance on “Probe”.",
+        "a is not significantly different from chance on “Probe”.",
         ALONE,
     ]
     assert said(record_of(*tasks[::2]))[0] == (
@@ -177,11 +177,12 @@ def test_everything_at_chance(record_of):
     one = task("zero", values, ["a", "b"], ["c"])
     first, _, doubt, _ = said(record_of(one))
     assert first == "No model is above chance."
-    assert doubt == "a and b are not told apart from chance; c is below chance."
+    assert doubt == "a and b are not significantly different from chance; c is below chance."
     first, _, doubt, _ = said(record_of(one, task("probe", {"a": 0.1, "b": 0.1}, ["a", "b"])))
     assert first == "No model is above chance on any of the 2 tasks."
     assert doubt == (
-        "a is not told apart from chance on “Zero” and “Probe” and b on “Zero” and “Probe”; c is "
+        "a is not significantly different from chance on “Zero” and “Probe” and b on “Zero” and "
+        "“Probe”; c is "
         "below chance on “Zero”."
     )
 
@@ -190,17 +191,17 @@ def test_everything_at_chance_of_two_dimensions(record_of):
     rated = task("av", {"a": 0.1, "b": 0.12}, ["a", "b"], sides=("arousal", "valence"))
     first, _, doubt, _ = said(record_of(rated))
     assert first == "No model is above chance on any of the 2 headline scores."
-    assert doubt == "No model is told apart from chance anywhere."
+    assert doubt == "No model is significantly different from chance anywhere."
 
 
 def test_everything_tied(record_of):
     one = task("zero", {"a": 0.6, "b": 0.59, "c": 0.58}, ["a", "b", "c"])
     first, lead, *_ = said(record_of(one))
-    assert first == "a has the best value, and no other model can be told apart from it."
-    assert lead.endswith("1.0 points [−1.0, 3.0] above b (not told apart).")
+    assert first == "a has the best value; no other model is significantly different from it."
+    assert lead.endswith("1.0 points [−1.0, 3.0] above b (not significant).")
     other = task("probe", {"b": 0.7, "c": 0.69}, ["b", "c"])
     assert said(record_of(one, other))[0] == (
-        "No model can be told apart from the best on any of the 2 tasks."
+        "No model is significantly different from the best on any of the 2 tasks."
     )
 
 
@@ -208,18 +209,20 @@ def test_two_boards_are_told_one_by_one(record_of):
     sides = ("arousal", "valence")
     rated = task("av", {"a": 0.6, "b": 0.59, "c": 0.3}, ["a", "b"], ["c"], sides=sides)
     assert said(record_of(rated))[:2] == [
-        "On arousal, a is best but cannot be told apart from b; on valence, a is best but cannot "
-        "be told apart from b.",
+        "On arousal, a is best but not significantly different from b; on valence, a is best but "
+        "not "
+        "significantly different from b.",
         "On arousal, a has accuracy 60.0 % [55.0, 65.0] over 200 clips, 1.0 points [−1.0, 3.0] "
-        "above b (not told apart); on valence, a has accuracy 60.0 % [55.0, 65.0] over 200 clips, "
-        "1.0 points [−1.0, 3.0] above b (not told apart).",
+        "above b (not significant); on valence, a has accuracy 60.0 % [55.0, 65.0] over 200 clips, "
+        "1.0 points [−1.0, 3.0] above b (not significant).",
     ]
     tasks = [
         task("zero", {"a": 0.6, "b": 0.5, "c": 0.4}, ["a", "b", "c"]),
         task("probe", {"a": 0.5, "b": 0.6}),
     ]
     assert said(record_of(*tasks))[0] == (
-        "On “Zero”, a is best but cannot be told apart from any other model; on “Probe”, b has the "
+        "On “Zero”, a is best but not significantly different from any other model; on “Probe”, "
+        "b has the "
         "best value; no comparison was made."
     )
     assert said(record_of(*tasks))[1].endswith("over 200 clips, the next is a with 50.0 %.")
@@ -240,13 +243,14 @@ def test_the_best_on_most_tasks_is_named_with_those_it_cannot_be_told_apart_from
     ]
     first, lead, *_ = said(record_of(*tasks))
     assert first == (
-        "a is best on 3 of 5 tasks; it cannot be told apart from b on 2 of them; c is best on 1 "
+        "a is best on 3 of 5 tasks; it is not significantly different from b on 2 of them; c is "
+        "best on 1 "
         "and b on 1."
     )
     assert lead == (
         "On “One”, a has accuracy 80.0 % [75.0, 85.0] over 200 clips, 10.0 points [8.0, 12.0] "
-        "above b (told apart); on “Two”, a has accuracy 80.0 % [75.0, 85.0] over 200 clips, "
-        "10.0 points [8.0, 12.0] above b (not told apart); the leaderboard has the other 3."
+        "above b (significant); on “Two”, a has accuracy 80.0 % [75.0, 85.0] over 200 clips, "
+        "10.0 points [8.0, 12.0] above b (not significant); the leaderboard has the other 3."
     )
 
 
@@ -255,29 +259,34 @@ def test_the_best_on_most_tasks_is_named_with_those_it_cannot_be_told_apart_from
     [
         (
             [won("one", "a", "b"), won("two", "a", "b"), won("three", "a", "b")],
-            "a is best on all 3 tasks, told apart from every other model on each of them.",
+            "a is best on all 3 tasks, significantly better than every other model on each of "
+            "them.",
         ),
         (
             [won("one", "a", "b"), won("two", "a", "b"), won("three", "b", "a")],
-            "a is best on 2 of 3 tasks, told apart from every other model on each of them; b is "
+            "a is best on 2 of 3 tasks, significantly better than every other model on each of "
+            "them; b is "
             "best on 1.",
         ),
         (
             [won("one", "a", "c", level="b"), won("two", "a", level="b"), won("x", "c", "a")],
-            "a is best on 2 of 3 tasks; it cannot be told apart from b on any; c is best on 1.",
+            "a is best on 2 of 3 tasks; it is not significantly different from b on any; c is "
+            "best on 1.",
         ),
         (
             [won("one", "a", "d", level="b"), won("two", "a", level="c"), won("x", "a", "c")],
-            "a is best on all 3 tasks; on 2 of them, other models cannot be told apart from it.",
+            "a is best on all 3 tasks; on 2 of them, other models are not significantly "
+            "different from it.",
         ),
         (
             [won("one", "a", "b"), won("two", "b", "a"), won("three", "c", "a", level="b")],
-            "a, b and c are each best on 1 of 3 tasks; on 1 of 3 tasks the best cannot be told "
-            "apart from another model.",
+            "a, b and c are each best on 1 of 3 tasks; on 1 of 3 tasks the best is not "
+            "significantly different from another model.",
         ),
         (
             [won(str(n), m, "x") for n, m in enumerate("abcd")],
-            "No model is best on more than one of the 4 tasks, told apart from every other model.",
+            "No model is best on more than one of the 4 tasks, significantly better than every "
+            "other model.",
         ),
         (
             [task(str(n), {"a": 0.8, "b": 0.5}) for n in range(3)],
@@ -297,7 +306,8 @@ def test_arousal_and_valence_that_two_models_share(record_of):
         sides = ("arousal", "valence")
         tasks.append(task(name, {}, ["a"], ["b"], scores=scores, sides=sides))
     assert said(record_of(*tasks))[0] == (
-        "a is best on arousal and b on valence of every task, told apart from every other model."
+        "a is best on arousal and b on valence of every task, significantly better than every "
+        "other model."
     )
 
 
@@ -305,7 +315,8 @@ def test_the_best_was_trained_on_what_it_is_scored_on(record_of):
     trained = {"a": ["real"]}
     first, _, doubt, _ = said(record_of(task("x", {"a": 0.6, "b": 0.5}, "a", "b"), trained=trained))
     assert first == (
-        "a is best (though trained on this dataset) and told apart from every other model."
+        "a is best (though trained on this dataset) and significantly better than every other "
+        "model."
     )
     assert doubt == (
         "a was trained on Real songs, on which it is scored (†): fit, not generalisation."
@@ -313,7 +324,8 @@ def test_the_best_was_trained_on_what_it_is_scored_on(record_of):
     tasks = [won("one", "a", "b"), won("two", "a", "b"), won("x", "b", "a")]
     tasks[1] = tasks[1].model_copy(update={"out_of_fold": ["a"]})
     assert said(record_of(*tasks, trained=trained | {"b": ["Real"]}))[::2][:2] == [
-        "a is best on 2 of 3 tasks, though trained on the dataset of 1 of them, told apart from "
+        "a is best on 2 of 3 tasks, though trained on the dataset of 1 of them, significantly "
+        "better than "
         "every other model on each of them; b is best on 1.",
         "a and b were trained on Real songs, on which they are scored (†): fit, not "
         "generalisation.",
@@ -335,19 +347,20 @@ def test_random_above_chance_comes_first_of_all_doubts(record_of):
     warned = task("zero", values, ["a"], ["random"], ["b"], warnings=["w", "v"])
     record = record_of(warned, dirty=True)
     assert said(record)[2] == (
-        "Do not trust the task: random, which hears nothing, is far above chance there; b is not "
-        "told apart from chance; 2 warnings stand on the task’s page; the code that ran had "
+        "Do not trust the task: random, which uses no input, is far above chance there; b is not "
+        "significantly different from chance; 2 warnings stand on the task’s page; the code that "
+        "ran had "
         "uncommitted changes."
     )
-    assert said(record)[0] == "a is best and told apart from every other model."
+    assert said(record)[0] == "a is best and significantly better than every other model."
 
 
 def test_random_a_little_above_chance_is_put_down_to_luck(record_of):
     # Half widths are .05 = 1.96 standard errors: .16 is 2.4 of them above chance, .18 is 3.1.
     little, far = (task("zero", {"a": 0.6, "random": value}, ["a"]) for value in (0.16, 0.18))
     assert said(record_of(little))[2] == (
-        "Random, which hears nothing, is a little above chance on the task, as luck has it one "
-        "time in 40."
+        "Random, which uses no input, is slightly above chance on the task, as happens by "
+        "chance once in 40 times."
     )
     assert said(record_of(far))[2].startswith("Do not trust the task: ")
 
@@ -356,9 +369,10 @@ def test_of_many_models_at_chance_the_number_is_given(record_of):
     values = {"a": 0.6} | {f"m{n}": 0.1 for n in range(5)}
     groups = [["a"], [f"m{n}" for n in range(5)]]
     one, two = task("zero", values, *groups), task("probe", values, *groups, warnings=["w"])
-    assert said(record_of(one))[2] == "5 of 6 models are not told apart from chance."
+    assert said(record_of(one))[2] == "5 of 6 models are not significantly different from chance."
     assert said(record_of(one, two, won("x", "a")))[2] == (
-        "5 of 6 models are somewhere not told apart from chance; 1 warning stands on the page of "
+        "5 of 6 models are somewhere not significantly different from chance; 1 warning stands "
+        "on the page of "
         "“Probe”."
     )
 
@@ -386,7 +400,8 @@ def test_of_errors_the_lowest_is_best_and_leads_are_positive(record_of):
     one = task("av", {}, ["a"], ["b"], scores=scores)
     lead = said(record_of(one))[1]
     assert lead == (
-        "b has RMSE 0.500 [0.450, 0.550] over 200 clips, 0.400 [0.380, 0.420] below a (told apart)."
+        "b has RMSE 0.500 [0.450, 0.550] over 200 clips, 0.400 [0.380, 0.420] below a "
+        "(significant)."
     )
 
 
@@ -406,7 +421,7 @@ def test_above_and_below_are_of_the_tested_difference_and_never_of_the_values(re
     assert said(record_of(one))[:2] == [
         "a has the best value, though on the items that all share b is significantly better.",
         "a has accuracy 60.0 % [55.0, 65.0] over 200 clips, 20.0 points [10.0, 30.0] below b on "
-        "50 clips that all share (told apart).",
+        "50 clips that all share (significant).",
     ]
     swapped = with_pair(
         task("zero", {"b": 0.5, "a": 0.6}, ["a"], ["b"]),
@@ -492,9 +507,9 @@ def test_pairs_are_ranked_by_the_accuracy_that_is_tested_and_many_ties_are_doubt
     groups = [Group(subset="s", metric=HALF, models=[m]) for m in ("float", "rounded")]
     one = task("musav", {}, scores=scores, kind="musav", comparisons=[pair], groups=groups)
     assert said(record_of(one))[:3] == [
-        "float is best and told apart from every other model.",
+        "float is best and significantly better than every other model.",
         "float has accuracy 84.0 % [79.0, 89.0] over 200 pairs, 4.0 points [2.0, 6.0] above "
-        "rounded (told apart).",
+        "rounded (significant).",
         "rounded gives both songs of 22.5 % of the pairs one value, which counts half right.",
     ]
 
@@ -505,7 +520,7 @@ def test_what_only_rounds_off_is_not_below_chance(record_of):
     assert high < chance
     at = [score("a", high, interval=interval(low, high), chance=chance)]
     assert said(record_of(task("zero", {}, scores=at)))[0] == (
-        "a, the only model here, is not told apart from chance."
+        "a, the only model here, is not significantly different from chance."
     )
     for far, word in ((0.1 - 1e-6, "below"), (0.1 + 1e-6, "above")):
         apart = [score("a", far, interval=interval(far, far), chance=chance)]
@@ -516,12 +531,14 @@ def test_what_only_rounds_off_is_not_below_chance(record_of):
 
 def test_tasks_of_one_title_are_told_apart_by_their_ids(record_of):
     tasks = [task(n, {"a": 0.6, "b": 0.5}, ["a"], ["b"], title="T: x") for n in ("t-1", "t-2")]
-    assert said(record_of(*tasks))[0].startswith("On t-1, a is best and told apart from every")
+    assert said(record_of(*tasks))[0].startswith(
+        "On t-1, a is best and significantly better than every"
+    )
 
 
 def test_a_name_with_markup_is_text_and_keeps_its_case(record_of):
     record = record_of(task("zero", {"<b>a": 0.6, "b": 0.5}, ["<b>a"], ["b"]))
-    assert said(record)[0] == "<b>a is best and told apart from every other model."
+    assert said(record)[0] == "<b>a is best and significantly better than every other model."
 
 
 def test_the_top_of_a_report_is_a_line_and_at_most_three_sentences(sample):

@@ -28,7 +28,7 @@ def cost_table(record):
     (found,) = [
         block
         for block in leaderboard.leaderboard(record, VIEWS).blocks
-        if isinstance(block, TableBlock) and block.caption == "Cost of listening"
+        if isinstance(block, TableBlock) and block.caption == "Inference cost"
     ]
     return found
 
@@ -70,7 +70,7 @@ def test_scores_stand_against_speed_with_their_intervals(sample):
     assert plot.title.endswith("Accuracy, arousal against speed")
     assert plot.data["clips_per_second"] == [0.2, 2.0, 20.0]
     assert "Not shown: 2\N{NO-BREAK SPACE}models without a time on it." in plot.caption
-    assert "fastest: muscall-text-axis, 20.0 clips a second" in plot.description
+    assert "fastest: muscall-text-axis, 20.0 clips per second" in plot.description
 
 
 @pytest.mark.parametrize(

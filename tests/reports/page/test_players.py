@@ -82,7 +82,7 @@ def test_tables_of_failures_ask_for_queries_and_top_hits_open_ones_first(heard):
 
 def test_tables_of_pairs_ask_for_both_songs(sample, musav):
     asked = wishes(musav, sample.record)
-    assert asked and {(one.dataset, one.task, one.kind) for one in asked} == {
+    assert asked and {(one.dataset, one.task, one.what) for one in asked} == {
         ("musav", "musav", "pair")
     }
     pairs = set(sample.items["musav"]["item"])
@@ -174,7 +174,7 @@ def test_what_is_embedded_and_what_is_not_is_said_before_the_datasets(heard):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "No table of this report names clips to be heard."),
+        ({}, "No table of this report names clips that can be played."),
         ({"left_out": 1}, "is embedded. 1 further clip would have passed the cap"),
     ],
 )

@@ -58,7 +58,7 @@ def halves(sample):
 def test_models_of_two_runs_on_the_same_items_stand_on_one_board(halves, sample):
     asked = []
 
-    def compare(task, items):
+    def compare(task, items, arrays):
         asked.append((task.id, sorted(items.model.unique())))
         return NOT_COMPARED
 
@@ -164,7 +164,9 @@ def test_one_name_for_two_models_stands_once_for_each_run(sample, changed):
     assert [model.id for model in side.record.models] == labels
     assert set(side.items["gtzan-av"].model) == set(labels)
     unlike = "cards" if changed == "weights" else "scores"
-    assert side.notes == [f"{name} has unlike {unlike} in the runs 1 and 2: shown once for each."]
+    assert side.notes == [
+        f"{name} has different {unlike} in the runs 1 and 2: shown once for each."
+    ]
 
 
 def test_arrays_of_models_are_joined_and_unlike_shared_ones_are_left_out_by_name(sample, joint):
@@ -232,7 +234,7 @@ def test_the_leaderboard_has_intervals_chance_letters_daggers_and_cost(sample):
     assert trained[1].sub.startswith("[") and trained[1].sub.split("] ")[1] in "abcdefg a b"
     assert [cell.text for cell in board.foot[0]] == ["chance", "50.0", "50.0", "0.000", "0.000"]
     assert any(note.startswith("†: trained on this dataset") for note in board.notes)
-    assert plain(section.blocks[-1].text).startswith("What listening cost is not known")
+    assert plain(section.blocks[-1].text).startswith("The inference cost is not known")
 
 
 def test_daggers_stand_on_a_board_of_several_runs_by_either_name_of_the_dataset(halves):
@@ -276,7 +278,7 @@ def test_what_runs_measured_makes_no_two_models_and_is_dated(halves):
     table = next(
         block
         for block in leaderboard.leaderboard(side.record, VIEWS, side.origin).blocks
-        if isinstance(block, TableBlock) and block.caption == "Cost of listening"
+        if isinstance(block, TableBlock) and block.caption == "Inference cost"
     )
     row = next(row for row in table.rows if row[0].text == name)
     assert [cell.text for cell in row[1:4]] == ["1, 2", "4.00", "40"]
@@ -287,7 +289,7 @@ def test_a_leaderboard_is_a_page_a_paper_and_markdown(halves, tmp_path):
     report = build_side_by_side(side_by_side(halves, lambda *_: NOT_COMPARED))
     html, text = page_html(report), page_markdown(report)
     assert "Run 2: two" in html and "Leaderboard" in html
-    assert "What listening cost is not known" in text
+    assert "The inference cost is not known" in text
     assert "**Models by task**" in text
     (tmp_path / "report.pdf").write_bytes(pdf_bytes(report))
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")

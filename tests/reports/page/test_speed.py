@@ -90,7 +90,7 @@ def test_what_is_too_slow_is_said_first(write):
     shown = section([read_benchmarks(path)])
     assert isinstance(shown.blocks[0], Paragraph)
     assert shown.blocks[0].tone == "warning"
-    assert plain(shown.blocks[0].text).startswith("Below the target for certain: ranks (AMD EPYC")
+    assert plain(shown.blocks[0].text).startswith("Certainly below the target: ranks (AMD EPYC")
 
 
 def test_it_stands_before_the_datasets(write):
