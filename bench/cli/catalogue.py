@@ -18,6 +18,7 @@ import typer
 from earmark.bench.cli import Json, Store, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 from earmark.bench.cli.doctor import Finding, missing_of
+from earmark.bench.cli.doctor import download as download_finding
 from earmark.bench.embeddings.model_code import kept_code
 from earmark.bench.embeddings.shards import Index, StoreError
 from earmark.bench.embeddings.store import IDENTITY
@@ -25,8 +26,7 @@ from earmark.bench.embeddings.store import Store as EmbeddingStore
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.bench.tasks.registry import TASKS
 from earmark.datasets.base import DataError
-from earmark.datasets.files.data_paths import cache_folder, data_roots
-from earmark.datasets.files.fetch import available, describe, find_weights
+from earmark.datasets.files.fetch import available, describe
 from earmark.datasets.files.fetch import fetch as download
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
@@ -126,26 +126,14 @@ def fetch(
     if items:
         return
     for item in available().values():
-        there = is_available(item.name, cache=cache or cache_folder())
+        there = is_available(item.name, cache=cache)
         state = "available" if there else _size(item.n_bytes)
         typer.echo(f"{item.name:26}{state:>10}  {item.title}\n{'':38}{item.licence}")
 
 
 def is_available(name: str, *, cache: Path | None = None) -> bool:
     """Return whether a name need not be downloaded: all its files are found in one place."""
-    item = describe(name)
-    roots = [cache or cache_folder(), *data_roots()]
-    if any(
-        all((root / item.folder / file.path).is_file() for file in item.files) for root in roots
-    ):
-        return True
-    if len(item.files) > 1:
-        return False
-    try:
-        find_weights(name)
-    except DataError:
-        return False
-    return True
+    return download_finding(describe(name), cache=cache).state == "ok"
 
 
 def _size(n_bytes: int) -> str:

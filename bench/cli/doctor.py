@@ -388,46 +388,28 @@ def folders(*, cache: Path, store: Path, runs: Path) -> list[Finding]:
 
 
 def _folder(name: str, folder: Path, holds: str) -> Finding:
+    fault = partial(Finding, "folders", name, unlocks="the main job writes there", needed=True)
     where = f"{folder}: {holds}"
     try:
         existing = _existing(folder)
-        free, total = _room(existing)
+        usage = shutil.disk_usage(existing)
         writable = os.access(existing, os.W_OK | os.X_OK) and existing.is_dir()
         need = 0 if name == "cache" and _has_etude(folder) else ROOM[name]
         leftovers = len(list(folder.glob(".*.partial"))) if name == "runs" else 0
     except OSError as error:
-        return Finding(
-            "folders",
-            name,
-            "broken",
-            f"{where}; cannot be looked at: {error.strerror or error}",
-            mend=f"give another folder, or the right to read and write {folder}",
-            unlocks="the main job writes there",
-            needed=True,
+        said = f"{where}; cannot be looked at: {error.strerror or error}"
+        return fault(
+            "broken", said, f"give another folder, or the right to read and write {folder}"
         )
-    said = f"{where}; {_bytes(free)} free of {_bytes(total)}"
+    said = f"{where}; {_bytes(usage.free)} free of {_bytes(usage.total)}"
     if leftovers:
         said += f"; {leftovers} unfinished of killed runs (.*.partial), which may be deleted"
     if not writable:
-        return Finding(
-            "folders",
-            name,
-            "broken",
-            f"{said}; {existing} cannot be written to",
-            mend=f"give another folder, or the right to write to {existing}",
-            unlocks="the main job writes there",
-            needed=True,
-        )
-    if free < need:
-        return Finding(
-            "folders",
-            name,
-            "low",
-            f"{said}; the main job needs about {_bytes(need)}",
-            mend="make room, or give a folder on another disk",
-            unlocks="the main job writes there",
-            needed=True,
-        )
+        said += f"; {existing} cannot be written to"
+        return fault("broken", said, f"give another folder, or the right to write to {existing}")
+    if usage.free < need:
+        said += f"; the main job needs about {_bytes(need)}"
+        return fault("low", said, "make room, or give a folder on another disk")
     return Finding("folders", name, "ok", said, needed=True)
 
 
@@ -437,11 +419,6 @@ def _existing(folder: Path) -> Path:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
-
-
-def _room(folder: Path) -> tuple[int, int]:
-    usage = shutil.disk_usage(folder)
-    return usage.free, usage.total
 
 
 def _has_etude(cache: Path) -> bool:
@@ -487,33 +464,15 @@ def _gpus() -> list[Finding]:
     build = torch_build()
     rows = _smi("--query-gpu=name,memory.total,memory.free,driver_version,compute_cap")
     if isinstance(rows, str):
-        return [
-            Finding(
-                "devices",
-                "GPU",
-                "missing",
-                f"{rows}; {build}",
-                unlocks="training beyond tiny models and embedding large sets in reasonable time",
-            )
-        ]
+        use = "training beyond tiny models and embedding large sets in reasonable time"
+        return [Finding("devices", "GPU", "missing", f"{rows}; {build}", unlocks=use)]
     cuda = _driver_cuda()
-    found = []
-    for number, row in enumerate(rows):
-        said = f"{_gpu(row)}{cuda}; {build}"
-        if "CUDA" in build:
-            found.append(Finding("devices", f"GPU {number}", "ok", said))
-            continue
-        found.append(
-            Finding(
-                "devices",
-                f"GPU {number}",
-                "broken",
-                said,
-                mend="pip install torch torchaudio, in builds for CUDA",
-                unlocks="computing on it: this PyTorch does not",
-            )
-        )
-    return found
+    said = {f"GPU {number}": f"{_gpu(row)}{cuda}; {build}" for number, row in enumerate(rows)}
+    if "CUDA" in build:
+        return [Finding("devices", name, "ok", gpu) for name, gpu in said.items()]
+    fix = "pip install torch torchaudio, in builds for CUDA"
+    use = "computing on it: this PyTorch does not"
+    return [Finding("devices", name, "broken", gpu, fix, use) for name, gpu in said.items()]
 
 
 def _gpu(row: Sequence[str]) -> str:
@@ -595,41 +554,43 @@ def places() -> list[Finding]:
 
     What ``earmark fetch`` or ``earmark bench`` brings says so.
     """
+    suites, findings = _readable_suites()
     asked: dict[str, list[str]] = {}
-    findings: list[Finding] = []
-    for path in shipped_suites():
-        try:
-            suite = read_suite(path)
-        except SuiteError as error:
-            findings.append(Finding("data", path.name, "broken", str(error)))
-            continue
+    for suite in suites.values():
         for template, who in _asked_by(suite):
             asked.setdefault(template, []).append(who)
     return findings + [
-        _place(template, list(dict.fromkeys(who)), _fetched())
-        for template, who in sorted(asked.items())
+        _place(template, list(dict.fromkeys(who))) for template, who in sorted(asked.items())
     ]
+
+
+def _readable_suites() -> tuple[dict[str, Suite], list[Finding]]:
+    """Return the suites that come with Earmark, and what is wrong with those that are damaged."""
+    suites: dict[str, Suite] = {}
+    findings = []
+    for path in shipped_suites():
+        try:
+            suites[path.stem] = read_suite(path)
+        except SuiteError as error:
+            findings.append(Finding("data", path.name, "broken", str(error)))
+    return suites, findings
 
 
 def missing_of(suite: Suite) -> list[Finding]:
     """Return each place and download that a suite names and that is not found."""
     places = dict.fromkeys(template for template, _ in _asked_by(suite))
-    found = [_place(template, [], _fetched()) for template in places]
-    found += [_item(available()[name], []) for name in suite.suite.fetch]
+    found = [_place(template, []) for template in places]
+    found += [download(available()[name]) for name in suite.suite.fetch]
     return [one for one in found if one.state != "ok"]
 
 
 def fetchable() -> list[Finding]:
     """Return each item of ``earmark fetch``: where it is, or where it was looked for."""
-    users: dict[str, list[str]] = {}
-    for path in shipped_suites():
-        try:
-            suite = read_suite(path)
-        except SuiteError:  # told with the places
-            continue
-        for name in suite.suite.fetch:
-            users.setdefault(name, []).append(path.stem)
-    return [_item(item, users.get(name, [])) for name, item in available().items()]
+    suites, _ = _readable_suites()
+    return [
+        download(item, [stem for stem, suite in suites.items() if name in suite.suite.fetch])
+        for name, item in available().items()
+    ]
 
 
 def registered() -> list[Finding]:
@@ -646,16 +607,9 @@ def registered() -> list[Finding]:
         spelled = dict.fromkeys([name, name.replace("-", "_")])
         looked = tuple(str(root / each) for root in data_roots() for each in spelled)
         place = _first_there(looked)
-        found.append(
-            Finding(
-                "datasets",
-                name,
-                "ok" if place else "missing",
-                place or "in no data folder",
-                mend="" if place else GIVES_ROOT,
-                looked=looked,
-            )
-        )
+        state: State = "ok" if place else "missing"
+        said, fix = place or "in no data folder", "" if place else GIVES_ROOT
+        found.append(Finding("datasets", name, state, said, fix, looked=looked))
     return found
 
 
@@ -681,11 +635,6 @@ def baselines(folders: Iterable[Path]) -> list[Finding]:
             looked=tuple(looked),
         )
     ]
-
-
-def _fetched() -> dict[str, str]:
-    """Return the places that ``earmark fetch`` fills, each with the name to fetch."""
-    return {f"{{data}}/{item.folder}": name for name, item in available().items()}
 
 
 def _asked_by(suite: Suite) -> Iterator[tuple[str, str]]:
@@ -719,31 +668,43 @@ def _templates(value: Any) -> Iterator[str]:
             yield from _templates(each)
 
 
-def _place(template: str, who: list[str], fetched: dict[str, str]) -> Finding:
+def _place(template: str, who: Sequence[str]) -> Finding:
     looked = tuple(map(str, candidates(template)))
     area = "weights" if template.startswith("{models}") else "data"
     place = _first_there(looked)
     if place is not None:
         return Finding(area, template, "ok", place, looked=looked)
-    fetch = next((name for at, name in fetched.items() if template.startswith(at)), None)
-    mend = f"earmark fetch {fetch}" if fetch else "set EARMARK_DATA to the folder that holds it"
+    items = available().values()
+    fetched = [one.name for one in items if template.startswith(f"{{data}}/{one.folder}")]
     if template.startswith(_MADE):
-        mend = MAKES_IT
+        fix = MAKES_IT
     elif area == "weights":
-        mend = "the first lines of the suite say how they are made"
-    return Finding(
-        area, template, "missing", "not found", mend, unlocks="; ".join(who), looked=looked
-    )
+        fix = "the first lines of the suite say how they are made"
+    elif fetched:
+        fix = f"earmark fetch {fetched[0]}"
+    else:
+        fix = "set EARMARK_DATA to the folder that holds it"
+    return Finding(area, template, "missing", "not found", fix, "; ".join(who), looked=looked)
 
 
-def _item(item: Item, users: list[str]) -> Finding:
-    roots = [cache_folder(), *data_roots()]
+def download(item: Item, users: Sequence[str] = (), *, cache: Path | None = None) -> Finding:
+    """Return where an item of ``earmark fetch`` is, all its files in one place, or that it is not.
+
+    Parameters
+    ----------
+    users
+        Suites that need it.
+    cache
+        Folder of downloads, instead of EARMARK_CACHE.
+    """
+    roots = [cache or cache_folder(), *data_roots()]
     looked = [str(root / item.folder / item.files[0].path) for root in roots]
-    place = None
-    for root in roots:
-        if all(_there(root / item.folder / file.path) for file in item.files):
-            place = str(root / item.folder)
-            break
+    whole = (
+        str(root / item.folder)
+        for root in roots
+        if all(_there(root / item.folder / file.path) for file in item.files)
+    )
+    place = next(whole, None)
     if place is None and len(item.files) == 1:
         try:
             place = str(find_weights(item.name))

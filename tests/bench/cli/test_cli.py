@@ -241,7 +241,7 @@ def test_list_names_models_datasets_and_suites(earmark):
     assert "musav" in json.loads(earmark("list", "datasets", "--json")[1])
     assert "av_real.toml" in earmark("list", "suites")[1]
     code, _, err = earmark("list", "cats")
-    assert (code, "expected models, datasets or suites" in err) == (3, True)
+    assert (code, "expected models, datasets, tasks or suites" in err) == (3, True)
 
 
 def test_check_data_passes_good_data_and_names_a_fault_by_line(earmark, data):
