@@ -250,7 +250,7 @@ def _remove(root: Path, chosen: Sequence[Kept], *, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise StoreError(f"{what} would be removed; nobody can be asked here: add --yes")
-        if not typer.confirm(f"Remove {what}? They can only be had by listening again."):
+        if not typer.confirm(f"Remove {what}? To have them again, they must be computed again."):
             typer.echo("nothing was removed")
             return
     opened = EmbeddingStore(root)
@@ -282,7 +282,7 @@ def _print_spaces(root: Path, kept: Sequence[Kept]) -> None:
     print_table(new_console(), table)
     if any(one.is_stale for one in kept):
         typer.echo(
-            "Rows whose code is not there are read with `earmark run --trust-card` alone; "
+            "Rows whose code is not there are read only with `earmark run --trust-card`; "
             f"`earmark store --remove {STALE}` removes them."
         )
 

@@ -132,7 +132,7 @@ def _open(name: str, task: str, records: Sequence[RunRecord]) -> _Opened | str:
         dataset = DATASETS.create(source.loader, placed(source.options))
         if dataset.fingerprint != entry.fingerprint:
             return (
-                f"{name} at hand is not what was run: its fingerprint is "
+                f"the {name} available here is not what was run: its fingerprint is "
                 f"{dataset.fingerprint[:12]}, in the record {entry.fingerprint[:12]}"
             )
         return _indexed(dataset, audio=_audio_option(suite, name, task))
@@ -189,7 +189,7 @@ def _cut_all(
     total, left_out = 0, 0
     for number, (key, clip) in enumerate(clips.items(), start=1):
         if isinstance(clip, str) or clip.path is None:
-            reason = clip if isinstance(clip, str) else f"{key[0]} has no audio of it at hand"
+            reason = clip if isinstance(clip, str) else f"no audio of it is available in {key[0]}"
             lost.append(ItemProblem(item=key[1], reason=reason))
         elif left_out:
             left_out += 1

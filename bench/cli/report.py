@@ -84,7 +84,7 @@ def report(
     load_tasks(custom_task)
     wanted = parsed_formats(formats)
     if audio and "html" not in wanted:
-        raise ReportError("players are in the HTML report alone: add html to --format")
+        raise ReportError("only the HTML report has players: add html to --format")
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported

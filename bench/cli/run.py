@@ -334,7 +334,7 @@ def _print_plans(
         return
     console = new_console()
     for plan in plans:
-        heads = ("items", "kept or heard above", "to hear or read", "time")
+        heads = ("items", "kept or embedded above", "to embed", "time")
         table = new_table(plan.suite, ("task", "model"), heads)
         for row in plan.rows:
             time = "not known" if row.seconds is None else duration(row.seconds)
@@ -342,7 +342,7 @@ def _print_plans(
             add_row(table, row.task, row.model, *counts)
         print_table(console, table)
         unknown = sum(row.new for row in plan.rows if row.seconds is None)
-        more = f", and {unknown} items whose cost nobody has measured" if unknown else ""
+        more = f", and {unknown} items of unknown cost" if unknown else ""
         console.print(f"about {duration(plan.seconds)} in the models, without decoding{more}")
         left = LeftOut()
         left.add(plan.suite, plan.not_run)

@@ -220,7 +220,7 @@ def test_other_data_than_was_run_is_not_played(ran, tmp_path):
     copy = moved(ran, tmp_path, (f"{ran[0]}/songs", str(songs)))
     report([copy], out=tmp_path, formats="html", audio=True)
     html = (tmp_path / "report.html").read_text()
-    assert "songs at hand is not what was run: its fingerprint is" in html
+    assert "the songs available here is not what was run: its fingerprint is" in html
     assert "its clip: s" not in html and "Play the first song" in html
 
 
@@ -247,7 +247,7 @@ def test_musav_without_its_audio_has_no_players_and_says_so(ran, tmp_path):
     copy = moved(ran, tmp_path, (f'audio = "{ran[0]}/previews"', ""))
     report([copy], out=tmp_path, formats="html", audio=True)
     html = (tmp_path / "report.html").read_text()
-    assert "pairs has no audio of it at hand" in html and "Play the first song" not in html
+    assert "no audio of it is available in pairs" in html and "Play the first song" not in html
 
 
 def test_runs_with_unlike_data_of_one_name_are_not_mixed_up(ran):
@@ -310,7 +310,7 @@ def test_the_command_embeds_and_warns_and_needs_a_page_to_do_it(ran, tmp_path, e
     assert code == 0 and out.split() == [str(tmp_path / "report.html")]
     assert "research only" in err
     code, _, err = earmark("report", ran[1], "--format", "pdf", "--audio")
-    assert code == 3 and "players are in the HTML report alone" in err
+    assert code == 3 and "only the HTML report has players" in err
     with pytest.raises(ReportError):
         report([ran[1]], out=None, formats="md", audio=True, audio_mib=1)
 
