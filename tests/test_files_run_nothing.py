@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from av_worlds import BandPatches, rated_world
+from av_worlds import BandPatches
 from gated_runs import recording
 
 from earmark.bench.embeddings.shards import Shard
@@ -26,7 +25,6 @@ from earmark.datasets.registry import named_by
 from earmark.models.adapters.locked import Learned, Projection, save_learned
 from earmark.models.adapters.muq_mulan import muq_mulan
 from earmark.models.adapters.sentence_bert import sentence_bert
-from earmark.models.av_heads.export import export as export_head
 from earmark.models.av_heads.head import Head, TrainedHead, save_head
 from earmark.models.base import ModelError
 from earmark.models.registry import MODELS
@@ -183,22 +181,6 @@ def test_words_of_a_checkpoint_are_written_under_their_own_names(tmp_path, name)
     with pytest.raises(ModelError, match=r"expected some of vocabulary\.json"):
         write_words({"vocab.json": "{}", name: "planted"}, tmp_path / "a" / "b")
     assert not list(tmp_path.rglob("*"))
-
-
-@pytest.mark.parametrize("name", ["../gift", "/gift", "", ".gift"])
-def test_a_head_is_exported_under_a_name_of_a_file(tmp_path, name):
-    embedder = BandPatches()
-    features, targets = rated_world(60, embedder.dimension)
-    from earmark.models.av_heads.adapter import put_on
-    from earmark.models.av_heads.rated import fit_ridge
-
-    head = fit_ridge(features, targets, seed=0).head
-    tower = tower_of(embedder.card, loader="bands", options={})
-    trained = TrainedHead("gift", head, tower, datasets=(), licence="CC0-1.0")
-    model = put_on(replace(trained, name=name), embedder)
-    with pytest.raises(ModelError, match="its name would name a file"):
-        export_head(model, tmp_path / "out", version="1")
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["../precious", "/precious", "a/b", ".."])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from earmark.bench.cli import TERMINATED, Json, fail, if_interrupted, same_command
+from earmark.bench.cli import TERMINATED, Json, Store, fail, if_interrupted, same_command
 from earmark.bench.cli.check import parse_options
 from earmark.bench.cli.console import progress_bar
 from earmark.bench.metrics.retrieval import KS, recall_at_k
@@ -224,9 +224,23 @@ def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> No
 def export(
     checkpoint: Annotated[
         Path,
-        typer.Argument(metavar="CKPT", help="A checkpoint, or a run's folder: its best one."),
+        typer.Argument(
+            metavar="CKPT|SUITE",
+            help="A checkpoint, or a run's folder: its best one; with --model a suite.",
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Train this head or ensemble of the suite's task av_cross_dataset, and write it; "
+            "named as in its scores, e.g. 'ridge(deam)@msd-musicnn'."
+        ),
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write a head as an ONNX graph with metadata, too.")
+    ] = False,
+    store: Store = Path("store"),
     name: Annotated[
         str | None, typer.Option(help="Name of the model; by default the folder's.")
     ] = None,
@@ -242,15 +256,48 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write the weights and card of a checkpoint, for suites.
+    """Write the weights and card of a checkpoint, or of a head that a suite trains, for suites.
 
-    They are read by the models `muscall` and `dcase`.
+    Checkpoints are read by the models `muscall` and `dcase`, heads by `av-head`, ensembles by
+    `av-ensemble`.
     """
+    if model is not None:
+        if name is not None or licence is not None or dataset is not None:
+            raise ModelError("--name, --licence and --dataset are of a checkpoint, not of --model")
+        _export_trained(checkpoint, model, out, store=store, onnx=onnx)
+        return
+    if onnx:
+        raise ModelError("--onnx writes a head; name it with --model, and its suite")
     from earmark.models.training.checkpoints import export as write
 
     card = write(checkpoint, out, name=name, licence=licence, training_datasets=dataset)
     typer.echo(f"{out}: {card.name}. {card.note}")
     typer.echo(f'[models.{card.name}]\nloader = "{card.training["model"]}"\nweights = "{out}"')
+
+
+def _export_trained(suite: Path, model: str, out: Path, *, store: Path, onnx: bool) -> None:
+    from earmark.bench.embeddings import store as kept
+    from earmark.bench.embeddings.embeddings import Embeddings
+    from earmark.bench.run.export import export_trained
+    from earmark.bench.run.suite import find_suite
+
+    if_interrupted(f"finished embeddings are kept in {store}")
+    with progress_bar() as progress:
+        embeddings = Embeddings(kept.Store(store), progress=progress)
+        table = export_trained(find_suite(suite), model, embeddings=embeddings, out=out, onnx=onnx)
+    typer.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+    typer.echo(f"[models.{json_module.dumps(out.name)}]")
+    typer.echo("\n".join(f"{key} = {_toml(value)}" for key, value in table.items()))
+
+
+def _toml(value: object) -> str:
+    """Return a value of a suite as TOML, tables inline."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{json_module.dumps(key)} = {_toml(one)}" for key, one in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json_module.dumps(value, ensure_ascii=False)
 
 
 class TextToAudio:

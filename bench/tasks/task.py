@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from earmark.bench.scoring.items import About, Arrays, DerivedSubsets, mean_of, undetermined
 from earmark.bench.scoring.statistic import Statistic
-from earmark.datasets.base import Clip, fingerprint
+from earmark.datasets.base import Clip, DataError, fingerprint
 from earmark.models.base import ModelCard
 from earmark.reports.record.schema import Score, TaskResult
 from earmark.reports.view import GENERIC, View
@@ -120,6 +121,44 @@ class Task(Protocol):
         if score.metric not in rows.columns:
             raise undetermined(score.metric)
         return mean_of(rows, score.metric)
+
+
+class UnknownModelError(DataError):
+    """A name that is of no model which a task trains; the message lists those that are."""
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """A task that trains models of its own, and can write them as files."""
+
+    def export(
+        self,
+        name: str,
+        context: Context,
+        dataset: Any,
+        models: Mapping[str, Any],
+        *,
+        opened_as: Mapping[str, Mapping[str, Any]],
+        out: Path,
+        onnx: bool,
+    ) -> Mapping[str, Any]:
+        """Write a model into a new folder and return how a suite opens it: ``loader``, options.
+
+        Parameters
+        ----------
+        name
+            As in the task's scores.
+        opened_as
+            Of each of ``models``: ``loader`` and its options, as the suite has them.
+        onnx
+            Whether to write it for other programs as well.
+
+        Raises
+        ------
+        UnknownModelError
+            If the task trains no model of this name.
+        """
+        ...
 
 
 def item_digest(ids: Iterable[str]) -> str:

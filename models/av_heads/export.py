@@ -13,7 +13,6 @@ References
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +30,26 @@ OPSET, IR_VERSION = 13, 8
 """Old enough for every runtime in use."""
 
 
-def export(model: AVHead, folder: Path | str, *, version: str, description: str = "") -> list[Path]:
-    """Write ``<name>.onnx`` and ``<name>.json`` into a folder and return their paths.
+def write_onnx(
+    model: AVHead, path: Path, *, version: str, description: str = ""
+) -> tuple[Path, Path]:
+    """Write ``path`` with the suffixes ``.onnx`` and ``.json``, and return both paths.
 
     Raises
     ------
     ModelError
-        If a file cannot be written, the head's name is no name of a file, or the package onnx is
-        not installed.
+        If a file cannot be written, or the package onnx is not installed.
     """
-    folder, name = Path(folder), model.trained.name
-    if not re.fullmatch(r"\w[\w.+@ -]*", name):  # it comes from a weights file
-        raise ModelError(
-            f"head {name!r} cannot be written to {folder}: its name would name a file, so give it "
-            f"one of letters, digits, '_', '-', '+', '@', ' ' and '.'"
-        )
     graph = onnx_model(model.trained.head).SerializeToString()
     told = metadata(model, version=version, description=description)
     text = json.dumps(told, indent=4, ensure_ascii=False) + "\n"
-    paths = [folder / f"{name}.onnx", folder / f"{name}.json"]
+    paths = path.with_name(f"{path.name}.onnx"), path.with_name(f"{path.name}.json")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in zip(paths, (graph, text.encode()), strict=True):
-            write_whole(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for one, content in zip(paths, (graph, text.encode()), strict=True):
+            write_whole(one, content)
     except OSError as error:
-        raise ModelError(f"head {name} cannot be written to {folder}: {error}") from error
+        raise ModelError(f"head {model.trained.name} cannot be written: {error}") from error
     return paths
 
 

@@ -28,11 +28,12 @@ from earmark.datasets.judgements.overlap import overlap
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.adapters.ensembles import Moments
 from earmark.models.av_heads.folds import cross_validate
-from earmark.models.av_heads.head import Fitted, Head
+from earmark.models.av_heads.head import Fitted, Head, TrainedHead
 from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise, fit_pairwise
 from earmark.models.av_heads.rated import fit_mlp, fit_ridge
 from earmark.models.base import Plain
 from earmark.models.essentia.descriptors import SignalDescriptors
+from earmark.models.support.weights import Tower
 from earmark.reports.record.schema import NotRun
 
 Doubles = NDArray[np.float64]
@@ -221,16 +222,45 @@ def _across(job: Job, plan: FitOptions, recordings: Recordings, known: FittedOn)
 
 def _fitted(job: Job, places: Sequence[int], plan: FitOptions) -> list[Fitted]:
     """Fit a head to the clips at some places of the training set, once a run."""
-    learned, clips = job.learned, [job.learned.clips[i] for i in places]
+    return [
+        fit_head(job.head, job.learned, job.heard_train, places, seed=plan.seed + run)
+        for run in range(plan.runs)
+    ]
+
+
+def fit_head(
+    head: str, learned: LearnedFrom, heard: Heard, places: Sequence[int], *, seed: int
+) -> Fitted:
+    """Fit a head of one kind to the clips at some places of a training set."""
+    clips = [learned.clips[i] for i in places]
     ids = [clip.id for clip in clips]
-    features = job.heard_train.rows(ids)
-    seeds = [plan.seed + run for run in range(plan.runs)]
+    features = heard.rows(ids)
     if isinstance(learned, PairwiseJudgements):
-        compared = collect(learned, ids).compared
-        return [PAIRWISE_HEADS[job.head](features, compared, seed=seed) for seed in seeds]
+        return PAIRWISE_HEADS[head](features, collect(learned, ids).compared, seed=seed)
     groups = [clip.unit or clip.id for clip in clips]
-    fit = RATED_HEADS[job.head]
-    return [fit(features, learned.ratings[places], groups=groups, seed=seed) for seed in seeds]
+    return RATED_HEADS[head](features, learned.ratings[places], groups=groups, seed=seed)
+
+
+def trained_head(
+    name: str,
+    head: Head,
+    *,
+    tower: Tower,
+    learned: LearnedFrom,
+    facts: Mapping[str, Plain],
+    seed: int,
+) -> TrainedHead:
+    """Return a head with all that a card says of it."""
+    return TrainedHead(
+        name=name,
+        head=head,
+        embedder=tower,
+        datasets=(learned.card.id,),
+        licence=learned.card.licence,
+        scale=_scale(learned),
+        citation=learned.card.citation,
+        facts={**facts, "seed": seed},
+    )
 
 
 def tested_ids(

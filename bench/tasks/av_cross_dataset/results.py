@@ -16,6 +16,7 @@ from earmark.bench.tasks.av_cross_dataset.cells import (
     Cell,
     FitOptions,
     State,
+    trained_head,
 )
 from earmark.bench.tasks.av_cross_dataset.view import MATRIX
 from earmark.bench.tasks.av_regression import task as av_regression
@@ -380,15 +381,13 @@ def _of_head(state: State, cells: Sequence[Cell], plan: FitOptions) -> ModelCard
     heads = list({id(h): h for cell in (first, *cells) for h in cell.head_of.values()}.values())
 
     def trained(head: Head) -> TrainedHead:
-        return TrainedHead(
-            name=f"{first.head}({first.train})",
-            head=head,
-            embedder=tower_of(embedder.card, loader="", options={}),
-            datasets=(learned.card.id,),
-            licence=learned.card.licence,
-            scale=first.scale,
-            citation=learned.card.citation,
-            facts={**first.facts, "seed": plan.seed},
+        return trained_head(
+            f"{first.head}({first.train})",
+            head,
+            tower=tower_of(embedder.card, loader="", options={}),
+            learned=learned,
+            facts=first.facts,
+            seed=plan.seed,
         )
 
     digests = list(dict.fromkeys(trained(head).digest for head in heads))

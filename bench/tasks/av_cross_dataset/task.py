@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +36,7 @@ from earmark.bench.tasks.av_cross_dataset.cells import (
     heads_for,
     make_cell,
 )
+from earmark.bench.tasks.av_cross_dataset.export import Exporter, trained_names
 from earmark.bench.tasks.av_cross_dataset.gain import gain_table, gained
 from earmark.bench.tasks.av_cross_dataset.inputs import (
     Recordings,
@@ -50,8 +52,18 @@ from earmark.bench.tasks.av_predictions import predict_from_audio
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.musav import task as musav
 from earmark.bench.tasks.musav.sources import predict_musav
-from earmark.bench.tasks.task import Context, Need, Task, TaskRun, Unavailable, Wanted
+from earmark.bench.tasks.task import (
+    Context,
+    Need,
+    Task,
+    TaskRun,
+    Unavailable,
+    UnknownModelError,
+    Wanted,
+)
 from earmark.datasets.base import DataError, RatedClips
+from earmark.datasets.files.atomic_files import folder_whole
+from earmark.datasets.files.names import suggest
 from earmark.datasets.judgements.musav import MusAV
 from earmark.models.adapters.ensembles import learn_moments
 from earmark.models.adapters.text_axis import TextAxisAV
@@ -173,6 +185,28 @@ class AVCrossDataset(Task):
             cards=cards_of(state, plan),
             further=outputs[1:],
         )
+
+    def export(
+        self,
+        name: str,
+        context: Context,
+        dataset: Any,
+        models: Mapping[str, Any],
+        *,
+        opened_as: Mapping[str, Mapping[str, Any]],
+        out: Path,
+        onnx: bool,
+    ) -> Mapping[str, Any]:
+        """Write a head or an ensemble; see :class:`earmark.bench.tasks.task.Exports`."""
+        state = self.opened(context, dataset, models)
+        known = [*trained_names(state), *(one.id for one in state.ensembles)]
+        if name not in known:
+            hint = suggest(name, known, listed="It trains")
+            left_out = "".join(f"\n{one.what}: {one.reason}" for one in state.not_run)
+            raise UnknownModelError(f"{context.task_id} trains no model {name!r}. {hint}{left_out}")
+        with folder_whole(out) as made:
+            stored = self.stored or {}
+            return Exporter(state, stored, opened_as, made, out, onnx).export(name)
 
     def opened(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> State:
         """Return what the task works with; a fault in it is told before hours of listening."""

@@ -1,5 +1,7 @@
 """What the cross-dataset task leaves: cards, loudness, the effect of gain, and a whole record."""
 
+import json
+import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +12,14 @@ from av_cross_sets import SEED, Stored, cross_world, names, predicted, rated, ve
 from earmark.bench.cli.report import render_reports
 from earmark.bench.cli.run import embed
 from earmark.bench.run.runner import run_suite
+from earmark.datasets.audio import load
 from earmark.models.av_heads.adapter import put_on
 from earmark.models.av_heads.head import TrainedHead, load_head, save_head
 from earmark.models.av_heads.rated import fit_ridge
 from earmark.models.essentia.descriptors import SignalDescriptors
+from earmark.models.registry import MODELS
 from earmark.models.support.weights import tower_of
-from earmark.reports.record.files import read
+from earmark.reports.record.files import read, read_items
 
 
 @pytest.fixture
@@ -174,7 +178,9 @@ gains = [6]
 """
 
 
-def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_report(tmp_path):
+@pytest.fixture
+def suite(tmp_path):
+    """The suite, with two sets of twelve clips whose arousal is their level."""
     for number, folder in enumerate("ab"):
         rng = np.random.default_rng(number)
         (tmp_path / folder / "audio").mkdir(parents=True)
@@ -187,6 +193,12 @@ def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_rep
         (tmp_path / folder / "ratings.csv").write_text("\n".join(rows) + "\n")
     suite = tmp_path / "suite.toml"
     suite.write_text(SUITE.replace("{root}", str(tmp_path)))
+    return suite
+
+
+def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_report(
+    suite, tmp_path
+):
     embed([suite], store=tmp_path / "store")
     folder, not_run = run_suite(suite, out=tmp_path / "runs", store=tmp_path / "store")
     record = read(folder)
@@ -212,3 +224,77 @@ def test_a_suite_embeds_first_runs_from_the_store_and_leaves_a_record_with_a_rep
     assert "Trained on, tested on" in page
     assert "without a card" not in page
     assert "Contamination" not in page
+
+
+def opened(printed):
+    """Return the model that the printed lines of a suite open."""
+    (table,) = tomllib.loads(printed[printed.index("[models.") :])["models"].values()
+    return MODELS.create(table.pop("loader"), table)
+
+
+def test_an_exported_head_predicts_in_another_suite_what_it_predicted_in_its_own(
+    suite, tmp_path, earmark, monkeypatch
+):
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    monkeypatch.chdir(tmp_path)
+    code, out, err = earmark("export", suite, "kept", "--model", "ridge(a)@descriptors", "--onnx")
+    assert code == 0, err
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        "head.json", "head.onnx", "head.safetensors",
+    ]  # fmt: skip
+    model = opened(out)
+    folder, _ = run_suite(suite, out=tmp_path / "runs", store=tmp_path / "store", available=True)
+    items = read_items(folder, "av_cross_dataset-a-b")
+    before = items[items["model"] == "ridge(a)@descriptors"]
+    other = tmp_path / "other.toml"
+    sets = suite.read_text().partition("[models.")[0].replace("cross", "other")
+    task = '[[tasks]]\ntask = "av_regression"\ndataset = "b"\n'
+    other.write_text(f"{sets}{out[out.index('[models.') :]}{task}")
+    folder, _ = run_suite(other, out=tmp_path / "runs", store=tmp_path / "store", available=True)
+    after = read_items(folder, "av_regression-b")
+    assert after["item"].tolist() == before["item"].tolist()
+    np.testing.assert_allclose(after["predicted"], before["predicted"], rtol=0, atol=1e-6)
+    # Another program: the graph, on the embedder's vectors, gives (valence, arousal).
+    clips = [load(tmp_path / "b" / "audio" / f"b{n}.wav", sample_rate=22_050) for n in range(3)]
+    rows = np.concatenate([model.embedder.embed_patches(clip) for clip in clips])
+    graph = ReferenceEvaluator(onnx.load(tmp_path / "kept" / "head.onnx"))
+    (found,) = graph.run(None, {"model/Placeholder": rows})
+    np.testing.assert_allclose(found[:, ::-1], model.predict_av(clips), rtol=0, atol=1e-5)
+    assert not np.allclose(found, found[:, ::-1], atol=1e-2)
+
+
+def test_an_exported_ensemble_is_the_mean_of_its_heads_z_scores(
+    suite, tmp_path, earmark, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = ["ridge(a)@descriptors", "mlp(b)@descriptors"]
+    with suite.open("a") as file:
+        file.write(f'[[tasks.ensembles]]\nid = "both"\nmodels = {json.dumps(names)}\n')
+    code, out, err = earmark("export", suite, "kept", "--model", "both")
+    assert code == 0, err
+    model = opened(out)
+    assert model.moments.learnt_on == "a without its ratings or judgements"
+    files = [tmp_path / "a" / "audio" / f"a{number}.wav" for number in range(12)]
+    clips = [load(path, sample_rate=22_050) for path in files]
+    each = np.array([one.predict_av(clips) for one in model.models], np.float64)
+    z = (each - each.mean(axis=1, keepdims=True)) / each.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_av(clips), z.mean(axis=0), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--model", "ridge(c)@descriptors"], "Did you mean"),
+        (["--model", "ridge(a)@descriptors", "--licence", "MIT"], "of a checkpoint"),
+        (["--onnx"], "name it with --model"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
+    suite, tmp_path, earmark, monkeypatch, options, told
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = earmark("export", suite, "kept", *options)
+    assert code == 3 and told in " ".join(err.split())
+    assert not (tmp_path / "kept").exists()
