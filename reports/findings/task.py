@@ -14,6 +14,7 @@ from earmark.reports.content import Span, Text, named_models
 from earmark.reports.record.lookup import (
     RANDOM_BASELINE,
     Dimension,
+    Relation,
     bare,
     best_first,
     dataset_of,
@@ -175,18 +176,20 @@ def _against_references(task: TaskResult, metric: str, subset: str) -> list[Text
     for side in dimensions(task):
         scores = best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
         for line in references(task, metric=metric, subset=subset, dimension=side):
-            by_relation: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
-            for score in scores:
-                by_relation.setdefault(relation(score, line.value), []).append(score.model)
-            said = relations_in_words(*list(by_relation.values())[:3], "it")
+            relations = [(score.model, relation(score, line.value)) for score in scores]
+            said = relations_in_words(relations, "it")
             value = words.with_unit(line.value, metric)
             about = f"Compared with “{line.name}” ({value}{f' on {side}' if side else ''}), "
             found.append((Span(about), *said, Span(".")))
     return found
 
 
-def relations_in_words(ahead: list[str], level: list[str], behind: list[str], line: str) -> Text:
-    """Return which models are above, level with and below a line."""
+def relations_in_words(relations: Sequence[tuple[str, Relation]], line: str) -> Text:
+    """Return which models are above a line, not different from it, and below it."""
+    ahead, level, behind = (
+        [model for model, found in relations if found == kind]
+        for kind in ("better", "level", "worse")
+    )
     parts: list[Text] = []
     if ahead:
         parts.append((*named_models(ahead), Span(f" {_are(ahead)} above")))

@@ -39,7 +39,9 @@ from earmark.reports.record.lookup import (
     dimensions,
     groups_of,
     headline,
+    level_of,
     select,
+    values_of,
 )
 from earmark.reports.record.schema import Cost, RunRecord, Score, TaskResult
 from earmark.reports.view import Views
@@ -191,13 +193,11 @@ def _plot(task: TaskResult, metric: str, subset: str, *, small: bool) -> Plot | 
     columns: dict[str, Any] = {
         "model": [score.model for score in scores],
         "dimension": [score.dimension or "all" for score in scores],
-        "value": [nan if score.value is None else score.value for score in scores],
-        "low": [score.interval.low if score.interval else nan for score in scores],
-        "high": [score.interval.high if score.interval else nan for score in scores],
+        **values_of(scores),
         "chance": [nan if score.chance is None else score.chance for score in scores],
     }
     space = "\N{NO-BREAK SPACE}"
-    level = next((100 * s.interval.level for s in scores if s.interval), 95)
+    level = level_of(scores)
     title = words.metric(metric).title
     left = (
         f" The best {len(drawn)} of {len(models)} models; the table has all."
@@ -341,20 +341,17 @@ def _speed_plot(
     first: Headline, costs: Mapping[str, Cost], models: Sequence[str], device: str
 ) -> Plot:
     scores = [score for score in first.scores if score.model in models]
-    nan = math.nan
     columns: dict[str, Any] = {
         "model": [score.model for score in scores],
         "clips_per_second": [costs[score.model].clips_per_second for score in scores],
-        "value": [nan if score.value is None else score.value for score in scores],
-        "low": [score.interval.low if score.interval else nan for score in scores],
-        "high": [score.interval.high if score.interval else nan for score in scores],
+        **values_of(scores),
     }
     metric = first.best.metric
     title = words.metric(metric).title
     side = f", {first.side}" if first.side else ""
     left = len(first.scores) - len(scores)
     space = "\N{NO-BREAK SPACE}"
-    level = next((100 * s.interval.level for s in scores if s.interval), 95)
+    level = level_of(scores)
     more = f" Not shown: {words.plural(left, 'model')} without a time on it." if left else ""
     fastest = max(scores, key=lambda score: costs[score.model].clips_per_second)
     return Plot(

@@ -100,6 +100,22 @@ def best_first(scores: Iterable[Score]) -> list[Score]:
     )
 
 
+def values_of(scores: Sequence[Score]) -> dict[str, list[float]]:
+    """Return value, low and high of scores as columns of a figure; NaN where there is none."""
+    nan = math.nan
+    bounds = [score.interval for score in scores]
+    return {
+        "value": [nan if score.value is None else score.value for score in scores],
+        "low": [one.low if one else nan for one in bounds],
+        "high": [one.high if one else nan for one in bounds],
+    }
+
+
+def level_of(scores: Iterable[Score]) -> float:
+    """Return the level of the scores' intervals in per cent, 95 where there is none."""
+    return next((100 * score.interval.level for score in scores if score.interval), 95)
+
+
 def exceeds(value: float, line: float) -> bool:
     """Return whether a value is greater than a line by more than sums round off.
 
@@ -113,10 +129,16 @@ def relation(score: Score, line: float) -> Relation:
     """Return on which side of a line the whole interval of a score lies."""
     if score.interval is None:
         return "unknown"
-    above, below = exceeds(score.interval.low, line), exceeds(line, score.interval.high)
-    if not (above or below):
-        return "level"
-    return "better" if above == score.higher_is_better else "worse"
+    found = relation_of(score.interval.low, score.interval.high, line)
+    turned: dict[Relation, Relation] = {"better": "worse", "worse": "better"}
+    return found if score.higher_is_better else turned.get(found, found)
+
+
+def relation_of(low: float, high: float, line: float) -> Relation:
+    """Return on which side of a line an interval lies, of what is better the higher it is."""
+    if exceeds(low, line):
+        return "better"
+    return "worse" if exceeds(line, high) else "level"
 
 
 def relation_to_chance(score: Score) -> Relation:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from earmark.reports import words
 from earmark.reports.content import TALLEST, Arrays, Gap, Plot, Span, Text, even_parts, part_of
 from earmark.reports.findings.task import row_of_best
-from earmark.reports.record.lookup import RANDOM_BASELINE, best_first, select, table
+from earmark.reports.record.lookup import (
+    RANDOM_BASELINE,
+    best_first,
+    level_of,
+    select,
+    table,
+    values_of,
+)
 from earmark.reports.record.schema import Plain, Score, TaskResult
 
 PROMPTS = "Prompts"
@@ -58,23 +65,22 @@ def _prompts_of(scores: Sequence[Score], title: str, n_prompts: int) -> Plot:
     from earmark.reports.figures.rows import MOST_NAMED
     from earmark.reports.figures.rows import prompts as rows_of_prompts
 
-    nan = math.nan
     factors = [words.metric(score.metric).factor for score in scores]
-    scaled = list(zip(factors, scores, strict=True))
     columns: dict[str, Any] = {
         "model": [score.model for score in scores],
         "prompt": [score.subset for score in scores],
         "metric": [words.metric(score.metric).head for score in scores],
-        "value": [f * (s.value if s.value is not None else nan) for f, s in scaled],
-        "low": [f * s.interval.low if s.interval else nan for f, s in scaled],
-        "high": [f * s.interval.high if s.interval else nan for f, s in scaled],
+        **{
+            name: [factor * value for factor, value in zip(factors, column, strict=True)]
+            for name, column in values_of(scores).items()
+        },
     }
     chance = {
-        head: f * score.chance
-        for head, (f, score) in zip(columns["metric"], scaled, strict=True)
+        head: factor * score.chance
+        for head, factor, score in zip(columns["metric"], factors, scores, strict=True)
         if score.chance is not None
     }
-    level = next((100 * s.interval.level for s in scores if s.interval), 95)
+    level = level_of(scores)
     alike = n_prompts > MOST_NAMED
     return Plot(
         title=title,

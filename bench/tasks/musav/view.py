@@ -6,7 +6,6 @@ is that of its first song minus its second; listeners said which of the two is h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,11 +35,13 @@ from earmark.reports.page.tables import plain_value
 from earmark.reports.record.lookup import (
     best_first,
     dimensions,
-    exceeds,
     headline,
+    level_of,
     references,
+    relation_of,
     select,
     table,
+    values_of,
 )
 from earmark.reports.record.schema import RunRecord, Score, TaskResult
 from earmark.reports.view import View
@@ -73,22 +74,14 @@ def people(task: TaskResult) -> list[Text]:
     rows = table(task, AGAINST_ANNOTATOR, "dimension", "model", "n", "low", "high")
     found: list[Text] = []
     for side in dict.fromkeys(str(row["dimension"]) for row in rows):
-        ahead: list[str] = []
-        level: list[str] = []
-        behind: list[str] = []
         here = [row for row in rows if row["dimension"] == side]
-        for row in here:
-            low, high = row["low"], row["high"]
-            if low is None or high is None:
-                continue
-            place = (
-                ahead if exceeds(float(low), 0) else behind if exceeds(0, float(high)) else level
-            )
-            place.append(str(row["model"]))
+        relations = [
+            (str(row["model"]), relation_of(float(row["low"]), float(row["high"]), 0))
+            for row in here
+            if row["low"] is not None and row["high"] is not None
+        ]
         cases = f"On the same {here[0]['n']:,} judgements of {side} as one annotator, "
-        found.append(
-            (Span(cases), *relations_in_words(ahead, level, behind, "that annotator"), Span("."))
-        )
+        found.append((Span(cases), *relations_in_words(relations, "that annotator"), Span(".")))
     return found
 
 
@@ -131,16 +124,13 @@ def _accuracy(
 ) -> Plot:
     from earmark.reports.figures.rows import accuracy
 
-    nan = math.nan
     columns: dict[str, Any] = {
         "model": [score.model for score in scores],
         "subset": [score.subset for score in scores],
         "dimension": [score.dimension or "all" for score in scores],
-        "value": [nan if score.value is None else score.value for score in scores],
-        "low": [score.interval.low if score.interval else nan for score in scores],
-        "high": [score.interval.high if score.interval else nan for score in scores],
+        **values_of(scores),
     }
-    level = next((100 * s.interval.level for s in scores if s.interval), 95)
+    level = level_of(scores)
     n_models = len({score.model for score in scores})
     best = best_first(scores)[0]
     space = "\N{NO-BREAK SPACE}"
