@@ -75,6 +75,7 @@ def build(
     RecordError
         If a task of the record has no items.
     """
+    _learn_words(record, views)
     record = with_own_titles(record)
     if missing := [task.id for task in record.tasks if task.id not in items]:
         raise RecordError(f"a report of {record.id} needs the items of {', '.join(missing)}")
@@ -98,6 +99,12 @@ def build(
         run=f"{record.id} · Earmark {record.earmark_version}",
         created=record.created,
     )
+
+
+def _learn_words(record: RunRecord, views: Views) -> None:
+    for task in record.tasks:
+        view = view_of(views, task)
+        words.learn(view.metrics, view.subsets)
 
 
 def with_opening(section: Section, blocks: Sequence[Block]) -> Section:
@@ -364,6 +371,7 @@ def _problems(task: TaskResult) -> list[Block]:
 def build_side_by_side(side: SideBySide, *, views: Views) -> Page:
     """Return the report of several records."""
     record, runs = side.record, [run.record for run in side.runs]
+    _learn_words(record, views)
     board = leaderboard(record, views, side.origin)
     opening: list[Block] = [*scope(record, side.items, views), _runs(side)]
     if side.apart:

@@ -11,7 +11,8 @@ from earmark.reports.content import Gap, Plots, Section, TableBlock, plain
 from earmark.reports.page import page, tables
 from earmark.reports.record.lookup import dataset_of
 from earmark.reports.record.schema import ItemProblem, RecordError, TaskResult
-from earmark.reports.view import GENERIC
+from earmark.reports.render.markdown import page_markdown
+from earmark.reports.view import GENERIC, View
 
 
 def sections(parts):
@@ -385,3 +386,30 @@ def test_residuals_are_on_the_ratings_scale_and_lack_models_without_one(small):
     expected = -10 + (mine.predicted - 1) / 8 * 20 - mine.rated
     assert plot.data["residual"] == pytest.approx(expected.tolist(), abs=1e-12)
     assert gap.reason.startswith(f"No residuals of {second.id}: predictions and ratings")
+
+
+def test_a_task_says_how_its_own_metrics_subsets_and_protocol_are_written(small):
+    task = small.record.tasks[0]
+    scores = [s.model_copy(update={"metric": "grooves", "subset": "fast-one"}) for s in task.scores]
+    own = task.model_copy(
+        update={
+            "kind": "own",
+            "scores": scores[:1],
+            "headline_metric": "grooves",
+            "headline_subset": "fast-one",
+            "protocol": {"ties": "half", "seed": 1},
+        }
+    )
+    record = small.record.model_copy(update={"tasks": [own]})
+    view = View(
+        noun="bar",
+        metrics={"grooves": formats.Metric("Grooves", "%", 1, 100)},
+        subsets={"fast-one": "fast songs"},
+        protocol={"ties": {"half": "a tie counts half"}},
+    )
+    said = page_markdown(page.build(record, small.items, {}, views={"own": view}))
+    assert "Grooves (%)" in said and "fast songs" in said and "a tie counts half" in said
+    assert "321 bars" in said
+    generic = page_markdown(page.build(record, small.items, {}, views={}))
+    assert "321 items" in generic and "ties: half" in generic
+    assert "Figures" not in generic
