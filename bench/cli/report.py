@@ -1,43 +1,22 @@
-"""``earmark report``: render one record, or several side by side, and compare their models.
-
-Models of several runs are compared from the records' per-item outcomes, paired on the same items.
-The outcomes are first held against the scores that they must add up to: where they do not, or a
-record keeps none, the comparison rests on the scores' intervals alone and says that it is unpaired.
-"""
+"""``earmark report``: render one record, or several side by side."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from earmark.bench.cli import CustomTask, Speed, if_interrupted, same_command
 from earmark.bench.cli.console import progress_bar
-from earmark.bench.metrics.comparisons import (
-    holm,
-    minimum_detectable_difference,
-)
-from earmark.bench.metrics.statistics import REPLICATES, SEED
-from earmark.bench.scoring.items import Arrays, TaskItems, UnmeasurableError
-from earmark.bench.scoring.results import compared, differs, groups_of
-from earmark.bench.tasks.registry import VIEWS, load_tasks, task_of
 from earmark.datasets.base import first_ten
 from earmark.datasets.files.atomic_files import room_left, write_whole
 from earmark.reports.record.files import RUN_FILE, Run, load
-from earmark.reports.record.lookup import headline, select, unique
-from earmark.reports.record.schema import Comparison, RecordError, RunRecord, Score, TaskResult
-from earmark.reports.view import view_of
+from earmark.reports.record.schema import RecordError, RunRecord
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from earmark.reports.content import Page
-    from earmark.reports.page.side_by_side import Compared
 
 FORMATS: Final = ("html", "pdf", "md")
 
@@ -81,17 +60,19 @@ def report(
             f"renders them again"
         )
     )
-    load_tasks(custom_task)
     wanted = parsed_formats(formats)
     if audio and "html" not in wanted:
         raise ReportError("only the HTML report has players: add html to --format")
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
+    from earmark.bench.gate.leaderboard import compare_models
+    from earmark.bench.tasks.registry import VIEWS, load_tasks
     from earmark.reports.page import page
     from earmark.reports.page.side_by_side import side_by_side
     from earmark.reports.page.speed import read_benchmarks, with_speed
 
+    load_tasks(custom_task)
     timed = [read_benchmarks(path) for path in speed or ()]
     if len(loaded) == 1:
         shown = loaded[0].record
@@ -133,6 +114,7 @@ def render_reports(
     ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
     of pytest-benchmark (:mod:`earmark.reports.page.speed`).
     """
+    from earmark.bench.tasks.registry import VIEWS
     from earmark.reports.gate.verdict import section
     from earmark.reports.page.page import build
     from earmark.reports.page.speed import read_benchmarks, with_speed
@@ -196,114 +178,3 @@ def parsed_formats(words: str) -> list[str]:
         named = unknown[0] if unknown else "none"
         raise ReportError(f"format {named} of a report: expected some of {', '.join(FORMATS)}")
     return list(dict.fromkeys(wanted))
-
-
-def compare_models(task: TaskResult, items: pd.DataFrame, arrays: Arrays) -> Compared:
-    """Compare the models of a task on its headline metric, on every dimension and direction."""
-    from earmark.reports.page.side_by_side import Compared
-
-    chosen = headline(task)
-    found = Compared()
-    if chosen is None:
-        return found
-    metric, subset = chosen
-    for name in dict.fromkeys([subset, *view_of(VIEWS, task).directions(task)]):
-        everyone = select(task.scores, metric=metric, subset=name)
-        for side in unique(score.dimension for score in everyone):
-            scores = [s for s in select(everyone, dimension=side) if s.value is not None]
-            if len(scores) < 2:
-                continue
-            pairs = _paired(task, items, arrays, scores)
-            if isinstance(pairs, str):
-                how = f"unpaired, from the intervals of the scores ({pairs}), Holm"
-                pairs = _unpaired(scores)
-            else:
-                how = f"paired on {pairs[0].n:,} items, randomisation over units, Holm"
-            place = name if side is None else f"{name}, {side}"
-            found.how.append(f"{metric} ({place}): {how}.")
-            found.comparisons.extend(pairs)
-            found.groups.extend(groups_of(scores, pairs))
-    return found
-
-
-def _paired(
-    task: TaskResult, items: pd.DataFrame, arrays: Arrays, scores: Sequence[Score]
-) -> list[Comparison] | str:
-    """Return comparisons of outcomes that give the scores, or why there are none."""
-    kind = task_of(task.kind)
-    if kind is None:
-        return f"no task {task.kind!r} is installed"
-    if not {"model", "item", "unit"} <= set(items.columns):
-        return "the records keep no outcomes by item"
-    outcomes = TaskItems(
-        kind.measure,
-        items,
-        arrays,
-        task.scores,
-        derived_subsets=kind.derived_subsets,
-        headline_subset=task.headline_subset,
-    )
-    first = outcomes.rows(scores[0])
-    statistics = []
-    for score in scores:
-        own = outcomes.rows(score)
-        if own.empty or not first[["item", "unit"]].equals(own[["item", "unit"]]):
-            return f"the outcomes of {score.model} are not on the items of {scores[0].model}"
-        try:
-            statistics.append(outcomes.measured(score))
-        except UnmeasurableError as error:
-            return error.reason
-        if differs(score, statistics[-1]):
-            return f"the outcomes of {score.model} do not add up to its score"
-    found = compared(
-        scores,
-        statistics,
-        outcomes.units(scores[0]),
-        unit=scores[0].interval.unit if scores[0].interval else "item",
-        replicates=REPLICATES,
-        seed=SEED,
-    )
-    return found or "fewer than two units"
-
-
-def _unpaired(scores: Sequence[Score]) -> list[Comparison]:
-    """Compare scores by their intervals as if the items were others: cautious on the same ones."""
-    known = [score for score in scores if score.interval is not None]
-    pairs = list(combinations(known, 2))
-    if not pairs:
-        return []
-    normal = NormalDist()
-    errors = [math.hypot(_standard_error(one), _standard_error(other)) for one, other in pairs]
-    p_values = []
-    for (one, other), error in zip(pairs, errors, strict=True):
-        gap = abs(_value(one) - _value(other))
-        p_values.append(2 * (1 - normal.cdf(gap / error)) if error else float(gap == 0))
-    return [
-        Comparison(
-            model=one.model,
-            other=other.model,
-            metric=one.metric,
-            subset=one.subset,
-            dimension=one.dimension,
-            difference=_value(one) - _value(other),
-            interval=None,
-            p_value=p_value,
-            p_holm=float(p_holm),
-            minimum_detectable_difference=minimum_detectable_difference(error),
-            n=min(one.n, other.n),
-        )
-        for (one, other), error, p_value, p_holm in zip(
-            pairs, errors, p_values, holm(p_values), strict=True
-        )
-    ]
-
-
-def _standard_error(score: Score) -> float:
-    if score.interval is None:
-        raise ValueError(f"{score.metric} of {score.model} has no interval")
-    z = NormalDist().inv_cdf((1 + score.interval.level) / 2)
-    return (score.interval.high - score.interval.low) / (2 * z)
-
-
-def _value(score: Score) -> float:
-    return 0.0 if score.value is None else score.value

@@ -13,7 +13,7 @@ import pytest
 from large_records import compared, runs_of  # type: ignore[import-not-found]
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from earmark.bench.cli.report import compare_models
+from earmark.bench.gate.leaderboard import compare_models
 from earmark.bench.tasks.registry import VIEWS
 from earmark.reports.page import page
 from earmark.reports.page.side_by_side import side_by_side

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from earmark.bench.cli.report import compare_models
+from earmark.bench.gate.leaderboard import compare_models
 from earmark.reports.record.files import Run
 from earmark.reports.record.schema import (
     Cost,

@@ -6,7 +6,7 @@ import pytest
 from large_records import compared, runs_of
 from rendered import build, build_side_by_side
 
-from earmark.bench.cli.report import compare_models
+from earmark.bench.gate.leaderboard import compare_models
 from earmark.reports.content import plain
 from earmark.reports.page.side_by_side import side_by_side
 from earmark.reports.render.html import page_html

@@ -9,10 +9,10 @@ import pytest
 
 from earmark.bench.cli.report import (
     ReportError,
-    compare_models,
     parsed_formats,
     report,
 )
+from earmark.bench.gate.leaderboard import compare_models
 from earmark.reports.record import files as record_io
 from earmark.reports.record.files import load
 from earmark.reports.record.schema import RecordError

@@ -10,7 +10,7 @@ from captioned_sets import captioned, knowing, vectors_of
 from gated_runs import recording
 from invented_musav import write_musav
 
-from earmark.bench.cli.report import compare_models
+from earmark.bench.gate.leaderboard import compare_models
 from earmark.bench.scoring.items import TaskItems, UnmeasurableError, table_of
 from earmark.bench.scoring.statistic import MedianStatistic, RankingStatistic
 from earmark.bench.tasks.probe import task as probe
