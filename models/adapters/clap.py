@@ -25,13 +25,10 @@ from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     RESAMPLER,
     UNKNOWN_TRAINING,
-    CroppedAudio,
-    check_texts,
-    inference,
+    JointAdapter,
     pick_device,
     require,
     unit_vectors,
-    warn_truncated,
 )
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.pretrained import (
@@ -62,12 +59,13 @@ TRAINED_ON = {
     "larger_clap_general": _LAION,
     "larger_clap_music_and_speech": _LAION,
 }
-_TEXTS_AT_ONCE = 32
 _COMPUTED = ("position_ids", "relative_position_index", "token_type_ids")
 
 
-class CLAP(CroppedAudio):
+class CLAP(JointAdapter):
     """A CLAP model with its processor: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
+
+    texts_at_once = 32
 
     def __init__(
         self,
@@ -82,49 +80,34 @@ class CLAP(CroppedAudio):
         self.model = model.eval().to(device)
         self.extractor = processor.feature_extractor
         self.tokenizer = processor.tokenizer
-        self.crop = crop
-        self.max_tokens = max_tokens
-        self.card = card
-        self.sample_rate: int | None = int(self.extractor.sampling_rate)
-        self.dimension = int(model.config.projection_dim)
-        self._device = device
+        self.max_tokens: int = max_tokens
+        super().__init__(
+            sample_rate=int(self.extractor.sampling_rate),
+            dimension=int(model.config.projection_dim),
+            crop=crop,
+            card=card,
+            device=device,
+        )
 
-    def embed_text(self, texts: Sequence[str]) -> Floats:
-        """Return unit vectors of shape ``(n_texts, dimension)``.
-
-        Warns if texts are longer than the model reads.
-
-        Raises
-        ------
-        ModelError
-            If ``texts`` is no list of strings.
-        """
-        texts = check_texts(texts)
-        counts = [len(self.tokenizer(text, verbose=False)["input_ids"]) for text in texts]
-        lost = [max(0, number - self.max_tokens) for number in counts]
-        warn_truncated(texts, lost, kept=self.max_tokens)
-        rows = np.empty((len(texts), self.dimension), np.float32)
-        with inference():
-            for start in range(0, len(texts), _TEXTS_AT_ONCE):
-                some = slice(start, start + _TEXTS_AT_ONCE)
-                rows[some] = self._read(texts[some])
-        return unit_vectors(rows, dimension=self.dimension, of="text")
-
-    def _hear(self, crops: Floats) -> Floats:
+    def _encode_audio(self, crops: Floats) -> Floats:
         with _kept_numpy_rng():
             features = self.extractor(
                 list(crops), sampling_rate=self.sample_rate, return_tensors="pt"
             )["input_features"]
         longer = torch.zeros(len(crops), 1, dtype=torch.bool)
         found = self.model.get_audio_features(
-            input_features=features.float().to(self._device), is_longer=longer.to(self._device)
+            input_features=features.float().to(self.device), is_longer=longer.to(self.device)
         )
         return unit_vectors(_plain(found), dimension=self.dimension, of="window")
 
-    def _read(self, texts: list[str]) -> Floats:
+    def _tokens_lost(self, texts: list[str]) -> list[int]:
+        counts = [len(self.tokenizer(text, verbose=False)["input_ids"]) for text in texts]
+        return [max(0, number - self.max_tokens) for number in counts]
+
+    def _encode_text(self, texts: list[str]) -> Floats:
         tokens = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-        ).to(self._device)
+        ).to(self.device)
         return _plain(
             self.model.get_text_features(
                 input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]

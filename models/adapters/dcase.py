@@ -20,12 +20,9 @@ from earmark.models.dcase.model import DCASE
 from earmark.models.dcase.text import WordVectors, read_word_vectors, train_word_vectors
 from earmark.models.support.adapter import (
     RESAMPLER,
-    CroppedAudio,
-    check_texts,
-    inference,
+    JointAdapter,
     pick_device,
     read_texts,
-    unit_vectors,
 )
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.exported import TrainingLog, read_card, read_log, with_origin
@@ -38,8 +35,11 @@ CITATION = """@inproceedings{xie2022language,
 }"""
 
 
-class JointDCASE(CroppedAudio):
-    """A DCASE baseline with its words: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
+class JointDCASE(JointAdapter):
+    """A DCASE baseline with its words; a text may have any length, and none without words."""
+
+    # How sums of word vectors round depends on the padding beside them.
+    texts_at_once = 1
 
     def __init__(
         self,
@@ -51,30 +51,20 @@ class JointDCASE(CroppedAudio):
         training_log: TrainingLog | None = None,
     ) -> None:
         self.model = model.eval().to(device)
-        self.crop = crop
-        self.card = card
-        self.training_log = training_log
-        self.sample_rate: int | None = model.config.front_end.sample_rate
-        self.dimension = model.config.dimension
+        super().__init__(
+            sample_rate=model.config.front_end.sample_rate,
+            dimension=model.config.dimension,
+            crop=crop,
+            card=card,
+            device=device,
+            training_log=training_log,
+        )
 
-    def embed_text(self, texts: Sequence[str]) -> Floats:
-        """Return unit vectors of shape ``(n_texts, dimension)``; a text may have any length.
-
-        Raises
-        ------
-        ModelError
-            If ``texts`` is no list of strings, the model has no words, or a text's vectors cancel
-            out.
-        """
-        texts = check_texts(texts)
-        with inference():
-            # One by one: how sums of word vectors round depends on the padding beside them.
-            rows = [self.model.encode_text([text]).cpu().numpy() for text in texts]
-        joined = np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
-        return unit_vectors(joined, dimension=self.dimension, of="text")
-
-    def _hear(self, crops: Floats) -> Floats:
+    def _encode_audio(self, crops: Floats) -> Floats:
         return np.asarray(self.model.encode_audio(torch.from_numpy(crops)).cpu().numpy())
+
+    def _encode_text(self, texts: list[str]) -> Floats:
+        return np.asarray(self.model.encode_text(texts).cpu().numpy())
 
 
 def dcase(

@@ -27,13 +27,10 @@ from earmark.datasets.registry import naming_file
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     RESAMPLER,
-    CroppedAudio,
-    check_texts,
-    inference,
+    JointAdapter,
     pick_device,
     require,
     unit_vectors,
-    warn_truncated,
 )
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.pretrained import (
@@ -62,42 +59,31 @@ _TOWERS = {
 """Names of the hub that a release's ``config.json`` gives its towers."""
 
 
-class MuQMuLanModel(CroppedAudio):
+class MuQMuLanModel(JointAdapter):
     """MuQ-MuLan: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
 
-    crops_at_once = 1
+    crops_at_once, texts_at_once = 1, 1
+    max_tokens = MAX_TOKENS
 
     def __init__(
         self, model: Any, *, crop: CropPolicy, card: ModelCard, device: torch.device
     ) -> None:
         self.model = model.eval().to(device)
-        self.crop = crop
-        self.card = card
-        self.sample_rate: int | None = int(model.sr)
-        self.dimension = int(model.config.mulan.dim_latent)
-        self._device = device
+        dimension = int(model.config.mulan.dim_latent)
+        super().__init__(
+            sample_rate=int(model.sr), dimension=dimension, crop=crop, card=card, device=device
+        )
 
-    def embed_text(self, texts: Sequence[str]) -> Floats:
-        """Return unit vectors of shape ``(n_texts, dimension)``.
-
-        Warns if texts are longer than the model reads.
-
-        Raises
-        ------
-        ModelError
-            If ``texts`` is no list of strings.
-        """
-        texts = check_texts(texts)
-        fitted = [self._fit(text) for text in texts]
-        warn_truncated(texts, [lost for _, lost in fitted], kept=MAX_TOKENS)
-        with inference():
-            rows = [self.model(texts=[text]).float().cpu().numpy() for text, _ in fitted]
-        joined = np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
-        return unit_vectors(joined, dimension=self.dimension, of="text")
-
-    def _hear(self, crops: Floats) -> Floats:
-        found = self.model(wavs=torch.from_numpy(crops).to(self._device))
+    def _encode_audio(self, crops: Floats) -> Floats:
+        found = self.model(wavs=torch.from_numpy(crops).to(self.device))
         return unit_vectors(found.float().cpu().numpy(), dimension=self.dimension, of="window")
+
+    def _encode_text(self, texts: list[str]) -> Floats:
+        found = self.model(texts=[self._fit(text)[0] for text in texts])
+        return np.asarray(found.float().cpu().numpy())
+
+    def _tokens_lost(self, texts: list[str]) -> list[int]:
+        return [self._fit(text)[1] for text in texts]
 
     def _fit(self, text: str) -> tuple[str, int]:
         """Return the text as far as the text tower can read it, and the tokens lost."""

@@ -18,12 +18,8 @@ from earmark.models.muscall import MusCALL, MusCALLConfig
 from earmark.models.muscall.config import preset as named_preset
 from earmark.models.support.adapter import (
     RESAMPLER,
-    CroppedAudio,
-    check_texts,
-    inference,
+    JointAdapter,
     pick_device,
-    unit_vectors,
-    warn_truncated,
 )
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.exported import (
@@ -45,13 +41,11 @@ CITATION = """@inproceedings{manco2022contrastive,
 CLIP_VOCABULARY = "{data}/clip_bpe/bpe_simple_vocab_16e6.txt.gz"
 """Where CLIP's vocabulary is looked for if no tokeniser is given."""
 
-_TEXTS_AT_ONCE = 64
 
-
-class JointMusCALL(CroppedAudio):
+class JointMusCALL(JointAdapter):
     """A MusCALL model with its tokeniser: :class:`AudioEmbedder` and :class:`TextEmbedder`."""
 
-    crops_at_once = 16
+    crops_at_once, texts_at_once = 16, 64
 
     def __init__(
         self,
@@ -66,39 +60,27 @@ class JointMusCALL(CroppedAudio):
         _check_fit(tokenizer, model.config)
         self.model = model.to(device).for_inference()
         self.tokenizer = tokenizer
-        self.crop = crop
-        self.card = card
-        self.training_log = training_log
-        self.sample_rate: int | None = model.config.audio.sample_rate
-        self.dimension = model.config.dimension
-        self._device = device
+        self.max_tokens = tokenizer.context_length
+        super().__init__(
+            sample_rate=model.config.audio.sample_rate,
+            dimension=model.config.dimension,
+            crop=crop,
+            card=card,
+            device=device,
+            training_log=training_log,
+        )
 
-    def embed_text(self, texts: Sequence[str]) -> Floats:
-        """Return unit vectors of shape ``(n_texts, dimension)``.
-
-        Warns if texts are longer than the model reads.
-
-        Raises
-        ------
-        ModelError
-            If ``texts`` is no list of strings.
-        """
-        texts = check_texts(texts)
-        tokens = self.tokenizer.encode(texts)
-        warn_truncated(texts, tokens.truncated.tolist(), kept=self.tokenizer.context_length)
-        ids = torch.from_numpy(tokens.ids)
-        with inference():
-            rows = [
-                self.model.encode_text(some.to(self._device)).cpu().numpy()
-                for some in torch.split(ids, _TEXTS_AT_ONCE)
-                if len(some)
-            ]
-        joined = np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
-        return unit_vectors(joined, dimension=self.dimension, of="text")
-
-    def _hear(self, crops: Floats) -> Floats:
-        waveforms = torch.from_numpy(crops).to(self._device)
+    def _encode_audio(self, crops: Floats) -> Floats:
+        waveforms = torch.from_numpy(crops).to(self.device)
         return np.asarray(self.model.encode_audio(waveforms).cpu().numpy())
+
+    def _encode_text(self, texts: list[str]) -> Floats:
+        ids = torch.from_numpy(self.tokenizer.encode(texts).ids).to(self.device)
+        return np.asarray(self.model.encode_text(ids).cpu().numpy())
+
+    def _tokens_lost(self, texts: list[str]) -> list[int]:
+        lost: list[int] = self.tokenizer.encode(texts).truncated.tolist()
+        return lost
 
 
 def muscall(

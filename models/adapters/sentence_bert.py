@@ -22,12 +22,9 @@ import numpy as np
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     UNKNOWN_TRAINING,
-    check_texts,
-    inference,
+    TextAdapter,
     pick_device,
     require,
-    unit_vectors,
-    warn_truncated,
 )
 from earmark.models.support.pretrained import (
     pretrained_folder,
@@ -77,40 +74,26 @@ _AT_ONCE = 32
 _ACTIVATION = "activation_function"
 
 
-class SentenceBERT:
+class SentenceBERT(TextAdapter):
     """A :class:`~earmark.models.base.TextEmbedder` of a sentence-transformers model."""
 
     def __init__(self, model: Any, card: ModelCard) -> None:
         self.model = model.eval()
         self.dimension = _dimension(model)
+        self.max_tokens = model.max_seq_length or None
         self.card = card
 
-    def embed_text(self, texts: Sequence[str]) -> Floats:
-        """Return unit vectors of shape ``(n_texts, dimension)``.
+    def _encode_text(self, texts: list[str]) -> Floats:
+        found = self.model.encode(
+            texts, batch_size=_AT_ONCE, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(found)
 
-        Warns if texts are longer than the model reads.
-
-        Raises
-        ------
-        ModelError
-            If ``texts`` is no list of strings.
-        """
-        texts = check_texts(texts)
-        if not texts:
-            return np.empty((0, self.dimension), np.float32)
-        warn_truncated(texts, self._lost(texts), kept=self.model.max_seq_length)
-        with inference():
-            rows = self.model.encode(
-                texts, batch_size=_AT_ONCE, show_progress_bar=False, convert_to_numpy=True
-            )
-        return unit_vectors(rows, dimension=self.dimension, of="text")
-
-    def _lost(self, texts: list[str]) -> list[int]:
-        """Return how many tokens each text has beyond what the model reads."""
-        limit = self.model.max_seq_length
+    def _tokens_lost(self, texts: list[str]) -> list[int]:
+        limit = self.max_tokens or 0
         # A token has at least one character, so that shorter texts need no counting.
         return [
-            max(0, len(self._tokens(text)) - limit) if limit and len(text) > limit - 2 else 0
+            max(0, len(self._tokens(text)) - limit) if len(text) > limit - 2 else 0
             for text in texts
         ]
 

@@ -10,7 +10,7 @@ validation is nested.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -160,24 +160,6 @@ class CrossValidated:
     predictions: Doubles
     """Shape ``(n_runs, n, 2)``: arousal, valence."""
     fits: tuple[FoldFit, ...]
-
-    def scores(self, targets: ArrayLike, metric: Callable[[Doubles, Doubles], float]) -> Doubles:
-        """Return ``metric(rated, predicted)`` of each run and dimension, shape ``(n_runs, 2)``."""
-        rated = np.asarray(targets, np.float64)
-        return np.array(
-            [[metric(rated[:, c], run[:, c]) for c in (0, 1)] for run in self.predictions]
-        )
-
-    def spread(
-        self, targets: ArrayLike, metric: Callable[[Doubles, Doubles], float]
-    ) -> tuple[Doubles, Doubles]:
-        """Return mean and deviation over runs of a metric, each of shape ``(2,)``.
-
-        The deviation divides by one less than the number of runs, and is NaN for a single one.
-        """
-        scores = self.scores(targets, metric)
-        deviation = scores.std(axis=0, ddof=1) if len(scores) > 1 else np.full(2, np.nan)
-        return scores.mean(axis=0), deviation
 
 
 def cross_validate(

@@ -8,23 +8,23 @@ import importlib.metadata
 import os
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from earmark.datasets.audio import Waveform
-from earmark.models.base import Floats, ModelError
+from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.support.crops import CropPolicy, embed_crops
 
 if TYPE_CHECKING:
     import torch
-from abc import ABC, abstractmethod
-from typing import ClassVar
 
-from earmark.models.support.crops import CropPolicy, embed_crops
+    from earmark.models.support.exported import TrainingLog
 
 RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
 """What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
@@ -242,14 +242,66 @@ def read_texts(path: str | Path) -> list[str]:
     return texts
 
 
-class CroppedAudio(ABC):
-    """Makes an :class:`~earmark.models.base.AudioEmbedder` of what hears crops."""
+class TextAdapter(ABC):
+    """Makes a :class:`~earmark.models.base.TextEmbedder` of what encodes batches of texts."""
 
-    crop: CropPolicy
-    sample_rate: int | None
     dimension: int
+    max_tokens: int | None = None
+    """What a text is truncated to; None: nothing is."""
+    texts_at_once: ClassVar[int | None] = None
+    """Bounds the memory; None: the model makes batches itself."""
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors of shape ``(n_texts, dimension)``.
+
+        Warns if texts are longer than the model reads.
+
+        Raises
+        ------
+        ModelError
+            If ``texts`` is no list of strings.
+        """
+        texts = check_texts(texts)
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        if self.max_tokens is not None:
+            warn_truncated(texts, self._tokens_lost(texts), kept=self.max_tokens)
+        size = self.texts_at_once or len(texts)
+        with inference():
+            rows = [self._encode_text(texts[i : i + size]) for i in range(0, len(texts), size)]
+        return unit_vectors(np.concatenate(rows), dimension=self.dimension, of="text")
+
+    @abstractmethod
+    def _encode_text(self, texts: list[str]) -> Floats:
+        """Return a vector for each text, ``(n_texts, dimension)``, of any length."""
+
+    def _tokens_lost(self, texts: list[str]) -> list[int]:
+        """Return how many tokens of each text are beyond ``max_tokens``."""
+        raise NotImplementedError
+
+
+class JointAdapter(TextAdapter):
+    """Makes a joint model of what encodes crops of one length, and batches of texts."""
+
     crops_at_once: ClassVar[int] = 8
     """Bounds the memory; no vector depends on it."""
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        dimension: int,
+        crop: CropPolicy,
+        card: ModelCard,
+        device: torch.device,
+        training_log: TrainingLog | None = None,
+    ) -> None:
+        self.sample_rate: int | None = sample_rate
+        self.dimension = dimension
+        self.crop = crop
+        self.card = card
+        self.device = device
+        self.training_log = training_log
 
     def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
         """Return unit vectors of shape ``(n_clips, dimension)``.
@@ -260,12 +312,11 @@ class CroppedAudio(ABC):
             If a clip is empty, not mono, not finite or at another rate.
         """
         check_clips(clips, self.sample_rate)
+        encode, size = self._encode_audio, self.crops_at_once
         with inference():
-            rows = embed_crops(
-                clips, self.crop, self._hear, dimension=self.dimension, at_once=self.crops_at_once
-            )
+            rows = embed_crops(clips, self.crop, encode, dimension=self.dimension, at_once=size)
         return unit_vectors(rows, dimension=self.dimension, of="clip")
 
     @abstractmethod
-    def _hear(self, crops: Floats) -> Floats:
-        """Return a vector a crop, shape ``(n_crops, dimension)``."""
+    def _encode_audio(self, crops: Floats) -> Floats:
+        """Return a vector for each crop, shape ``(n_crops, dimension)``."""
