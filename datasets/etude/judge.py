@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -43,7 +42,6 @@ from earmark.datasets.judgements.musav_files import (
     LABELS,
     Judgement,
     Triplet,
-    agreement,
 )
 
 TRIPLET_STREAM = 103
@@ -134,17 +132,6 @@ def probabilities(difference: float, noise: Noise) -> dict[str, float]:
     answered = 1 - noise.unanswered
     shares = (a * answered, b * answered, (1 - a - b) * answered, noise.unanswered)
     return dict(zip(LABELS, shares, strict=True))
-
-
-def expected_agreement(differences: Sequence[float], noise: Noise) -> dict[str, float]:
-    """Return the shares of pairs in full, majority and no agreement that the model predicts."""
-    shares: defaultdict[str, float] = defaultdict(float)
-    for difference in differences:
-        chance = probabilities(difference, noise)
-        for said in itertools.product(LABELS, repeat=ANNOTATORS_PER_PAIR):
-            one, other, third = (chance[label] for label in said)
-            shares[agreement(said)] += one * other * third
-    return {level: share / len(differences) for level, share in shares.items()}
 
 
 def _answer(difference: float, noise: Noise, draws: Draws) -> str:

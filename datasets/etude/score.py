@@ -271,19 +271,6 @@ class Score:
         mean = sum(w * b for w, b in zip(weights, voices, strict=True)) / sum(weights)
         return min(1.0, max(0.0, mean + self.tilt / 10))
 
-    def texture_at(self, second: float) -> tuple[Part, ...]:
-        """Return the parts that play at a time in seconds.
-
-        Raises
-        ------
-        DataError
-            If the track does not last that long.
-        """
-        for section in self.sections:
-            if section.start <= second < section.end:
-                return tuple(self.parts[i] for i in section.texture)
-        raise DataError(f"{self.id} lasts from 0 to {self.seconds} s, got {second} s")
-
 
 def check_track(number: int, *, seed: int, seconds: float) -> None:
     """Refuse what no track can be made of.

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from caption_files import own, refused, texts, touch, write
+from caption_files import refused, texts, touch, write
 
 from earmark.datasets.base import DataError
 from earmark.datasets.captions import clotho as captions_clotho
@@ -226,22 +226,6 @@ def test_a_broken_table_of_clotho_is_refused(tmp_path, rows, message):
 
 
 # All of them.
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "options"),
-    [
-        ("caption-csv", own, {"split": "train"}),
-        ("caption-manifest", manifest, {}),
-        ("musiccaps", musiccaps, {"split": "eval"}),
-        ("song-describer", describer, {"split": "valid"}),
-    ],
-)
-def test_the_registry_opens_each(tmp_path, name, make, options):
-    opened = DATASETS.create(name, {"root": str(make(tmp_path)), **options})
-    assert len(opened.captions) == len(opened.clip_of) == len(opened.caption_ids) > 0
-    assert opened.clip_of.dtype == np.int64
-    assert len(opened.fingerprint) == 64
 
 
 @pytest.mark.parametrize("name", ["musiccaps", "song-describer"])

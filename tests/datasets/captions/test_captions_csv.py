@@ -76,15 +76,6 @@ def test_a_split_takes_its_rows_and_an_unknown_one_is_told_the_known(tmp_path):
         captions_csv.load(plain, split="test")
 
 
-def test_rows_in_another_order_and_other_line_ends_change_nothing_but_a_word_does(tmp_path):
-    first = captions_csv.load(own(tmp_path / "1"))
-    rows = [OWN[0], *OWN[:0:-1]]
-    second = captions_csv.load(own(tmp_path / "2", rows, newline="\r\n", mark="\ufeff"))
-    assert (first.fingerprint, first.captions) == (second.fingerprint, second.captions)
-    changed = [*OWN[:-1], ["sub/c.flac", "Slow string", "train", ""]]
-    assert captions_csv.load(own(tmp_path / "3", changed)).fingerprint != first.fingerprint
-
-
 def test_without_paths_the_audio_is_found_by_the_clips_name(tmp_path):
     write(tmp_path / "t.csv", [["track", "text"], ["x.1", "one"], ["y", "two, or\nthree"]])
     touch(tmp_path / "audio", "deep/x.1.flac", "y.mp3", "z.wav")
@@ -146,12 +137,6 @@ def test_a_clip_with_two_files_or_two_artists_is_refused(tmp_path):
     root = own(tmp_path, rows)
     refused(captions_csv, root, "3: 1 has the file", id_column="id")
     refused(captions_csv, root, "1 has the unit B, and A in line 2", **IDS)
-
-
-def test_tables_that_are_absent_or_of_another_encoding_are_refused(tmp_path):
-    refused(captions_csv, tmp_path, "captions.csv: no such file")
-    (tmp_path / "captions.csv").write_bytes(b"path,caption\na.wav,caf\xe9\n")
-    refused(captions_csv, tmp_path, "is not UTF-8 (byte 22)")
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("xyz")), min_size=1, unique=True))

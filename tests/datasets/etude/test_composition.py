@@ -87,7 +87,8 @@ def test_notes_lie_in_their_part_s_sections_and_in_its_voice_s_range(score):
         assert part.notes
         assert list(part.notes) == sorted(part.notes)
         for note in part.notes:
-            assert part in score.texture_at(note.start)
+            (section,) = (s for s in score.sections if s.start <= note.start < s.end)
+            assert index in section.texture
             assert 0 < note.duration <= LONGEST_S + 1e-9
             assert note.velocity in (1, 2, 3)
             end = note.start + note.duration

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ from earmark.datasets.base import DataError
 from earmark.datasets.etude.describe import Affect
 from earmark.datasets.etude.judge import (
     ANNOTATORS,
+    ANNOTATORS_PER_PAIR,
     NOISE,
     Noise,
-    expected_agreement,
     judge,
     probabilities,
     triplets,
 )
 from earmark.datasets.judgements import musav
-from earmark.datasets.judgements.musav_files import DIMENSIONS, LABELS, derive_pairs
+from earmark.datasets.judgements.musav_files import DIMENSIONS, LABELS, agreement, derive_pairs
 
 N_SONGS = 3000
 SONGS = {f"s{i:04d}": ("rock", "jazz", "hip hop")[i % 3] for i in range(N_SONGS)}
@@ -35,6 +35,17 @@ TRUTH = {
 @pytest.fixture(scope="module")
 def groups():
     return triplets(SONGS, seed=0)
+
+
+def expected_agreement(differences, noise):
+    """Return the shares of pairs in full, majority and no agreement that the model predicts."""
+    shares = defaultdict(float)
+    for difference in differences:
+        chance = probabilities(difference, noise)
+        for said in itertools.product(LABELS, repeat=ANNOTATORS_PER_PAIR):
+            one, other, third = (chance[label] for label in said)
+            shares[agreement(said)] += one * other * third
+    return {level: share / len(differences) for level, share in shares.items()}
 
 
 def differences(groups, dimension):

@@ -80,13 +80,6 @@ def test_brightness_follows_voices_and_tilt_and_stays_within_its_bounds():
     assert score(tilt=-9.0).brightness == 0
 
 
-def test_the_texture_is_that_of_the_section():
-    assert score().texture_at(1.99) == (GUITAR,)
-    assert score().texture_at(2.0) == (GUITAR, SINGER, DRUMS)
-    with pytest.raises(DataError, match=r"etude\.00007 lasts from 0 to 4\.0 s, got 4\.5 s"):
-        score().texture_at(4.5)
-
-
 def test_there_are_voices_of_every_family_and_more_than_sixteen():
     assert {voice.family for voice in VOICES.values()} == set(FAMILIES)
     assert len(VOICES) > 16

@@ -139,14 +139,6 @@ def test_contradictions_of_different_voices_are_data(tmp_path):
     assert [row[:2] for row in spelled(judged, "arousal")] == [("x", "y"), ("y", "x")]
 
 
-def test_an_absent_table_and_other_columns_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"judgements\.csv: no such file"):
-        load(tmp_path)
-    write_table(tmp_path / "judgements.csv", ["dimension", "a", "b"], ROWS)
-    with pytest.raises(DataError, match="no column 'higher' or 'lower', found columns 'dimension'"):
-        load(tmp_path)
-
-
 # Units
 
 

@@ -135,13 +135,6 @@ def test_partitions_and_whose_ids_they_are_can_be_said(tmp_path):
     assert invented.namespace == ""
 
 
-def test_a_byte_order_mark_quotes_and_blank_lines_change_nothing(tmp_path):
-    plain = load_rated_folder(write(tmp_path), scale=(1, 9))
-    text = '\ufefftrack_id,"arousal",valence\r\n\r\n"b",3,4.5\r\na, 1 ,9\r\nc,5,5\r\n\r\n'
-    (tmp_path / "ratings.csv").write_text(text, encoding="utf-8", newline="")
-    assert load_rated_folder(tmp_path, scale=(1, 9)).fingerprint == plain.fingerprint
-
-
 def test_the_real_gtzan_excerpts_open_without_an_option_and_contradict_no_quadrant(shared_data):
     opened = load_rated_folder(shared_data / "gtzan_excerpts")
     assert (opened.card.id, opened.scale) == ("gtzan_excerpts", Scale(-10, 10))
