@@ -210,11 +210,6 @@ class LogMel(nn.Module):
             Shape ``(n_clips, n_frames, n_mels)``, padded with 0 to the longest clip.
         n_frames
             Shape ``(n_clips,)``, int64, on the CPU.
-
-        Raises
-        ------
-        ModelError
-            If there is no clip, or a clip is empty, not mono, or has a sample that is not finite.
         """
         if len(waveforms) == 0:
             raise ModelError("no clips to compute log-mels of")

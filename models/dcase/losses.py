@@ -31,11 +31,6 @@ def sample_impostors(
     -------
     audio, text
         Indices into the batch, shape ``(n,)`` each, int64, on the generator's device.
-
-    Raises
-    ------
-    ModelError
-        If the batch holds one clip only.
     """
     others = _other_clips(clip_ids).to(generator.device)
     rows = torch.arange(len(others), device=others.device)

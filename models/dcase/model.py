@@ -95,13 +95,7 @@ class DCASE(nn.Module):
         return F.normalize(self.audio_enc(log_mels, n_frames), dim=-1)
 
     def look_up(self, texts: Sequence[str]) -> Words:
-        """Return the words of texts and which of them are unknown.
-
-        Raises
-        ------
-        ModelError
-            If the model has no vocabulary, or ``texts`` is not a list of strings.
-        """
+        """Return the words of texts and which of them are unknown."""
         if self.vocabulary is None:
             raise ModelError(
                 "this model was loaded without the words of its vectors and cannot read text; "

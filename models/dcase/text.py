@@ -83,13 +83,7 @@ class Words:
 
 
 class Vocabulary:
-    """The words of a table of word vectors, in the order of its rows.
-
-    Raises
-    ------
-    ModelError
-        If the first word is not ``<pad>``, ``<UNK>`` is missing, or a word occurs twice.
-    """
+    """The words of a table of word vectors, in the order of its rows."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
@@ -108,13 +102,7 @@ class Vocabulary:
         return len(self.words)
 
     def look_up(self, texts: Sequence[str]) -> Words:
-        """Split texts into words and find their rows.
-
-        Raises
-        ------
-        ModelError
-            If ``texts`` is a single string or holds something else than strings.
-        """
+        """Split texts into words and find their rows."""
         if isinstance(texts, str):
             raise ModelError(f"expected a list of texts, got the one text {texts[:40]!r}")
         rows: list[list[int]] = []
@@ -162,14 +150,7 @@ _LONGEST_LINE = 1 << 20
 
 @dataclass(frozen=True)
 class WordVectors:
-    """A table of word vectors: row 0 is ``<pad>`` and 0, and ``<UNK>`` has a row of its own.
-
-    Raises
-    ------
-    ModelError
-        If rows and words differ in number, a value is not finite, or ``<UNK>`` is all 0, which
-        would leave a text without a known word without a direction.
-    """
+    """A table of word vectors: row 0 is ``<pad>`` and 0, and ``<UNK>`` has a row of its own."""
 
     vocabulary: Vocabulary
     vectors: Tensor

@@ -187,13 +187,7 @@ PRESETS = {"paper": PAPER, "released": RELEASED}
 
 
 def preset(name: str) -> MusCALLConfig:
-    """Return the config of a preset.
-
-    Raises
-    ------
-    ModelError
-        If there is none of this name.
-    """
+    """Return the config of a preset."""
     if name not in PRESETS:
         raise ModelError(f"MusCALL has no preset {name!r}, expected one of {', '.join(PRESETS)}")
     return PRESETS[name]

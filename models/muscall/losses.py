@@ -141,14 +141,7 @@ def paper_weights(similarity: Tensor, *, kappa: float = 0.005) -> Tensor:
 
 @torch.no_grad()
 def released_weights(similarity: Tensor, *, k: float = 0.01) -> Tensor:
-    """Return the released code's weights scaled to mean 1, shape ``(n,)``.
-
-    Raises
-    ------
-    ValueError
-        If there is but one caption, or the similarities to the others sum to 0: the released code
-        divides by that sum.
-    """
+    """Return the released code's weights scaled to mean 1, shape ``(n,)``."""
     similarity = _validate_square("similarity", similarity, at_least=2)
     to_others = (similarity.sum(dim=1) - similarity.diagonal()) / len(similarity)
     total = to_others.sum()

@@ -127,13 +127,7 @@ class MusCALL(nn.Module):
         )
 
     def for_inference(self) -> Self:
-        """Return a faster copy that computes the same function, neither to be trained nor saved.
-
-        Raises
-        ------
-        ValueError
-            If the model is in training mode.
-        """
+        """Return a faster copy that computes the same function, neither to be trained nor saved."""
         self._require_evaluation_mode()
         if self.folded:
             return self
@@ -178,13 +172,7 @@ class MeanQueryPool(nn.Module):
 
 
 def fold(encoder: AudioEncoder) -> AudioEncoder:
-    """Return a frozen copy with each BatchNorm inside its convolution, channels last in memory.
-
-    Raises
-    ------
-    ValueError
-        If the encoder is in training mode: BatchNorm then has no fixed statistics.
-    """
+    """Return a frozen copy with each BatchNorm inside its convolution, channels last in memory."""
     if encoder.training:
         raise ValueError("BatchNorm folds in evaluation mode only; call .eval() first")
     folded = copy.deepcopy(encoder)

@@ -77,14 +77,7 @@ class TextEncoder(nn.Module):
             self.unused_norm = nn.LayerNorm(config.width).requires_grad_(False)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Return shape ``(n, width)`` from ids ``(n, n_tokens)``.
-
-        Raises
-        ------
-        ValueError
-            If ids are not of the vocabulary, a row has no end token, or rows are longer than the
-            positions learned.
-        """
+        """Return shape ``(n, width)`` from ids ``(n, n_tokens)``."""
         self._validate(token_ids)
         ends = (token_ids == self.end_token).int().argmax(dim=1)
         if not self.training:

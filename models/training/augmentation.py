@@ -125,12 +125,6 @@ class Augmentation:
         lengths
             Samples of each row that are audio, shape ``(n,)``; what lies behind stays 0, and noise
             is measured against the audio alone.
-
-        Raises
-        ------
-        ModelError
-            If shapes or type do not fit, a row is too short to shift its pitch, or the device is
-            neither a CPU nor CUDA's.
         """
         _check_input(waveforms, seeds, lengths)
         if waveforms.dtype == torch.int16:

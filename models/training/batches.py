@@ -218,13 +218,7 @@ class Batches:
         return {**self._settings, "epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a state was taken, also with another number of processes.
-
-        Raises
-        ------
-        DataError
-            If the state is of another corpus or of other options; which one is named.
-        """
+        """Go on where a state was taken, also with another number of processes."""
         absent = [name for name in self.state_dict() if name not in state]
         if absent:
             raise DataError(f"the state of the batches lacks {', '.join(absent)}")

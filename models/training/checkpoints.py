@@ -144,13 +144,7 @@ def load(path: Path) -> Checkpoint:
 def to_resume(
     folder: Path, config: RunConfig, fingerprints: Mapping[str, str], *, wanted: bool
 ) -> Checkpoint | None:
-    """Return a folder's last checkpoint if it is of this config and these corpora; None if none.
-
-    Raises
-    ------
-    ModelError
-        If there is one and it is not wanted, or it is of another run; what differs is named.
-    """
+    """Return a folder's last checkpoint if it is of this config and these corpora; None if none."""
     paths = saved(folder)
     if not paths:
         return None

@@ -112,11 +112,6 @@ class Corpus:
         """Return a read-only view of at most ``n_samples`` samples from ``start``.
 
         Fewer are returned where the clip ends; full scale is 32,768.
-
-        Raises
-        ------
-        DataError
-            If the start is not in the clip, or ``n_samples`` is negative.
         """
         shard, begin, end = self._place(clip, start, n_samples)
         return shard.samples[begin:end]
@@ -159,11 +154,6 @@ def corpus_doubts(corpus: Corpus, of: str, *, batch_size: int = 0) -> list[str]:
     """Return whether captions or clips repeat in every batch of a size.
 
     Captions are compared as tokenisers see them: without case and spacing.
-
-    Raises
-    ------
-    DataError
-        If all captions, or the samples of all clips, are the same: no pair differs from another.
     """
     texts = [text for clip in range(len(corpus)) for text in corpus.captions(clip)]
     distinct = {
@@ -342,13 +332,7 @@ class Index:
 
     @classmethod
     def read(cls, path: Path) -> Index:
-        """Return the index of a corpus.
-
-        Raises
-        ------
-        DataError
-            If it is not as it was written, or another version of Earmark wrote it.
-        """
+        """Return the index of a corpus."""
         heading, *lines = _read_lines(path)
         n_entries = heading["n_entries"]
         return cls(

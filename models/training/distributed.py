@@ -40,13 +40,7 @@ _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def launched() -> tuple[int, int] | None:
-    """Return how many machines, and processes on each, torchrun or SLURM started; else None.
-
-    Raises
-    ------
-    ModelError
-        If SLURM's tasks are not as many on each machine.
-    """
+    """Return how many machines, and processes on each, torchrun or SLURM started; else None."""
     environment = os.environ
     if "LOCAL_WORLD_SIZE" in environment:
         processes = int(environment["LOCAL_WORLD_SIZE"])
@@ -69,14 +63,7 @@ def launched() -> tuple[int, int] | None:
 
 
 def start(fabric: Fabric, *, meeting: Meeting | None = None) -> None:
-    """Launch Fabric, after all processes that torchrun or SLURM announces have met.
-
-    Raises
-    ------
-    ModelError
-        If one of them does not come; PyTorch would wait for half an hour in silence, and not be
-        interrupted by Ctrl-C.
-    """
+    """Launch Fabric, after all processes that torchrun or SLURM announces have met."""
     found = launched()
     if found is not None and found[0] * found[1] > 1 and not torch.distributed.is_initialized():
         _join(fabric, meeting or Meeting())
@@ -228,13 +215,7 @@ def _who_ended(store: Any, rank: int, size: int) -> str:
 
 
 def launch(config: TrainingConfig) -> Fabric:
-    """Return Fabric with its processes running.
-
-    Raises
-    ------
-    ModelError
-        If half precision is asked for on a CPU, or the batch does not divide among processes.
-    """
+    """Return Fabric with its processes running."""
     found = launched()
     nodes, devices = found or (1, config.devices)
     several = found is not None and nodes * found[1] > 1
@@ -329,13 +310,7 @@ def norm_group(config: TrainingConfig, *, world_size: int) -> int:
 
 
 def micro_batch_of(config: TrainingConfig, group: int, *, world_size: int) -> int:
-    """Return the micro-batch with which these processes keep a run's groups of BatchNorm.
-
-    Raises
-    ------
-    ModelError
-        If no micro-batch does.
-    """
+    """Return the micro-batch with which these processes keep a run's groups of BatchNorm."""
     share = config.batch_size // world_size
     size, rest = divmod(group, world_size if config.sync_batch_norm else 1)
     if rest or not size or share % size:

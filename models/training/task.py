@@ -332,11 +332,6 @@ def build(config: RunConfig, captions: Sequence[str]) -> tuple[TrainingTask, dic
     """Return an untrained task and the files of its words.
 
     ``captions`` are those of the training corpus. Weights are drawn with the config's seed.
-
-    Raises
-    ------
-    ModelError
-        If words cannot be had, or parts do not fit each other.
     """
     if config.model == "muscall":
         tokenizer = _tokenizer(config, captions)
@@ -352,13 +347,7 @@ def build(config: RunConfig, captions: Sequence[str]) -> tuple[TrainingTask, dic
 def rebuild(
     config: RunConfig, words: Mapping[str, str], state: Mapping[str, Tensor]
 ) -> TrainingTask:
-    """Return the task of a checkpoint, its weights loaded.
-
-    Raises
-    ------
-    ModelError
-        If words, weights and config are not of one model.
-    """
+    """Return the task of a checkpoint, its weights loaded."""
     try:
         if config.model == "muscall":
             task: TrainingTask = _muscall(config, _tokenizer_of(words, config))
@@ -423,13 +412,7 @@ def initialise_as_clip(encoder: TextEncoder) -> None:
 
 
 def prepare_loss(task: TrainingTask, config: RunConfig) -> None:
-    """Give a task the sentence encoder that its loss needs, if it needs one.
-
-    Raises
-    ------
-    ModelError
-        If the encoder is not available.
-    """
+    """Give a task the sentence encoder that its loss needs, if it needs one."""
     if task.needs_sentences:
         task.sentences = sentence_bert(weights=config.text.sentence_encoder)
 
@@ -465,13 +448,7 @@ def _tokenizer_of(words: Mapping[str, str], config: RunConfig) -> BPETokenizer:
 
 
 def write_words(words: Mapping[str, str], folder: Path) -> None:
-    """Write the files of a tokeniser or a vocabulary.
-
-    Raises
-    ------
-    ModelError
-        If a file has another name than these have; it might lie anywhere.
-    """
+    """Write the files of a tokeniser or a vocabulary."""
     if others := sorted(set(words) - set(_FILES)):
         raise ModelError(
             f"the checkpoint holds words in files called {first_ten(others)}, expected some of "
