@@ -53,7 +53,11 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Train": {
         "prepare": ("train:prepare", "Decode a corpus once, for training."),
         "train": ("train:train", "Train an audio-text model on a prepared corpus."),
-        "export": ("train:export", "Write the weights and card of a checkpoint, for suites."),
+        "export": (
+            "train:export",
+            "Write the weights and card of a checkpoint, or of a head that a suite trains, for "
+            "suites.",
+        ),
         "etude": ("etude:etude", "Build or draw Etude, a corpus of synthesised music."),
     },
     "Models, data and this machine": {
