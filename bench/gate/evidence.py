@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.scoring.items import Measure, TaskItems, UnmeasurableError
-from earmark.bench.scoring.statistic import Statistic
-from earmark.bench.tasks.registry import task_of
+from earmark.bench.scoring.items import TaskItems
+from earmark.bench.tasks.registry import items_of, task_of
 from earmark.reports.record import files as record_io
-from earmark.reports.record.schema import RecordError, RunRecord, Score, TaskResult
+from earmark.reports.record.schema import RecordError, RunRecord, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,29 +54,14 @@ class Evidence:
         ``task`` may be the other run's result: its headline is the one that both are held to.
         """
         if task.id not in self._items:
-            kind = task_of(task.kind)
-            dataset = next((one for one in self.record.datasets if one.id == task.dataset), None)
-            self._items[task.id] = TaskItems(
-                _not_installed(task.kind) if kind is None else kind.measure,
+            self._items[task.id] = items_of(
+                task,
                 self.items[task.id],
                 self.arrays[task.id],
-                (self.task(task.id) or task).scores,
-                derived_subsets={} if kind is None else kind.derived_subsets,
-                headline_subset=task.headline_subset,
-                model_scales={one.id: one.av_scale for one in self.record.models},
-                rating_scale=dataset.rating_scale if dataset else None,
+                record=self.record,
+                scores=(self.task(task.id) or task).scores,
             )
         return self._items[task.id]
-
-
-def _not_installed(kind: str) -> Measure:
-    def measure(score: Score, rows: Any, arrays: Any, about: Any) -> Statistic:
-        raise UnmeasurableError(
-            f"no task {kind!r} is installed, which knows how it is scored: install it, or name it "
-            f"by --custom-task"
-        )
-
-    return measure
 
 
 def truth_of(kind: str) -> frozenset[str]:

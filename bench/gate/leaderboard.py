@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from earmark.bench.metrics.comparisons import holm, minimum_detectable_difference
 from earmark.bench.metrics.statistics import REPLICATES, SEED
-from earmark.bench.scoring.items import Arrays, TaskItems, UnmeasurableError
+from earmark.bench.scoring.items import Arrays, UnmeasurableError
 from earmark.bench.scoring.results import compared, differs, groups_of
-from earmark.bench.tasks.registry import VIEWS, task_of
+from earmark.bench.tasks.registry import VIEWS, items_of
 from earmark.reports.page.side_by_side import Compared
 from earmark.reports.record.lookup import headline, select, unique
 from earmark.reports.record.schema import Comparison, Score, TaskResult
@@ -57,19 +57,9 @@ def _paired(
     task: TaskResult, items: pd.DataFrame, arrays: Arrays, scores: Sequence[Score]
 ) -> list[Comparison] | str:
     """Return comparisons of outcomes that give the scores, or why there are none."""
-    kind = task_of(task.kind)
-    if kind is None:
-        return f"no task {task.kind!r} is installed"
     if not {"model", "item", "unit"} <= set(items.columns):
         return "the records keep no outcomes by item"
-    outcomes = TaskItems(
-        kind.measure,
-        items,
-        arrays,
-        task.scores,
-        derived_subsets=kind.derived_subsets,
-        headline_subset=task.headline_subset,
-    )
+    outcomes = items_of(task, items, arrays)
     first = outcomes.rows(scores[0])
     statistics = []
     for score in scores:

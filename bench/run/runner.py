@@ -7,20 +7,22 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.run import preflight
 from earmark.bench.run.environment import describe_environment
 from earmark.bench.run.suite import Source, Suite, SuiteError, TaskEntry, read_suite
-from earmark.bench.tasks.registry import open_task
+from earmark.bench.scoring.items import Arrays, table_of
+from earmark.bench.scoring.results import wrong_scores
+from earmark.bench.tasks.registry import items_of, open_task
 from earmark.bench.tasks.task import Context, Task, TaskOutput, Unavailable
 from earmark.datasets.base import DataError, DatasetCard, Progress
 from earmark.datasets.files.atomic_files import room_left
@@ -34,6 +36,9 @@ from earmark.reports.record import files as record_io
 from earmark.reports.record import schema
 from earmark.reports.record.lookup import RANDOM_BASELINE
 from earmark.reports.record.schema import RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Opened = TypeVar("Opened")
 UNFORESEEN = "internal error"
@@ -108,20 +113,31 @@ def run_suite(
             raise run.failures[0]
         return None, run.not_run
     record = _record(run, time.perf_counter() - started)
-    import pandas as pd
-
+    items = {one.result.id: table_of(one.items) for one in run.outputs}
+    arrays = {one.result.id: dict(one.arrays) for one in run.outputs if one.arrays}
+    record = _checked(record, items, arrays)
     try:
-        folder = record_io.write(
-            record,
-            items={one.result.id: pd.DataFrame(dict(one.items)) for one in run.outputs},
-            arrays={one.result.id: dict(one.arrays) for one in run.outputs if one.arrays},
-            runs_folder=out,
-        )
+        folder = record_io.write(record, items=items, arrays=arrays, runs_folder=out)
     except RecordError as error:
         if isinstance(error.__cause__, OSError) and (room := room_left(error.__cause__, out)):
             raise RecordError(f"{error}{room}") from error
         raise
     return folder, run.not_run
+
+
+def _checked(
+    record: schema.RunRecord, items: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
+) -> schema.RunRecord:
+    """Return a record that warns of scores which are not what their own items give."""
+    tasks = []
+    for task in record.tasks:
+        outcomes = items_of(task, items[task.id], arrays.get(task.id, {}), record=record)
+        try:
+            wrong = list(wrong_scores(outcomes))
+        except Exception as error:  # of a task that is not ours: what was found is not lost
+            wrong = [f"its scores cannot be measured again from its items: {in_words(error)}"]
+        tasks.append(task.model_copy(update={"warnings": [*task.warnings, *wrong]}))
+    return record.model_copy(update={"tasks": tasks})
 
 
 def read_checked(path: Path | str) -> Suite:
@@ -269,7 +285,7 @@ def _run_task(run: Run, task: TaskEntry, *, strict: bool) -> None:
     # Two sets of one loader are told apart by what the suite calls them.
     result = ran.output.result.model_copy(update={"dataset": task.dataset})
     if task.loudness is not None:
-        protocol = result.protocol | {"loudness": f"every clip at {task.loudness:g} LUFS"}
+        protocol = result.protocol | {"loudness (LUFS)": task.loudness}
         result = result.model_copy(update={"protocol": protocol})
     run.outputs += [replace(ran.output, result=result), *ran.further]
     run.heard |= set(ran.heard)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from earmark.bench.metrics import intervals
 from earmark.bench.metrics.base import Metric
 from earmark.bench.metrics.comparisons import indistinguishable_groups
 from earmark.bench.metrics.statistics import Estimate
-from earmark.bench.scoring.items import TaskItems
+from earmark.bench.scoring.items import TaskItems, UnmeasurableError
 from earmark.bench.scoring.statistic import Statistic, SumStatistic, Units, compare
 from earmark.reports.record.lookup import SIGNIFICANT
 from earmark.reports.record.schema import Comparison, Group, Interval, Plain, Reference, Score
@@ -183,3 +183,18 @@ def differs(score: Score, statistic: Statistic) -> bool:
     slip = 1e-9 * max(1.0, abs(score.value))
     least, most = statistic.bounds
     return not least - slip <= score.value <= most + slip
+
+
+def wrong_scores(items: TaskItems) -> Iterator[str]:
+    """Yield which recorded values are not those of their items, where these determine them."""
+    for score in items.scores:
+        try:
+            found = None if score.value is None else items.measured(score)
+        except UnmeasurableError:
+            continue
+        if found is not None and differs(score, found):
+            place = ", ".join(part for part in (score.subset, score.dimension) if part)
+            yield (
+                f"{score.model}: {score.metric} on {place} is recorded as {score.value:.10g}, its "
+                f"items give {found.value:.10g}; no gate will accept it"
+            )

@@ -7,12 +7,18 @@ as ``module:attribute`` or ``path/to/file.py:attribute``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from earmark.bench.scoring.items import Arrays, Measure, TaskItems, UnmeasurableError
+from earmark.bench.scoring.statistic import Statistic
 from earmark.bench.tasks.task import Task
 from earmark.datasets.base import DataError
 from earmark.datasets.registry import Registry
+from earmark.reports.record.schema import RunRecord, Score, TaskResult
 from earmark.reports.view import View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TASKS = Registry(
     "task",
@@ -84,6 +90,48 @@ def open_task(name: str, options: Mapping[str, Any], *, of: str | None = None) -
 def task_of(kind: str) -> type[Task] | None:
     """Return the task of a record's kind: a registered one, or one named in this process."""
     return load_task(kind) if kind in TASKS.targets() else _NAMED.get(kind)
+
+
+def items_of(
+    result: TaskResult,
+    items: pd.DataFrame,
+    arrays: Arrays,
+    *,
+    record: RunRecord | None = None,
+    scores: Sequence[Score] | None = None,
+) -> TaskItems:
+    """Return a result's per-item outcomes with what makes scores of them.
+
+    Parameters
+    ----------
+    record
+        Whose cards say on which scales models predict and sets are rated.
+    scores
+        Those that the items are of, where the result is another run's.
+    """
+    task = task_of(result.kind)
+    models = [] if record is None else record.models
+    datasets = [] if record is None else record.datasets
+    return TaskItems(
+        _not_installed(result.kind) if task is None else task.measure,
+        items,
+        arrays,
+        result.scores if scores is None else scores,
+        derived_subsets={} if task is None else task.derived_subsets,
+        headline_subset=result.headline_subset,
+        model_scales={one.id: one.av_scale for one in models},
+        rating_scale=next((d.rating_scale for d in datasets if d.id == result.dataset), None),
+    )
+
+
+def _not_installed(kind: str) -> Measure:
+    def measure(score: Score, rows: Any, arrays: Any, about: Any) -> Statistic:
+        raise UnmeasurableError(
+            f"no task {kind!r} is installed, which knows how it is scored: install it, or name it "
+            f"by --custom-task"
+        )
+
+    return measure
 
 
 class _Views(Mapping[str, View]):

@@ -1,6 +1,7 @@
 """One number for one score: that of the run, the gate and the leaderboard, from the same items."""
 
 import re
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -11,10 +12,12 @@ from gated_runs import recording
 from invented_musav import write_musav
 
 from earmark.bench.gate.leaderboard import compare_models
-from earmark.bench.scoring.items import TaskItems, UnmeasurableError, table_of
+from earmark.bench.scoring.items import UnmeasurableError, table_of
+from earmark.bench.scoring.results import wrong_scores
 from earmark.bench.scoring.statistic import MedianStatistic, RankingStatistic
+from earmark.bench.tasks import registry
 from earmark.bench.tasks.probe import task as probe
-from earmark.bench.tasks.registry import VIEWS, task_of
+from earmark.bench.tasks.registry import VIEWS
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 from earmark.bench.tasks.vectors import JointVectors
@@ -110,14 +113,8 @@ NOT_KEPT = {
 
 
 def items_of(result, items, arrays, *, scales=SCALE):
-    kind = task_of(result.kind)
-    return TaskItems(
-        kind.measure,
-        items,
-        arrays,
-        result.scores,
-        derived_subsets=kind.derived_subsets,
-        headline_subset=result.headline_subset,
+    return replace(
+        registry.items_of(result, items, arrays),
         model_scales=dict.fromkeys(result.models, scales),
         rating_scale=scales,
     )
@@ -148,6 +145,19 @@ def test_every_recorded_score_is_that_of_its_items_or_is_refused(case):
             counted = np.count_nonzero(found.is_scored)
             assert counted == score.n or score.metric in ("median_rank", "roc_auc")
     assert refused == NOT_KEPT.get(name, set())
+
+
+def test_a_run_says_which_of_its_scores_are_not_those_of_its_items(case):
+    for result, items, arrays in case[1]:
+        assert not list(wrong_scores(items_of(result, items, arrays)))
+        metric, subset = headline(result)
+        spoilt = select(result.scores, metric=metric, subset=subset)[0]
+        off = spoilt.model_copy(update={"value": spoilt.value - 0.05})
+        scores = [off if one is spoilt else one for one in result.scores]
+        (said,) = wrong_scores(
+            items_of(result.model_copy(update={"scores": scores}), items, arrays)
+        )
+        assert said.startswith(f"{off.model}: {metric} on {subset}")
 
 
 def test_a_leaderboard_pairs_models_as_the_run_did(case):
