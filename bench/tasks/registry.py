@@ -6,7 +6,7 @@ as ``module:attribute`` or ``path/to/file.py:attribute``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from earmark.bench.scoring.items import Arrays, Measure, TaskItems, UnmeasurableError
