@@ -24,7 +24,7 @@ UNTRAINED = "untrained"
 
 
 class ModelError(ValueError):
-    """A model, its weights or what it was given is not as expected; the message names the mend."""
+    """A model, its weights or what it was given is not as expected; the message names the fix."""
 
 
 class ClipError(ModelError):

@@ -113,7 +113,7 @@ class ConSE:
         self.text_reference = text_reference
         self.sample_rate = tagger.sample_rate
         self.dimension = sentences.dimension
-        self._heard: dict[bytes, Doubles] = {}
+        self._known: dict[bytes, Doubles] = {}
         self.card = self._card()
 
     def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
@@ -148,10 +148,10 @@ class ConSE:
         """
         key = hashlib.sha256(clip.samples.tobytes()).digest()
         key += clip.sample_rate.to_bytes(8, "big")
-        # The clips that are evaluated may be the reference too: none is heard twice.
-        if key not in self._heard:
-            self._heard[key] = self._weights(self.tagger.probabilities(clip))
-        return self._heard[key]
+        # The clips that are evaluated may be the reference too: none is embedded twice.
+        if key not in self._known:
+            self._known[key] = self._weights(self.tagger.probabilities(clip))
+        return self._known[key]
 
     @cached_property
     def tag_vectors(self) -> Doubles:

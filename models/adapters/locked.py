@@ -106,7 +106,7 @@ class Locked:
         self.audio_reference = audio_reference
         self.text_reference = text_reference
         self.training_log = training_log
-        self._heard: dict[bytes, Doubles] = {}
+        self._known: dict[bytes, Doubles] = {}
         centres = [
             "the mean of training" if one is None else one.stated
             for one in (audio_reference, text_reference)
@@ -165,16 +165,16 @@ class Locked:
     def _features(self, clips: Sequence[Waveform]) -> Doubles:
         if self.audio_reference is None:
             return audio_features(self.audio, clips)
-        # The clips that are evaluated may be the reference too: none is heard twice.
+        # The clips that are evaluated may be the reference too: none is embedded twice.
         keys = [
             sha256(clip.samples.tobytes() + clip.sample_rate.to_bytes(8, "big")).digest()
             for clip in clips
         ]
-        new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in self._heard}
+        new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in self._known}
         if new:
             found = audio_features(self.audio, list(new.values()))
-            self._heard.update(zip(new, found, strict=True))
-        return np.stack([self._heard[key] for key in keys])
+            self._known.update(zip(new, found, strict=True))
+        return np.stack([self._known[key] for key in keys])
 
 
 def audio_features(tower: AudioEmbedder | PatchEmbedder, clips: Sequence[Waveform]) -> Doubles:

@@ -332,7 +332,7 @@ class _AtLoudness:
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
 
-    def _heard(self, clip: Waveform) -> Waveform:
+    def _scaled(self, clip: Waveform) -> Waveform:
         found = loudness_as_stereo(clip)
         if found <= SILENCE_LUFS:
             raise ClipError(f"no block is above {SILENCE_LUFS:g} LUFS: it cannot be normalised")
@@ -340,17 +340,17 @@ class _AtLoudness:
 
 
 def _embed_audio(self: _AtLoudness, clips: Sequence[Waveform]) -> Floats:
-    found: Floats = self.model.embed_audio([self._heard(clip) for clip in clips])
+    found: Floats = self.model.embed_audio([self._scaled(clip) for clip in clips])
     return found
 
 
 def _predict_av(self: _AtLoudness, clips: Sequence[Waveform]) -> Floats:
-    found: Floats = self.model.predict_av([self._heard(clip) for clip in clips])
+    found: Floats = self.model.predict_av([self._scaled(clip) for clip in clips])
     return found
 
 
 def _embed_patches(self: _AtLoudness, clip: Waveform) -> Floats:
-    found: Floats = self.model.embed_patches(self._heard(clip))
+    found: Floats = self.model.embed_patches(self._scaled(clip))
     return found
 
 

@@ -312,7 +312,7 @@ class Davidson:
     """Inverse of the information at the maximum, priors and penalty included: of the weights, then
     ``log_nu`` where ties were seen, then what belongs to annotators."""
     log_sensitivity: Doubles = field(default_factory=_NONE.copy)
-    """Of each annotator; empty where they were not told apart."""
+    """Of each annotator; empty where they were not distinguished."""
     log_nu_offsets: Doubles = field(default_factory=_NONE.copy)
     """Of each annotator, from the common ``log_nu``; empty likewise, and without ties."""
 
@@ -351,7 +351,7 @@ def fit_davidson(
         Above 0: half of it times the squared weights is taken off the log likelihood, so that there
         is a maximum also where comparisons are separable; ``log_nu`` is free.
     annotators
-        A number from 0 for whose votes each row has, shape ``(n,)``; None: they are not told apart.
+        A number from 0 for whose votes each row has, shape ``(n,)``; None: they are not distinguished.
     start
         A fit to the same votes, without annotators, from which the maximum is found sooner.
 

@@ -208,7 +208,7 @@ Status = Literal["pass", "fail", "not_applicable"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What came of one check; ``detail`` is one line, for a failure with the mend."""
+    """What came of one check; ``detail`` is one line, for a failure with the fix."""
 
     name: str
     status: Status

@@ -241,7 +241,7 @@ def _new_process(
 
 
 def _cuda(capabilities: Capabilities, seed: int, on_device: Callable[[str], object] | None) -> str:
-    """Compare a CPU with a GPU; the model at hand may be on either."""
+    """Compare a CPU with a GPU; the given model may be on either."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
         raise NotApplicable("PyTorch is not in use")

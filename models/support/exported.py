@@ -151,11 +151,11 @@ def _row(cells: Sequence[str], columns: Sequence[str], place: str) -> Row:
     try:
         values = [float(cell) if cell else None for cell in cells]
     except ValueError as error:
-        raise ModelError(f"{place}: {error}; mend the line, or remove the file") from error
+        raise ModelError(f"{place}: {error}; fix the line, or remove the file") from error
     if len(values) != len(columns) or values[0] is None:
         raise ModelError(
             f"{place}: {len(values)} values, the first {values[:1]}; expected a step and "
-            f"{len(columns) - 1} more: mend the line, or remove the file"
+            f"{len(columns) - 1} more: fix the line, or remove the file"
         )
     return tuple(_kept(value) for value in values)
 

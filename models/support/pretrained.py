@@ -1,4 +1,4 @@
-"""Folders of pre-trained weights as Hugging Face lays them out: found, downloaded, told apart.
+"""Folders of pre-trained weights as Hugging Face lays them out: found, downloaded, identified.
 
 Only a name such as ``laion/clap-htsat-unfused`` that the user gives is ever asked of the hub; one
 that a file gives is looked for in the hub's cache alone.

@@ -51,7 +51,7 @@ def test_a_log_of_no_steps_is_none(tmp_path, text):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("20,x", r":3: could not convert string to float: 'x'; mend the line"),
+        ("20,x", r":3: could not convert string to float: 'x'; fix the line"),
         ("20", r":3: 1 values, the first \[20\.0\]; expected a step and 1 more"),
         (",0.5", r":3: 2 values, the first \[None\]; expected a step and 1 more"),
     ],

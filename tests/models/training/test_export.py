@@ -143,7 +143,7 @@ def test_a_damaged_log_is_named_before_anything_is_written(runs, tmp_path):
     shutil.copytree(runs[0] / "dcase", tmp_path / "run")
     metrics = tmp_path / "run" / "metrics.csv"
     metrics.write_text(metrics.read_text().replace("3,1,", "three,1,"))
-    with pytest.raises(ModelError, match=r"metrics\.csv:\d: .*'three'.*mend the line"):
+    with pytest.raises(ModelError, match=r"metrics\.csv:\d: .*'three'.*fix the line"):
         export(tmp_path / "run", tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
