@@ -351,7 +351,8 @@ def fit_davidson(
         Above 0: half of it times the squared weights is taken off the log likelihood, so that there
         is a maximum also where comparisons are separable; ``log_nu`` is free.
     annotators
-        A number from 0 for whose votes each row has, shape ``(n,)``; None: they are not distinguished.
+        A number from 0 for whose votes each row has, shape ``(n,)``; None: they are not
+        distinguished.
     start
         A fit to the same votes, without annotators, from which the maximum is found sooner.
 
