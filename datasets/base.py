@@ -23,7 +23,7 @@ MARKER = "etude.json"
 
 
 class DataError(ValueError):
-    """Data that is missing or not as its layout says; the message names the mend."""
+    """Data that is missing or not as its layout says; the message names the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +265,13 @@ def first_ten(names: Sequence[str]) -> str:
     ten = ", ".join(map(shown, names[:10]))
     more = len(names) - 10
     return f"{ten} and {more} more ({len(names)} in all)" if more > 0 else ten
+
+
+def check_choice(of: str, option: str, value: object, allowed: Sequence[object]) -> None:
+    """Raise :class:`DataError` if a set has no such value of an option, e.g. no such split."""
+    if value not in allowed:
+        known = ", ".join(map(str, allowed))
+        raise DataError(f"{of} has no {option} {value!r}; expected one of {known}")
 
 
 def refuse(dataset: str, problems: Sequence[Problem]) -> None:

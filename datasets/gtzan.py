@@ -61,6 +61,7 @@ from earmark.datasets.base import (
     DatasetCard,
     Problem,
     audio_files,
+    check_choice,
     fingerprint,
     first_ten,
     refuse,
@@ -158,7 +159,7 @@ def load(
         If an option is unknown, there are no files, or :func:`validate` finds a problem.
     """
     listed = _listed(split, partition)
-    _known("missing", missing, get_args(Missing))
+    check_choice("GTZAN", "missing", missing, get_args(Missing))
     problems, found = _read(Path(root))
     if missing == "error":
         problems += _missing(Path(root), found, listed)
@@ -220,7 +221,7 @@ def fault_filtered() -> Mapping[str, Partition]:
 
 def _listed(split: Split, partition: Partition | None) -> Mapping[str, Partition] | None:
     """Return the clips that an option asks for; None: whichever are there."""
-    _known("split", split, get_args(Split))
+    check_choice("GTZAN", "split", split, get_args(Split))
     if split == "all":
         if partition is not None:
             raise DataError(
@@ -230,13 +231,8 @@ def _listed(split: Split, partition: Partition | None) -> Mapping[str, Partition
         return None
     if partition is None:
         return fault_filtered()
-    _known("partition", partition, get_args(Partition))
+    check_choice("GTZAN", "partition", partition, get_args(Partition))
     return {name: part for name, part in fault_filtered().items() if part == partition}
-
-
-def _known(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise DataError(f"GTZAN has no {option} {value!r}; expected one of {', '.join(allowed)}")
 
 
 def _missing(

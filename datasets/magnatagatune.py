@@ -54,6 +54,7 @@ from earmark.datasets.base import (
     DatasetCard,
     Problem,
     Tagged,
+    check_choice,
     fingerprint,
     first_ten,
     refuse,
@@ -213,9 +214,7 @@ def _check_options(split: str, partition: str | None, tags: str, missing: str) -
         ("tags", tags, get_args(Tags)),
         ("missing", missing, get_args(Missing)),
     ):
-        if value not in allowed:
-            known = ", ".join(str(name) for name in allowed)
-            raise DataError(f"MagnaTagATune has no {option} {value!r}; expected one of {known}")
+        check_choice("MagnaTagATune", option, value, allowed)
 
 
 def _lacking_tags(root: Path, table: Table) -> list[Problem]:

@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal, get_args
 
-from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
+from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem, check_choice
 from earmark.datasets.captions.sheet import (
     Missing,
     Row,
@@ -92,9 +92,7 @@ def validate(
 
 
 def _read(root: Path, split: Split, audio: str | None) -> Sheet:
-    if split not in get_args(Split):
-        known = ", ".join(get_args(Split))
-        raise DataError(f"Clotho has no split {split!r}; expected one of {known}")
+    check_choice("Clotho", "split", split, get_args(Split))
     place, folder = root / f"clotho_captions_{split}.csv", root / (audio or split)
     header, lines, problems = read_table(place)
     columns = [f"caption_{i}" for i in range(1, N_CAPTIONS + 1)]

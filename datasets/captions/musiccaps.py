@@ -32,7 +32,7 @@ import ast
 from pathlib import Path
 from typing import Literal, get_args
 
-from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
+from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem, check_choice
 from earmark.datasets.captions.sheet import (
     Missing,
     Row,
@@ -99,9 +99,7 @@ def validate(root: Path | str, *, split: Split = "all", audio: str = "audio") ->
 
 
 def _read(root: Path, split: Split, audio: str) -> tuple[Sheet, int]:
-    if split not in get_args(Split):
-        known = ", ".join(get_args(Split))
-        raise DataError(f"MusicCaps has no split {split!r}; expected one of {known}")
+    check_choice("MusicCaps", "split", split, get_args(Split))
     place, folder = root / "musiccaps-public.csv", root / audio
     header, lines, problems = read_table(place)
     if header:

@@ -1,7 +1,7 @@
 """What all sets of captioned clips share: safe paths, assembly, and their faults.
 
-The sets themselves are :mod:`.captions_csv`, :mod:`.captions_manifest`, :mod:`.captions_musiccaps`,
-:mod:`.captions_song_describer` and :mod:`.captions_clotho`.
+The sets themselves are :mod:`.csv`, :mod:`.manifest`, :mod:`.musiccaps`, :mod:`.song_describer` and
+:mod:`.clotho`.
 """
 
 from __future__ import annotations

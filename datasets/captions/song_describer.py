@@ -31,7 +31,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem
+from earmark.datasets.base import Captioned, DataError, DatasetCard, Problem, check_choice
 from earmark.datasets.captions.sheet import (
     Missing,
     Row,
@@ -92,9 +92,7 @@ def validate(root: Path | str, *, split: Split = "full", audio: str = "audio") -
 
 
 def _read(root: Path, split: Split, audio: str) -> Sheet:
-    if split not in get_args(Split):
-        known = ", ".join(get_args(Split))
-        raise DataError(f"Song Describer has no split {split!r}; expected one of {known}")
+    check_choice("Song Describer", "split", split, get_args(Split))
     place, folder = root / "song_describer.csv", root / audio
     header, lines, problems = read_table(place)
     if header:

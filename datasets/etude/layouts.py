@@ -1,7 +1,7 @@
 """Writing the Etude corpus in the layouts of GTZAN, MagnaTagATune, MusAV, emoMusic and MusCALL.
 
 The modules that read each describe it: :mod:`earmark.datasets.gtzan`, ``.magnatagatune``,
-``.musav`` and ``.captions_manifest``; emoMusic's is ``annotations/{songs_info,
+``.musav`` and ``captions.manifest``; emoMusic's is ``annotations/{songs_info,
 static_annotations}.csv`` and ``clips_45seconds/<id>.mp3``, with a ``dataset.toml`` beside them for
 :mod:`earmark.datasets.ratings.folder`. Audio is not stored again: a layout links to the track's
 file, or copies it where the file system has no links.

@@ -40,12 +40,12 @@ def load(
     min_rank_gap: int = 1,
     audio: Path | str | None = None,
 ) -> PairwiseJudgements:
-    """Open one half; the other options are those of :func:`.pairwise_rankings.load`.
+    """Open one half; the other options are those of :func:`.rankings.load`.
 
     Raises
     ------
     DataError
-        If there is no such part, or as :func:`.pairwise_rankings.load`.
+        If there is no such part, or as :func:`.rankings.load`.
     """
     if part not in get_args(Part):
         raise DataError(f"CCMED-WCMED has no part {part!r}; expected ccmed or wcmed")

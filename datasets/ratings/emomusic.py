@@ -42,7 +42,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from earmark.datasets.base import DataError, DatasetCard, Problem, RatedClips, Scale, refuse
+from earmark.datasets.base import (
+    DataError,
+    DatasetCard,
+    Problem,
+    RatedClips,
+    Scale,
+    check_choice,
+    refuse,
+)
 from earmark.datasets.ratings.swapped_columns import Points, compare_axes, dynamic_means, exchange
 from earmark.datasets.ratings.table import (
     Columns,
@@ -115,9 +123,7 @@ def load(
     DataError
         If an option is unknown, a file is absent, or :func:`validate` finds a problem.
     """
-    if split not in get_args(Split):
-        known = ", ".join(get_args(Split))
-        raise DataError(f"emoMusic has no split {split!r}; expected one of {known}")
+    check_choice("emoMusic", "split", split, get_args(Split))
     reading = _read(Path(root))
     refuse(f"emoMusic at {root}", reading.faults)
     rows = [replace(row, partition=_RULES[split](reading, row.id)) for row in reading.ratings]

@@ -1,7 +1,7 @@
 """What the sets rated for arousal and valence share: columns, numbers, audio, assembly.
 
 The sets are :mod:`.emomusic`, :mod:`.deam`, :mod:`.muse`, :mod:`.pmemo` and, for one's own,
-:mod:`.av_ratings`.
+:mod:`.folder`.
 """
 
 from __future__ import annotations
