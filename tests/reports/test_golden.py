@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from rendered import build
 from threadpoolctl import threadpool_info
 
 from earmark.reports.content import TableBlock
@@ -51,7 +50,7 @@ Reproducibility
 
 RENDER = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../support"]
 import report_sample
 from rendered import render_html, render_pdf
 small = report_sample.cut_down(report_sample.sample())
@@ -76,6 +75,8 @@ def outline(section, depth):
 
 
 def test_the_outline_of_a_report(small):
+    from rendered import build
+
     report = build(small.record, small.items, small.arrays)
     lines = [line for section in report.sections for line in outline(section, 0)]
     assert "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n" == OUTLINE
@@ -153,6 +154,8 @@ chance & 0.000 &  &  &  &  \\
 
 
 def test_a_table_as_csv_and_as_latex(small):
+    from rendered import build
+
     report = build(small.record, small.items, small.arrays)
     (table,) = [
         block
