@@ -15,8 +15,8 @@ import typer
 
 from earmark.bench.cli import INVALID, CustomTask, ExitError, Json
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table
-from earmark.bench.gate.baseline import kept_for, write_baseline
-from earmark.bench.gate.checks import Hole
+from earmark.bench.gate.baseline import baseline_for, write_baseline
+from earmark.bench.gate.checks import Mismatch
 from earmark.bench.gate.difference import Compared, Difference, Flip, compare_runs
 from earmark.bench.gate.evidence import Evidence, read_evidence
 from earmark.bench.gate.policy import Policy, read_policy
@@ -100,7 +100,7 @@ def judge_files(run: Path, baseline: Path, policy: Policy) -> Verdict:
         try:
             read[side] = read_evidence(path)
         except RecordError as error:
-            holes.append(Hole(side, str(error)))
+            holes.append(Mismatch(side, str(error)))
     if holes:
         return unreadable(policy, holes, read.get("candidate"), read.get("baseline"))
     return judge(read["candidate"], read["baseline"], policy)
@@ -214,7 +214,7 @@ class SuiteGates:
     def prepare(self, suites: Iterable[str]) -> None:
         """Read what the suites will be held against, before hours are spent on running them."""
         for suite in suites:
-            kept = kept_for(suite, self.baselines)
+            kept = baseline_for(suite, self.baselines)
             if kept is not None:
                 read_policy(kept.policy)
 
@@ -225,13 +225,15 @@ class SuiteGates:
         ``out/gate/<suite>``.
         """
         started = time.perf_counter()
-        kept = kept_for(suite, self.baselines)
+        kept = baseline_for(suite, self.baselines)
         if kept is None:
             self.without_baseline.append(suite)
             return None
         policy = read_policy(kept.policy)
         if record is None:
-            hole = Hole(suite, "no task: nothing of this suite could run, and it has a baseline")
+            hole = Mismatch(
+                suite, "no task: nothing of this suite could run, and it has a baseline"
+            )
             verdict, place = unreadable(policy, [hole]), out / "gate" / suite
         else:
             verdict, place = judge_files(record, kept.baseline, policy), record / "gate"

@@ -194,7 +194,7 @@ def completed(baseline: Evidence, candidate: Evidence) -> Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Baseline:
     """A suite's baseline and what is asked of a run beside it."""
 
     suite: str
@@ -207,7 +207,7 @@ def shipped_baselines() -> Path:
     return Path(str(files("earmark.bench.baselines")))
 
 
-def kept_for(suite: str, folder: Path) -> Kept | None:
+def baseline_for(suite: str, folder: Path) -> Baseline | None:
     """Return what a suite's run is held against; None where no baseline of it is kept.
 
     Raises
@@ -219,7 +219,7 @@ def kept_for(suite: str, folder: Path) -> Kept | None:
     """
     if not folder.is_dir():
         raise RecordError(f"no folder of baselines at {folder}: see earmark baseline update --out")
-    kept = Kept(suite, folder / suite, folder / f"{suite}.toml")
+    kept = Baseline(suite, folder / suite, folder / f"{suite}.toml")
     if not kept.baseline.exists():
         return None
     if not kept.policy.exists():

@@ -47,7 +47,7 @@ _CHANGED_SHARE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class Mismatch:
     """Why something cannot be compared."""
 
     where: str
@@ -59,16 +59,16 @@ def references(task: TaskResult) -> list[str]:
     return [one for one in task.models if one == RANDOM_BASELINE or one.endswith(" (baseline)")]
 
 
-def check_runs(candidate: Evidence, baseline: Evidence) -> list[Hole]:
+def check_runs(candidate: Evidence, baseline: Evidence) -> list[Mismatch]:
     """Return what is wrong with the two runs as wholes."""
     holes = []
     for name, run in (("candidate", candidate), ("baseline", baseline)):
         if not run.record.tasks:
-            holes.append(Hole(name, f"no task: {run.folder} holds no result"))
+            holes.append(Mismatch(name, f"no task: {run.folder} holds no result"))
     ours, theirs = candidate.record.earmark_version, baseline.record.earmark_version
     if _version(theirs) > _version(ours):
         holes.append(
-            Hole(
+            Mismatch(
                 "baseline",
                 f"the baseline is newer than the candidate's code: written by Earmark {theirs}, "
                 f"the candidate by {ours}; run the candidate with Earmark {theirs} or later",
@@ -79,7 +79,7 @@ def check_runs(candidate: Evidence, baseline: Evidence) -> list[Hole]:
         if task.id not in known:
             why = next((n.reason for n in candidate.record.not_run if n.what == task.id), None)
             reason = f": it did not run: {why}" if why else ""
-            holes.append(Hole(task.id, f"task missing from the candidate{reason}"))
+            holes.append(Mismatch(task.id, f"task missing from the candidate{reason}"))
     return holes
 
 
@@ -93,7 +93,7 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, release[0].split("."))) if release else ()
 
 
-def check_task(candidate: Evidence, baseline: Evidence, name: str) -> list[Hole]:
+def check_task(candidate: Evidence, baseline: Evidence, name: str) -> list[Mismatch]:
     """Return how a task differs between the runs in what must be the same."""
     ours, theirs = candidate.task(name), baseline.task(name)
     if ours is None or theirs is None:
@@ -108,7 +108,7 @@ def check_task(candidate: Evidence, baseline: Evidence, name: str) -> list[Hole]
         causes = [*_truth(candidate.truth[name], baseline.truth[name])]
     if not causes:
         causes = [*_reference_outcomes(candidate, baseline, theirs)]
-    return [Hole(name, cause) for cause in causes]
+    return [Mismatch(name, cause) for cause in causes]
 
 
 def _dataset_entry(run: Evidence, task: TaskResult) -> DatasetEntry | None:

@@ -1,4 +1,4 @@
-"""Is the candidate no worse than the baseline by more than the margin? Yes, no, or cannot be told.
+"""Is the candidate no worse than the baseline by more than the margin? Yes, no, or undecided.
 
 Conventions
 -----------

@@ -26,7 +26,7 @@ import numpy as np
 
 from earmark.bench.gate import checks
 from earmark.bench.gate.baseline import completed
-from earmark.bench.gate.checks import Hole, name_of
+from earmark.bench.gate.checks import Mismatch, name_of
 from earmark.bench.gate.evidence import Evidence
 from earmark.bench.metrics import comparisons
 from earmark.bench.metrics.base import Floats
@@ -84,7 +84,7 @@ class Compared:
     """What two runs have in common, and what of it could not be compared."""
 
     differences: list[Difference]
-    holes: list[Hole]
+    holes: list[Mismatch]
 
 
 def compare_runs(
@@ -106,7 +106,7 @@ def compare_runs(
     bad = {hole.where for hole in holes}
     if not shared:
         cause = "the runs have no task in common" if task is None else f"no task {task!r} in both"
-        holes.append(Hole("runs", cause))
+        holes.append(Mismatch("runs", cause))
     first = completed(first, second)
     found = []
     for one in shared:
@@ -116,9 +116,9 @@ def compare_runs(
                     _difference(first, second, one, score, replicates=replicates, seed=seed)
                 )
             except UnmeasurableError as error:
-                holes.append(Hole(f"{one.id} / {name_of(score)}", str(error)))
+                holes.append(Mismatch(f"{one.id} / {name_of(score)}", str(error)))
         if metric is not None and not any(_chosen(one, metric)):
-            holes.append(Hole(one.id, f"it has no metric {metric!r}"))
+            holes.append(Mismatch(one.id, f"it has no metric {metric!r}"))
     return Compared(_corrected(found), holes)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from earmark.bench.gate import checks
 from earmark.bench.gate import checks as degenerate
 from earmark.bench.gate.baseline import completed
-from earmark.bench.gate.checks import Hole, name_of, references, same_space
+from earmark.bench.gate.checks import Mismatch, name_of, references, same_space
 from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
 from earmark.bench.gate.evidence import Evidence, truth_of
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier, settled
@@ -69,7 +69,7 @@ class Verdict:
     power: float
     replicates: int
     seed: int
-    holes: list[Hole]
+    holes: list[Mismatch]
     """Causes that concern a run or a whole task."""
     metrics: list[Gated]
     """Those to read first first."""
@@ -87,7 +87,7 @@ class Verdict:
 
 def unreadable(
     policy: Policy,
-    holes: list[Hole],
+    holes: list[Mismatch],
     candidate: Evidence | None = None,
     baseline: Evidence | None = None,
 ) -> Verdict:
@@ -99,7 +99,7 @@ def unreadable(
 def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
     """Hold a run against its baseline."""
     holes = [*checks.check_runs(candidate, baseline), *_strange_names(baseline, policy)]
-    by_task: dict[str, list[Hole]] = {}
+    by_task: dict[str, list[Mismatch]] = {}
     for task in baseline.record.tasks:
         if task.id not in policy.ignore:
             by_task[task.id] = checks.check_task(candidate, baseline, task.id)
@@ -113,7 +113,7 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
         gate = Comparison(candidate, baseline, policy, task, score, rule, limits)
         rows.append(gate.judged() if task.id in sound else (gate.uncomparable(), None))
     if not plan and not holes:
-        holes.append(Hole("policy", "no task: the policy leaves nothing to gate"))
+        holes.append(Mismatch("policy", "no task: the policy leaves nothing to gate"))
     holes += _unmatched(baseline, policy, plan)
     gated = [with_own_words(row, candidate) for row in decided(rows, policy)]
     return _verdict(
@@ -133,7 +133,7 @@ def judge(candidate: Evidence, baseline: Evidence, policy: Policy) -> Verdict:
     )
 
 
-def _distinct(holes: Iterable[Hole]) -> list[Hole]:
+def _distinct(holes: Iterable[Mismatch]) -> list[Mismatch]:
     return list(dict.fromkeys(holes))
 
 
@@ -141,7 +141,7 @@ def _verdict(
     policy: Policy,
     candidate: Run | None,
     baseline: Run | None,
-    holes: list[Hole],
+    holes: list[Mismatch],
     gated: list[Gated],
     warnings: list[str],
 ) -> Verdict:
@@ -220,14 +220,16 @@ def _named_by(rule: Rule, task: TaskResult) -> Iterator[Score]:
             yield score
 
 
-def _strange_names(baseline: Evidence, policy: Policy) -> Iterator[Hole]:
+def _strange_names(baseline: Evidence, policy: Policy) -> Iterator[Mismatch]:
     known = [task.id for task in baseline.record.tasks]
     for name in dict.fromkeys([*policy.ignore, *(rule.task for rule in policy.metrics)]):
         if name not in known:
-            yield Hole("policy", f"task missing: the baseline has no task {_meant(name, known)}")
+            yield Mismatch(
+                "policy", f"task missing: the baseline has no task {_meant(name, known)}"
+            )
 
 
-def _unmatched(baseline: Evidence, policy: Policy, plan: list[Planned]) -> Iterator[Hole]:
+def _unmatched(baseline: Evidence, policy: Policy, plan: list[Planned]) -> Iterator[Mismatch]:
     used = [rule for _, _, rule, _ in plan]
     for rule in policy.metrics:
         task = baseline.task(rule.task)
@@ -244,10 +246,10 @@ def _unmatched(baseline: Evidence, policy: Policy, plan: list[Planned]) -> Itera
             name = getattr(rule, word)
             if name is not None and name not in known and name != "*":
                 cause = f"{word} missing: the baseline has no {word} {_meant(name, known)}"
-                yield Hole(task.id, cause)
+                yield Mismatch(task.id, cause)
                 break
         else:
-            yield Hole(task.id, f"no score of {rule.metric} is what the policy's rule asks for")
+            yield Mismatch(task.id, f"no score of {rule.metric} is what the policy's rule asks for")
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

@@ -488,7 +488,7 @@ def minimum_detectable_difference(
 def indistinguishable_groups(
     names_best_first: Sequence[str], different: ArrayLike
 ) -> list[tuple[str, ...]]:
-    """Return the largest groups of models of which no two are told apart, each best first.
+    """Return the largest groups of models that do not differ significantly, each best first.
 
     ``different`` is symmetric, boolean, ``(n_models, n_models)``, in the order of the names.
     The groups are the letters of a compact letter display [5]_: two models share a group exactly
