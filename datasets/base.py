@@ -59,7 +59,7 @@ class DatasetCard:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One item to listen to. ``path`` is None where the dataset has no audio at hand."""
+    """One item to listen to. ``path`` is None where the dataset has no audio available."""
 
     id: str
     path: Path | None

@@ -17,7 +17,7 @@ comparisons is the area under the ROC curve of the two sides. A clip's label is 
 unit the artist where the metadata are there.
 
 The layout is that of the authors' repository (https://github.com/renatopanda/TAFFC2018); the audio
-was not at hand.
+was not available.
 
 References
 ----------

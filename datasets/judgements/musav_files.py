@@ -53,7 +53,7 @@ class Reading:
     judgements: dict[str, list[Judgement]] = field(default_factory=dict)
     muse: frozenset[str] = frozenset()
     faults: list[Problem] = field(default_factory=list)
-    """Nothing can be computed until these are mended."""
+    """Nothing can be computed until these are fixed."""
     gaps: list[Problem] = field(default_factory=list)
     """What is missing, but not in the way of the ground truth."""
 

@@ -253,9 +253,9 @@ def _read(path: Path) -> tuple[list[Said], list[Problem]]:
         key = (row["dimension"], *pair, who, order)
         if not messages and key in line_of:
             what = f"{who} has judged" if who else "says the same of"
-            mend = "keep one" if who else "keep one, with the votes of both"
+            fix = "keep one" if who else "keep one, with the votes of both"
             shown = f"{row['higher']} and {row['lower']}"
-            messages.append(f"{what} {shown} already on line {line_of[key]}: {mend}")
+            messages.append(f"{what} {shown} already on line {line_of[key]}: {fix}")
         line_of.setdefault(key, line)
         problems += [Problem(path, message, line) for message in messages]
         if not messages:

@@ -1,4 +1,4 @@
-"""DEAM: 1,802 songs rated for arousal and valence from 1 to 9, and a known fault mended.
+"""DEAM: 1,802 songs rated for arousal and valence from 1 to 9, and a known fault corrected.
 
 Layout
 ------
@@ -29,10 +29,10 @@ Partitions, after MediaEval: ``development`` (ids to 1000, the 744 songs of emoM
 The fault
 ---------
 In the released table, valence and arousal of the songs to id 1000 stand in each other's columns.
-Copies in which that is mended are about, so each part is judged by what is at hand, and exchanged
+Copies in which that is corrected exist, so each part is judged by what is available, and exchanged
 only where it is found exchanged:
 
-1. emoMusic's ratings of the same songs, if that set is at hand;
+1. emoMusic's ratings of the same songs, if that set is available;
 2. the means of DEAM's own dynamic annotations, if they are;
 3. the digest of the released values of each part, as they are and exchanged;
 4. for the songs to id 1000, if all are there: the means of the two columns, which are .22 apart.
@@ -101,7 +101,7 @@ RELEASED = {
     "evaluation2014": "dbdfac6987575cc337071e0ed2026a7dd174cb47a74874b7ccbdadd5537783d0",
     "evaluation2015": "86441151ad93714794fe4fea81da6c30d430110787151e39059b9c00f4a4e9b3",
 }
-"""Digest of ids, arousal and valence of each part, the fault mended."""
+"""Digest of ids, arousal and valence of each part, the fault corrected."""
 DEVELOPMENT_MEANS = (4.787, 5.007)
 """Arousal and valence over the 744 songs."""
 
@@ -142,7 +142,7 @@ class _Reading:
 
     parts: list[_Part] = field(default_factory=list)
     artists: dict[str, str] = field(default_factory=dict)
-    """From emoMusic and DEAM's own metadata, as far as they are at hand."""
+    """From emoMusic and DEAM's own metadata, as far as they are available."""
     faults: list[Problem] = field(default_factory=list)
 
 
@@ -308,7 +308,7 @@ def _find_single_songs(reading: _Reading, reference: Points) -> None:
             message = (
                 f"valence and arousal of {len(fewer)} of {len(common)} songs stand the other way "
                 f"round than those of the rest, against emoMusic's ratings: {first_ten(fewer)}; "
-                f"mend these rows"
+                f"fix these rows"
             )
             reading.faults.append(Problem(part.table, message))
 

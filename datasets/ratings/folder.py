@@ -529,10 +529,10 @@ def _find_audio(reading: Reading, *, require_audio: bool) -> None:
             missing.append(row.id)
     if missing:
         place = "has no audio of" if folder.is_dir() else "is not a folder with the audio of"
-        mend = "; name the folder with audio=, or give require_audio=False" if require_audio else ""
+        fix = "; name the folder with audio=, or give require_audio=False" if require_audio else ""
         near = folder if folder.is_dir() else reading.root
-        mend = f"{why_absent(missing, near, found=reading.paths.values())}{mend}"
-        message = f"{place} {len(missing)} rated ids: {first_ten(missing)}{mend}"
+        fix = f"{why_absent(missing, near, found=reading.paths.values())}{fix}"
+        message = f"{place} {len(missing)} rated ids: {first_ten(missing)}{fix}"
         (reading.faults if require_audio else reading.remarks).append(Problem(folder, message))
     rated: dict[Path, str] = {}
     for name, path in reading.paths.items():

@@ -16,7 +16,7 @@ A clip is a Spotify id. Rows without one are left out, since nothing could be pl
 share one are one clip, with the mean of their ratings; rows without any rating are left out. The
 card counts all three. Clips are resampled by artist. MuSe has no official split.
 
-The layout is that of ``muse_v3.csv`` as public loaders read it; the file itself was not at hand.
+The layout is that of ``muse_v3.csv`` as public loaders read it; the file itself was not available.
 
 References
 ----------

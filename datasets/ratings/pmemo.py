@@ -10,7 +10,7 @@ The official archive's; the root is ``PMEmo2019/``::
     chorus/<musicId>.mp3                 optional
 
 There is no official split. Clips are resampled by artist. The layout is that of the official
-repository's text; the files themselves were not at hand.
+repository's text; the files themselves were not available.
 
 References
 ----------

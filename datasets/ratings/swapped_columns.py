@@ -20,7 +20,7 @@ from earmark.datasets.base import DataError
 from earmark.datasets.files.text_files import UnreadableError, as_number, csv_rows, read_text
 
 MARGIN = 0.1
-"""Of mean Pearson correlations. What separates DEAM's swapped part from its mended one is .4."""
+"""Of mean Pearson correlations. What separates DEAM's swapped part from its corrected one is .4."""
 
 MINIMUM = 20
 """Songs in common, below which nothing is decided."""

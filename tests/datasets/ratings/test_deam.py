@@ -204,7 +204,7 @@ def test_single_songs_exchanged_are_named(tmp_path):
     with pytest.raises(DataError, match=rf"3 of 60 songs stand the other way .*: {told[0]}, "):
         load(root)
     most = write_deam(tmp_path / "most", POINTS, exchanged=set(EARLY) - set(told[:2]))
-    with pytest.raises(DataError, match=rf"2 of 60 songs .*: {told[0]}, {told[1]}; mend these"):
+    with pytest.raises(DataError, match=rf"2 of 60 songs .*: {told[0]}, {told[1]}; fix these"):
         load(most)
 
 
