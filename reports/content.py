@@ -25,6 +25,8 @@ Arrays = Mapping[str, NDArray[Any]]
 """The arrays of one task, by the names that it gave them."""
 Audible = Literal["clip", "caption", "caption id", "pair"]
 """What a cell names that can be played: a clip, a pair of clips, a caption's words or id."""
+MOST_ROWS = 60
+"""Rows of a folded table that are in a web page as such; longer ones are built when opened."""
 TALLEST = 7.6
 """Inches of a figure that still fits on a page with its caption."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from earmark.reports import words
 from earmark.reports.content import (
+    MOST_ROWS,
     Audible,
     Block,
     Bullets,
@@ -28,7 +29,6 @@ from earmark.reports.content import (
     text,
 )
 from earmark.reports.record.schema import ItemProblem, RunRecord, TaskResult
-from earmark.reports.render.html import MOST_ROWS
 
 MIB = 1 << 20
 MOST_REASONS, MOST_NAMED = 20, 5

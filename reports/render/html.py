@@ -19,7 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from earmark.reports.content import Cell, Column, Page, Plot, Section, TableBlock
+from earmark.reports.content import MOST_ROWS, Cell, Column, Page, Plot, Section, TableBlock
 from earmark.reports.figures.parts import figure_csv
 from earmark.reports.figures.style import palette, printable, svg
 from earmark.reports.render import data_files as exports
@@ -27,8 +27,6 @@ from earmark.reports.render import data_files as exports
 if TYPE_CHECKING:
     pass
 
-MOST_ROWS = 60
-"""Rows of a folded table that are in the page as such; longer ones are built when opened."""
 _MOST_PLAIN = 250_000
 """Bytes of CSV above which a figure's data are compressed."""
 _UNQUOTED = " !$()*,/:;=?@[]|\\{}^"

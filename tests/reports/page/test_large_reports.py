@@ -6,9 +6,9 @@ import re
 import pytest
 from rendered import build
 
-from earmark.reports.content import Cell, Column, Plots, TableBlock, plain
+from earmark.reports.content import MOST_ROWS, Cell, Column, Plots, TableBlock, plain
 from earmark.reports.record import lookup as scores
-from earmark.reports.render.html import MOST_ROWS, _rows, page_html
+from earmark.reports.render.html import _rows, page_html
 
 
 def crowded(joint, n):
