@@ -23,6 +23,12 @@ UNTRAINED = "untrained"
 """The weights digest of a model without trained weights."""
 
 
+UNKNOWN_TRAINING = (
+    "What these weights were trained on is not stated (option training_datasets): no "
+    "contamination can be found."
+)
+
+
 class ModelError(ValueError):
     """A model, its weights or what it was given is not as expected; the message names the fix."""
 

@@ -21,10 +21,9 @@ import numpy as np
 import torch
 
 from earmark.datasets.base import first_ten
-from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     RESAMPLER,
-    UNKNOWN_TRAINING,
     JointAdapter,
     pick_device,
     require,

@@ -15,6 +15,7 @@ from earmark.datasets.base import DataError, fingerprint
 from earmark.datasets.files.data_paths import candidates, resolve
 from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, Plain
 from earmark.models.muscall import MusCALL, MusCALLConfig
+from earmark.models.muscall.checkpoint import load as load_muscall
 from earmark.models.muscall.config import preset as named_preset
 from earmark.models.support.adapter import (
     RESAMPLER,
@@ -140,7 +141,7 @@ def muscall(
             log = read_log(path)
             path = path / WEIGHTS
             tokenizer = tokenizer or str(path.parent / TOKENIZER)
-        model = MusCALL.load(path)
+        model = load_muscall(path)
         bpe = open_tokenizer(tokenizer, context_length=model.config.text.max_tokens)
         name = f"muscall-{exported.name if exported else _stem(path)}"
         digest = file_digest(path)

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from earmark.models.base import Floats, ModelCard, ModelError
+from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
-    UNKNOWN_TRAINING,
     TextAdapter,
     pick_device,
     require,

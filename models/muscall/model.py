@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 from typing import Self, cast
 
 import torch
@@ -47,13 +46,6 @@ class MusCALL(nn.Module):
     def from_preset(cls, name: str) -> Self:
         """Return an untrained model of preset ``paper`` or ``released``, in evaluation mode."""
         return cls(preset(name)).eval()
-
-    @staticmethod
-    def load(path: str | Path) -> MusCALL:
-        """Return the model of a checkpoint; see :func:`earmark.models.muscall.checkpoint.load`."""
-        from earmark.models.muscall.checkpoint import load
-
-        return load(path)
 
     def audio_features(self, waveforms: Tensor) -> Tensor:
         """Return shape ``(n, dimension)`` from ``(n, n_samples)``, before L2 normalisation."""

@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 RESAMPLER = "torchaudio sinc_interp_hann, width 6, rolloff 0.99, after downmix"
 """What :mod:`earmark.datasets.audio` brings clips to a model's rate with; for the card."""
-UNKNOWN_TRAINING = (
-    "What these weights were trained on is not stated (option training_datasets): no "
-    "contamination can be found."
-)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_DIRECTION = 1e-6

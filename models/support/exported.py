@@ -22,8 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from earmark.models.base import ModelCard, ModelError, Plain
-from earmark.models.support.adapter import UNKNOWN_TRAINING
+from earmark.models.base import UNKNOWN_TRAINING, ModelCard, ModelError, Plain
 
 CARD, WEIGHTS, TOKENIZER = "card.json", "model.safetensors", "tokenizer"
 _FORMAT = "earmark-export-1"

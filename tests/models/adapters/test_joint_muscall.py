@@ -13,6 +13,7 @@ import torch
 from earmark.models.adapters.muscall import muscall
 from earmark.models.base import AudioEmbedder, ModelError, TextEmbedder
 from earmark.models.muscall import MusCALL, MusCALLConfig
+from earmark.models.muscall.checkpoint import load as load_muscall
 from earmark.models.muscall.checkpoint import save
 from earmark.models.muscall.config import AudioConfig, TextConfig
 from earmark.models.registry import MODELS
@@ -79,7 +80,7 @@ def test_keeps_what_an_adapter_promises(checkpoint, tokenizer, unlike, assert_ad
 
 
 def test_its_vectors_are_those_of_the_model(checkpoint, tokenizer, sound):
-    adapter, model = build(checkpoint, tokenizer), MusCALL.load(checkpoint)
+    adapter, model = build(checkpoint, tokenizer), load_muscall(checkpoint)
     clip = sound(3.0, RATE)
     middle = torch.from_numpy(clip.samples[8_000:40_000])[None]
     assert adapter.embed_audio([clip])[0] == pytest.approx(
@@ -93,7 +94,7 @@ def test_its_vectors_are_those_of_the_model(checkpoint, tokenizer, sound):
 
 
 def test_windows_are_averaged_and_a_short_clip_is_padded_at_its_end(checkpoint, tokenizer, sound):
-    model = MusCALL.load(checkpoint)
+    model = load_muscall(checkpoint)
     windowed = build(checkpoint, tokenizer, crop="windows(2 s, 1 s)")
     clip = sound(3.5, RATE)
     starts = (0, RATE, 24_000)

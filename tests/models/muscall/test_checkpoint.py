@@ -123,7 +123,7 @@ def test_a_checkpoint_without_ssl_is_loaded_by_a_config_with_it(base, tiny, rele
 def test_our_own_format_brings_its_config(tiny, tmp_path, clips):
     path = tmp_path / "model.safetensors"
     save(tiny, path)
-    for model in (load(path), MusCALL.load(path)):
+    for model in (load(path),):
         assert model.config == tiny.config
         assert_same_weights(model, tiny)
         assert not model.training

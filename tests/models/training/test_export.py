@@ -12,6 +12,7 @@ from training_runs import DCASE, MUSCALL, RATE, CosineOfPairs, run_config
 
 from earmark.datasets.audio import Waveform
 from earmark.models.base import ModelError
+from earmark.models.muscall.checkpoint import load as load_muscall
 from earmark.models.registry import MODELS
 from earmark.models.training import checkpoints
 from earmark.models.training.checkpoints import export
@@ -92,9 +93,8 @@ def test_a_card_without_datasets_says_that_contamination_is_unknown(runs, tmp_pa
 
 def test_the_self_supervision_head_is_exported_too(runs, tmp_path):
     export(runs[0] / "muscall", tmp_path / "mine")
-    from earmark.models.muscall import MusCALL
 
-    assert MusCALL.load(tmp_path / "mine" / "model.safetensors").projector is not None
+    assert load_muscall(tmp_path / "mine" / "model.safetensors").projector is not None
 
 
 def test_one_checkpoint_of_several_is_exported_by_its_file(runs, tmp_path):
