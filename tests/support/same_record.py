@@ -232,13 +232,13 @@ LEFT_OUT = {
     "git", "sha256", "resources",
 }  # fmt: skip
 """Fields of records and verdicts that say when, where and from which code they were made."""
-_TIMES = re.compile(r"(?<![\w.-])(?:<|about )?\d[\d,.]*\s?(?:ms|s|seconds?|min|h)\b(?!\.\w)")
+_TIMES = re.compile(r"(?<![\w.-])(?:<|about )?\d[\d,.]*[ \xa0]?(?:ms|s|seconds?|min|h)\b(?!\.\w)")
 _DATES = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?Z?|\b\d\d:\d\d(?::\d\d)? UTC"
     r"|\b\d\d? (?:Jan|Febr|March|April|May|June|July|Aug|Sept|Oct|Nov|Dec)[a-z]* \d{4}"
 )
-_RUN = re.compile(r"\b\d{8}-?T?\d{6}(?:-\w+)*")
-_MACHINE = re.compile(r"\b\d[\d,.]*\s?(?:MiB|GiB|KiB|MB|GB|kB|bytes)\b|\bx [\d.]+ real time")
+_RUN = re.compile(r"(?<![\d.])\d{8}[T-]\d{6}(?:-\w+)*")
+_MACHINE = re.compile(r"\b\d[\d,.]*[ \xa0]?(?:MiB|GiB|KiB|MB|GB|kB|bytes)\b|\bx [\d.]+ real time")
 
 
 class _Words(HTMLParser):
@@ -300,13 +300,16 @@ class Recorder:
         return self.plain(value) if isinstance(value, str) else value
 
     def keep(self, name: str, content: str | Sequence[str]) -> None:
+        text = content if isinstance(content, str) else "\n".join(content)
+        self._keep(name, self.plain(text))
+
+    def _keep(self, name: str, text: str) -> None:
         path = self.kept / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = content if isinstance(content, str) else "\n".join(content)
-        path.write_text(self.plain(text).rstrip() + "\n", encoding="utf-8")
+        path.write_text(text.rstrip() + "\n", encoding="utf-8")
 
     def keep_json(self, name: str, content: Any) -> None:
-        self.keep(name, json.dumps(self.stripped(content), indent=1, ensure_ascii=False))
+        self._keep(name, json.dumps(self.stripped(content), indent=1, ensure_ascii=False))
 
     def earmark(self, *arguments: str | Path, keep: str | None = None) -> str:
         """Run a command; keep its output and exit code under a name, else it has to succeed."""
@@ -372,8 +375,8 @@ def _predictions(work: Path) -> None:
     songs = sorted({song for row in rows for song in row["songids"]})
     for seed, name in enumerate(("first", "second")):
         values = np.random.default_rng(seed).normal(size=(len(songs), 2)).round(3)
-        frame = pd.DataFrame(values, columns=["arousal", "valence"])
-        frame.insert(0, "id", songs)
+        frame = pd.DataFrame(values, columns=["arousal_mean", "valence_mean"])
+        frame.insert(0, "songid", songs)
         frame.to_csv(work / f"{name}.csv", index=False)
 
 
@@ -422,7 +425,7 @@ def write(folder: Path) -> None:
         for run, baseline in (("one", "one"), ("two", "one")):
             out = work / f"gate-{run}-{baseline}"
             gated = ("gate", runs[run], "--baseline", runs[baseline], "--policy", "policy.toml")
-            recorder.earmark(*gated, "--out", out, "--report", keep=f"{out.name}/command")
+            recorder.earmark(*gated, "--out", out, keep=f"{out.name}/command")
             for path in sorted(out.glob("*")):
                 if path.suffix == ".json":
                     recorder.keep_json(f"{out.name}/{path.name}", json.loads(path.read_text()))
