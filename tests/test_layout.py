@@ -144,7 +144,9 @@ def test_what_serves_every_task_knows_none_by_name_and_asks_for_no_kind(path):
         if isinstance(node, ast.Compare):
             asked = [one for one in ast.walk(node) if isinstance(one, ast.Attribute)]
             asked = [ast.unparse(one) for one in asked if one.attr == "kind"]
-            of_tasks = [one for one in asked if not re.search(r"dtype\.kind|^(one|self)\.kind$", one)]
+            of_tasks = [
+                one for one in asked if not re.search(r"dtype\.kind|^(one|self)\.kind$", one)
+            ]
             assert not of_tasks, f"{path}:{node.lineno}: asks for a kind"
 
 
