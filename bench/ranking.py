@@ -29,11 +29,6 @@ def count_ranks_both_ways(
 
     As :func:`earmark.bench.metrics.ranks.count_ranks_both_ways`; torch tensors, both on one
     device, are multiplied there.
-
-    Raises
-    ------
-    ValueError
-        As that function, and if the tensors lie on two devices or only one of them is a tensor.
     """
     if not _any_tensor(queries, items):
         return ranks.count_ranks_both_ways(queries, items, relevance)
@@ -41,13 +36,7 @@ def count_ranks_both_ways(
 
 
 def count_ranks(queries: Any, items: Any, relevance: Any = "paired") -> Ranks:
-    """Return the ranks of each query's relevant items, multiplied where the vectors are.
-
-    Raises
-    ------
-    ValueError
-        As :func:`count_ranks_both_ways`, but items may be relevant to no query.
-    """
+    """Return the ranks of each query's relevant items, multiplied where the vectors are."""
     if not _any_tensor(queries, items):
         return ranks.count_ranks(queries, items, relevance)
     return ranks.ranks_of(TensorProducts(queries, items), relevance)

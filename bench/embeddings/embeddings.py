@@ -3,7 +3,8 @@
 Conventions
 -----------
 * A model's outputs are kept by its card and its code (:mod:`earmark.bench.embeddings.model_code`).
-* Files are told apart by their bytes and texts by their characters: what is identical is embedded
+* Files are distinguished by their bytes and texts by their characters: what is identical is
+embedded
   once, whatever it is called, and what the store has is neither decoded nor embedded.
 * Results are read back from the store, so that a first run and a later one give the same numbers.
 * A file that cannot be used is a *problem*, named in the result; the run goes on. A model's error
@@ -268,7 +269,7 @@ class Output(Generic[Item]):
     def _bad(self, key: str, found: str, expected: str) -> ModelError:
         return ModelError(
             f"{self.card.id}: {self.kind} of {self.names[key]}: expected {expected}, got {found}; "
-            f"the adapter must be mended, nothing of this item is kept"
+            f"the adapter must be fixed, nothing of this item is kept"
         )
 
 
@@ -283,7 +284,7 @@ class Embedded:
     problems: tuple[ItemProblem, ...]
     """The clips that are not among ``ids``, and why."""
     warnings: tuple[str, ...]
-    """Damage that was found in the store, and mended by embedding again."""
+    """Damage that was found in the store, and repaired by embedding again."""
     seconds: float | None
     """Wall time spent in the model; None where everything came from the store."""
 
@@ -301,7 +302,7 @@ class Patches(Mapping[str, Floats]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Damage that was found in the store until now, and mended by embedding again."""
+        """Damage that was found in the store until now, and repaired by embedding again."""
         return self._output.warnings()
 
     @property
@@ -506,8 +507,6 @@ class Embeddings:
         ------
         ModelError
             If a patch is not finite or not of the declared dimension, or a clip has none.
-        StoreError, DataError
-            As `audio_vectors`.
         """
         files = self._files(clips)
         output = self._listening(
@@ -549,13 +548,8 @@ class Embeddings:
         return self._codes[key][1]
 
     def identity(self, models: Sequence[Any], card: ModelCard, kind: Kind) -> str:
-        """Return the identity of what models that work together put out, a head and its embedder.
-
-        Raises
-        ------
-        ModelError
-            As :func:`~earmark.bench.embeddings.store.space_of`.
-        """
+        """Return the identity of what models that work together put out: a head and its
+        embedder."""
         hears = kind != "text_vectors"
         rate = getattr(models[-1], "sample_rate", None) if hears else None
         return space_of(
@@ -614,7 +608,7 @@ class Embeddings:
         files = _Files([clip.id for clip in clips])
         for clip in clips:
             if clip.path is None:
-                files.unread[clip.id] = "the dataset has no audio of this clip at hand"
+                files.unread[clip.id] = "the dataset has no audio of this clip"
                 continue
             key = keys[clip.path]
             if isinstance(key, Exception):

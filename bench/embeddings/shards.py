@@ -37,7 +37,7 @@ LARGEST_HEADER = 100_000_000
 
 
 class StoreError(ValueError):
-    """The store cannot be read or written; the message names the path and the mend."""
+    """The store cannot be read or written; the message names the path and the fix."""
 
 
 class Place(NamedTuple):
@@ -216,11 +216,6 @@ def read_rows(
     """Read rows of one shard: those whose checksum holds, and why the others cannot be used.
 
     The file is read, not mapped: one that is cut meanwhile gives a short read, not a dead process.
-
-    Raises
-    ------
-    FileNotFoundError
-        As :func:`read_layout`.
     """
     rows: dict[str, Row] = {}
     faults: dict[str, str] = {}

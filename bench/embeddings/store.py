@@ -150,19 +150,11 @@ class Store:
         ------
         StoreError
             If the folder cannot be opened, is another space's, or was written by another version.
-        ModelError
-            As :func:`space_of`.
         """
         return self.open(space_of(card, kind=kind, dtype=dtype))
 
     def alike(self, identity: str) -> Iterator[Space]:
-        """Open the spaces of the same card and rate that other code filled, the newest first.
-
-        Raises
-        ------
-        StoreError
-            As :meth:`space`.
-        """
+        """Open the spaces of the same card and rate that other code filled, the newest first."""
         own = json.loads(identity)
         found = []
         for path in self.root.glob(f"*/{IDENTITY}"):
@@ -179,13 +171,7 @@ class Store:
         return self.root / hashlib.sha256(identity.encode()).hexdigest()
 
     def spaces(self) -> Iterator[Space]:
-        """Open every space that is kept here, e.g. to verify it.
-
-        Raises
-        ------
-        StoreError
-            As :meth:`space`.
-        """
+        """Open every space that is kept here, e.g. to verify it."""
         for path in sorted(self.root.glob(f"*/{IDENTITY}")):
             identity = path.read_text(encoding="utf-8", errors="replace")
             if hashlib.sha256(identity.encode()).hexdigest() != path.parent.name:
@@ -405,13 +391,7 @@ class Space:
         self._buffer_bytes = 0
 
     def close(self) -> None:
-        """Flush, and merge small shards where there are many.
-
-        Raises
-        ------
-        StoreError
-            As :meth:`flush`.
-        """
+        """Flush, and merge small shards where there are many."""
         self.flush()
         if self._wrote and len(self._small_shards()) >= SMALL_SHARDS:
             try:

@@ -414,7 +414,7 @@ def _constant_ranking(rows: pd.DataFrame) -> str | None:
     return None
 
 
-def check_sentinel(
+def check_random_baseline(
     rows: pd.DataFrame, others: Mapping[str, pd.DataFrame], truth: frozenset[str], side: str
 ) -> Iterator[str]:
     """Yield whether a model has the very outcomes of one that knows nothing."""

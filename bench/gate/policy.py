@@ -33,7 +33,7 @@ Tier = Literal["critical", "supporting", "advisory"]
 
 
 class PolicyError(ValueError):
-    """A policy that cannot be followed; the message names the file, the key and the mend."""
+    """A policy that cannot be followed; the message names the file, the key and the fix."""
 
 
 class _Part(BaseModel):

@@ -478,7 +478,7 @@ class Comparison:
             name: items.rows(score.model_copy(update={"model": name}))
             for name in references(self.task)
         }
-        yield from degenerate.check_sentinel(rows, passive, truth_of(self.task.kind), side)
+        yield from degenerate.check_random_baseline(rows, passive, truth_of(self.task.kind), side)
 
     def _at_chance(self, pair: Pair, drawn: Floats, scores: dict[str, Score]) -> Iterator[str]:
         if not self.limits.must_beat_chance or self.score.chance is None:

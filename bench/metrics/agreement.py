@@ -126,8 +126,8 @@ def krippendorff_alpha(ratings: ArrayLike, *, level: MeasurementLevel = "nominal
     Raises
     ------
     ValueError
-        As :func:`validate`, if ``level`` is unknown, or if all pairable ratings are the same:
-        with nothing to tell apart, agreement beyond chance is undefined.
+        If :func:`validate` refuses the input, if ``level`` is unknown, or if all pairable ratings
+        are the same: with nothing to tell apart, agreement beyond chance is undefined.
     """
     matrix = validate(ratings)
     _check_level(level)
@@ -157,7 +157,8 @@ def evaluate_alpha(
     Raises
     ------
     ValueError
-        As :func:`krippendorff_alpha`, or if ordinal ratings have too many distinct values.
+        If :func:`krippendorff_alpha` refuses the input, or if ordinal ratings have too many
+        distinct values.
     """
     matrix = validate(ratings)
     krippendorff_alpha(matrix, level=level)  # refuses ratings that are all the same
@@ -284,11 +285,6 @@ def observed_agreement(ratings: ArrayLike) -> ObservedAgreement:
 
     >>> observed_agreement([[-1, 1], [-1, 0], [1, 0]])
     ObservedAgreement(value=0.3333333333333333, agreeing=2, pairs=6)
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     matrix = validate(ratings)
     number = np.count_nonzero(~np.isnan(matrix), axis=0)
@@ -337,8 +333,8 @@ def human_reference(
     Raises
     ------
     ValueError
-        As :func:`validate`, if a rating is none of these, names do not match the raters, or no
-        case is found.
+        If :func:`validate` refuses the input, if a rating is none of these, names do not match the
+        raters, or no case is found.
     """
     matrix = validate(ratings)
     strange = ~np.isnan(matrix) & ~np.isin(matrix, [-1, 0, 1])

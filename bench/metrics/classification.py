@@ -158,7 +158,7 @@ def top_k_credit(truth: ArrayLike, scores: ArrayLike, *, k: int) -> Floats:
     Raises
     ------
     ValueError
-        As :func:`validate`, or if k is not from 1 to the number of classes.
+        If :func:`validate` refuses the input, or if k is not from 1 to the number of classes.
     """
     given, guess = validate(truth, scores)
     if not 1 <= k <= guess.shape[1]:
@@ -172,11 +172,6 @@ def counts(truth: ArrayLike, scores: ArrayLike) -> Floats:
     """Return the columns whose sums give all metrics, ``(n_items, 3 * n_classes)``.
 
     For each class: is the item rightly assigned to it; is it of that class; is it assigned to it.
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     given, guess = validate(truth, scores)
     assigned, actual = assign(guess), one_hot(given, guess.shape[1])
@@ -184,13 +179,7 @@ def counts(truth: ArrayLike, scores: ArrayLike) -> Floats:
 
 
 def confusion_matrix(truth: ArrayLike, scores: ArrayLike) -> Floats:
-    """Return how many items of each class (rows) are assigned to each class (columns).
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
-    """
+    """Return how many items of each class (rows) are assigned to each class (columns)."""
     given, guess = validate(truth, scores)
     return np.asarray(one_hot(given, guess.shape[1]).T @ assign(guess))
 
@@ -273,13 +262,6 @@ def evaluate(
     >>> found = evaluate([0, 1], [[2, 1], [2, 1]], classes=["jazz", "rock"])
     >>> found.metrics["accuracy"].value, found.chance["accuracy"]
     (0.5, 0.5)
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`, :func:`top_k_credit` and
-        :func:`~earmark.bench.metrics.statistics.unit_sums`, or if the classes are not one name a
-        column, each once.
     """
     given, guess = validate(truth, scores)
     n_items, n_classes = guess.shape

@@ -134,11 +134,6 @@ def judge(
 
     >>> judge(["a", "b", "a", "ab"], [2, 2, 2, 2], [1, 1, 2, 1])
     array([ 1, -1,  0,  3], dtype=int8)
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     labels, first, second = validate(truth, predicted_a, predicted_b, allow_missing=allow_missing)
     higher = (first > second).astype(np.int8) - (first < second).astype(np.int8)
@@ -189,11 +184,6 @@ def agreement(outcomes: ArrayLike, *, ties: Ties = "official") -> PairwiseAgreem
     (0.6666666666666666, 0.625)
     >>> agreement([0, 0]).reason
     'all 2 pairs are predicted ties'
-
-    Raises
-    ------
-    ValueError
-        As :func:`credit`.
     """
     columns = credit(outcomes, ties=ties)
     codes = np.asarray(outcomes)
@@ -230,13 +220,7 @@ def estimate(
     ties: Ties = "official",
     level: float = LEVEL,
 ) -> Estimate:
-    """Return the accuracy of outcomes with its interval over ``units``: the pairs' triplets.
-
-    Raises
-    ------
-    ValueError
-        As :func:`credit` and :func:`~earmark.bench.metrics.statistics.unit_sums`.
-    """
+    """Return the accuracy of outcomes with its interval over ``units``: the pairs' triplets."""
     found = agreement(outcomes, ties=ties)
     columns = credit(outcomes, ties=ties)
     if not found.scored:
@@ -260,11 +244,6 @@ def evaluate(
     >>> found, estimated = evaluate(["a", "b"], [3, 1], [1, 3])
     >>> found.accuracy, round(estimated.interval.low, 2)
     (1.0, 0.34)
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate` and :func:`estimate`.
     """
     outcomes = judge(truth, predicted_a, predicted_b, allow_missing=allow_missing)
     estimated = estimate(outcomes, units=units, ties=ties, level=level)

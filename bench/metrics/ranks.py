@@ -188,7 +188,7 @@ def count_ranks_both_ways(
     Raises
     ------
     ValueError
-        As :func:`count_ranks`, and if an item is relevant to no query.
+        If :func:`count_ranks` refuses the input, or if an item is relevant to no query.
     """
     return ranks_both_ways(Products(*validate(queries, items)), relevance)
 
@@ -533,11 +533,6 @@ def top_hits(queries: ArrayLike, items: ArrayLike, relevance: Any = "paired") ->
 
     >>> top_hits([[1.0, 0.0], [0.0, 1.0]], [[0.6, 0.8], [0.6, 0.8]])
     array([1, 0])
-
-    Raises
-    ------
-    ValueError
-        As :func:`~earmark.bench.metrics.ranks.count_ranks`.
     """
     first, second = validate(queries, items)
     shape = len(first.vectors), len(second.vectors)

@@ -88,13 +88,7 @@ def validate(rated: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def errors(rated: ArrayLike, predicted: ArrayLike) -> Floats:
-    """Return ``predicted - rated`` of each item, shape ``(n_items,)``.
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
-    """
+    """Return ``predicted - rated`` of each item, shape ``(n_items,)``."""
     truth, guess = validate(rated, predicted)
     return guess - truth
 
@@ -104,11 +98,6 @@ def moments(rated: ArrayLike, predicted: ArrayLike) -> Floats:
 
     Count; rating and prediction, each less its mean; their squares and their product; error,
     absolute and squared error. Without their means the variances do not cancel.
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     truth, guess = validate(rated, predicted)
     error = guess - truth
@@ -167,11 +156,6 @@ def pearson_r(rated: ArrayLike, predicted: ArrayLike) -> float:
 
     >>> round(pearson_r([1, 2, 3], [2, 3, 4]), 6)
     1.0
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     return _score(rated, predicted, PEARSON_R)
 
@@ -181,11 +165,6 @@ def r2(rated: ArrayLike, predicted: ArrayLike) -> float:
 
     >>> r2([1, 2, 3], [2, 2, 2]), r2([1, 2, 3], [2, 3, 4])
     (0.0, -0.5)
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     return _score(rated, predicted, R2)
 
@@ -195,11 +174,6 @@ def rmse(rated: ArrayLike, predicted: ArrayLike) -> float:
 
     >>> rmse([1, 2], [4, 5])
     3.0
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     return _score(rated, predicted, RMSE)
 
@@ -209,11 +183,6 @@ def mae(rated: ArrayLike, predicted: ArrayLike) -> float:
 
     >>> mae([1, 2], [4, 3])
     2.0
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     return _score(rated, predicted, MAE)
 
@@ -223,11 +192,6 @@ def ccc(rated: ArrayLike, predicted: ArrayLike) -> float:
 
     >>> round(ccc([1, 2, 3], [2, 3, 4]), 3)  # perfectly correlated, but shifted
     0.571
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
     """
     return _score(rated, predicted, CCC)
 
@@ -245,11 +209,6 @@ def evaluate(
 
     >>> round(evaluate([1, 2, 3], [2, 3, 4])["mae"].value, 6)
     1.0
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate` and :func:`~earmark.bench.metrics.statistics.unit_sums`.
     """
     columns = moments(rated, predicted)
     sums = unit_sums(columns, units)

@@ -128,13 +128,7 @@ def rank(ranks: Ranks, *, rule: Rule = "best of n") -> Floats:
 
 
 def average_precision_at_k(ranks: Ranks, k: int) -> Floats:
-    """Return the average precision of each query's first k, shape ``(n_queries,)``, in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        As :func:`recall_at_k`.
-    """
+    """Return the average precision of each query's first k, shape ``(n_queries,)``, in [0, 1]."""
     _check_k(k, ranks.n_items)
     ties, sums = tie_groups(ranks), harmonic_numbers(ranks.n_items)
     inside = np.clip(k - ties.higher, 0, ties.tied)
@@ -150,11 +144,6 @@ def ndcg_at_k(ranks: Ranks, k: int) -> Floats:
     """Return the normalised discounted cumulative gain of each query's first k, in [0, 1].
 
     Gains are 0 and 1, the discount is ``log2(1 + rank)``; shape ``(n_queries,)``.
-
-    Raises
-    ------
-    ValueError
-        As :func:`recall_at_k`.
     """
     _check_k(k, ranks.n_items)
     ties = tie_groups(ranks)
@@ -257,13 +246,7 @@ def _columns(ranks: Ranks, ks: Sequence[int], rule: Rule) -> dict[str, Floats]:
 
 
 def scores(ranks: Ranks, *, ks: Sequence[int] = KS, rule: Rule = "best of n") -> dict[str, float]:
-    """Return R@k, mAP@k and nDCG@k for each k, MRR, mean and median rank, by name.
-
-    Raises
-    ------
-    ValueError
-        As :func:`recall_at_k`.
-    """
+    """Return R@k, mAP@k and nDCG@k for each k, MRR, mean and median rank, by name."""
     values = {name: float(each.mean()) for name, each in _columns(ranks, ks, rule).items()}
     return values | {"median_rank": median_rank(ranks, rule=rule)}
 
@@ -274,24 +257,13 @@ def chance(ranks: Ranks, *, ks: Sequence[int] = KS, rule: Rule = "best of n") ->
     Means are also those expected of an order drawn at random. The median is that of the queries'
     expected ranks; the median of ranks drawn at random is about it where one item is relevant,
     and below it under ``"best of n"`` with several, for the first of them is skewed.
-
-    Raises
-    ------
-    ValueError
-        As :func:`recall_at_k`.
     """
     none, all_items = np.zeros_like(ranks.higher), np.full_like(ranks.tied, ranks.n_items)
     return scores(replace(ranks, higher=none, tied=all_items), ks=ks, rule=rule)
 
 
 def metrics(ranks: Ranks, *, ks: Sequence[int] = KS, rule: Rule = "best of n") -> dict[str, Metric]:
-    """Return what each metric says of itself, with the chance level on these queries.
-
-    Raises
-    ------
-    ValueError
-        As :func:`recall_at_k`.
-    """
+    """Return what each metric says of itself, with the chance level on these queries."""
     levels = chance(ranks, ks=ks, rule=rule)
     last = float(ranks.n_items)
     return {
@@ -318,11 +290,6 @@ def evaluate(
     >>> ranks = count_ranks([[1, 0], [1, 0]], [[0.6, 0.8], [0, 1]])
     >>> evaluate(ranks, ks=[1], seed=0)["recall_at_1"].value
     0.5
-
-    Raises
-    ------
-    ValueError
-        As :func:`recall_at_k` and :func:`resample_median_rank`.
     """
     ones = np.ones(ranks.n_queries)
     values = scores(ranks, ks=ks, rule=rule)

@@ -155,7 +155,7 @@ def resample_sums(
     Raises
     ------
     ValueError
-        As :func:`unit_sums`, and if ``replicates`` is less than 1.
+        If :func:`unit_sums` refuses the input, or if ``replicates`` is less than 1.
     """
     if replicates < 1:
         raise ValueError(f"replicates must be at least 1, got {replicates}")
@@ -256,7 +256,8 @@ def estimate_ratio(
     Raises
     ------
     ValueError
-        As :func:`unit_sums`, and if there are not two columns or a denominator is negative.
+        If :func:`unit_sums` refuses the input, or if there are not two columns or a denominator is
+        negative.
     """
     table = np.asarray(columns, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 2 or (table[:, 1] < 0).any():

@@ -66,8 +66,8 @@ def roc_auc(
     Raises
     ------
     ValueError
-        As :func:`~earmark.bench.metrics.tagging.validate`, or if weights are not one number
-        of 0 or more for each clip.
+        If :func:`~earmark.bench.metrics.tagging.validate` refuses the input, or if weights are not
+        one number of 0 or more for each clip.
     """
     return np.asarray(_scores(labels, scores, sample_weight)[0])
 
@@ -82,11 +82,6 @@ def average_precision(
 
     >>> average_precision([[1], [0], [0], [1]], [[0.9], [0.8], [0.1], [0.4]])
     array([0.83333333])
-
-    Raises
-    ------
-    ValueError
-        As :func:`roc_auc`.
     """
     return np.asarray(_scores(labels, scores, sample_weight)[1])
 
@@ -159,8 +154,8 @@ def resample_scores(
     Raises
     ------
     ValueError
-        As :func:`~earmark.bench.metrics.tagging.validate`, if no model or no replicate is
-        asked for, or if the units are not one label a clip.
+        If :func:`~earmark.bench.metrics.tagging.validate` refuses the input, if no model or no
+        replicate is asked for, or if the units are not one label a clip.
     """
     rankings = [PresortedScores(labels, one) for one in scores]
     if not rankings:
@@ -210,8 +205,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        As :func:`~earmark.bench.metrics.tagging.validate`, if the units are not one label a
-        clip, or the tags are not one name a column, each once.
+        If :func:`~earmark.bench.metrics.tagging.validate` refuses the input, if the units are not
+        one label a clip, or the tags are not one name a column, each once.
     """
     ranking = PresortedScores(labels, scores)
     truth = ranking.labels
@@ -337,13 +332,7 @@ def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], F
 
 
 class PresortedScores:
-    """Clips sorted once by each tag's scores, to be scored under many weightings.
-
-    Raises
-    ------
-    ValueError
-        As :func:`validate`.
-    """
+    """Clips sorted once by each tag's scores, to be scored under many weightings."""
 
     def __init__(self, labels: ArrayLike, scores: ArrayLike) -> None:
         self.labels, guess = validate(labels, scores)

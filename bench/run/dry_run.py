@@ -67,13 +67,7 @@ class Plan:
 
 
 def plan_suite(path: Path, *, store: Path, available: bool, trust_card: bool = False) -> Plan:
-    """Return what a run of a suite would listen to; nothing is listened to or kept.
-
-    Raises
-    ------
-    DataError, ModelError, SuiteError
-        As :func:`~earmark.bench.run.runner.run_suite` before it listens.
-    """
+    """Return what a run of a suite would listen to; nothing is listened to or kept."""
     suite = read_checked(path)
     counting = Counting(Store(store), trust_card=trust_card)
     run = Run(suite=suite, embeddings=counting, replicates=suite.suite.replicates)

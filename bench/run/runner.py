@@ -85,7 +85,7 @@ def run_suite(
     Parameters
     ----------
     available
-        Go on without what is not at hand; otherwise that is an error before anything runs.
+        Go on without what is not available; otherwise that is an error before anything runs.
     progress
         Called with items done, items in all, and of what.
     trust_card
@@ -141,13 +141,7 @@ def _checked(
 
 
 def read_checked(path: Path | str) -> Suite:
-    """Read a suite, hold its tasks and their options against those that are known, add `random`.
-
-    Raises
-    ------
-    SuiteError
-        As `read_suite`, or if a task or an option is unknown.
-    """
+    """Read a suite, hold its tasks and their options against those that are known, add `random`."""
     suite = read_suite(path)
     found: list[Exception] = []
     hearing: set[str] = set()
@@ -167,7 +161,7 @@ def read_checked(path: Path | str) -> Suite:
             if found and not source.optional:
                 found += _option_faults(registry, source, of=f"{kind} {name!r}")
     _refuse(found, suite.suite.name)
-    return suite.with_sentinel(hearing)
+    return suite.with_random_baseline(hearing)
 
 
 def _task(suite: Suite, entry: TaskEntry) -> Task:
@@ -282,7 +276,7 @@ def _run_task(run: Run, task: TaskEntry, *, strict: bool) -> None:
         _failed(run, task_id, error, strict=strict)
         return
     run.timings[task_id] = round(time.perf_counter() - started, 3)
-    # Two sets of one loader are told apart by what the suite calls them.
+    # Two sets of one loader are distinguished by what the suite calls them.
     result = ran.output.result.model_copy(update={"dataset": task.dataset})
     if task.loudness is not None:
         protocol = result.protocol | {"loudness (LUFS)": task.loudness}
@@ -361,7 +355,8 @@ def _record(run: Run, seconds: float) -> schema.RunRecord:
 
 
 def _cost(run: Run, name: str, model: Any) -> schema.Cost | None:
-    """Return what listening cost; the sentinel hears nothing, so that its speed says nothing."""
+    """Return what listening cost; the random baseline uses no input, so that its speed says
+    nothing."""
     return None if name == RANDOM_BASELINE else run.embeddings.cost(model)
 
 

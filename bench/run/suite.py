@@ -62,7 +62,7 @@ class Source(BaseModel):
 
     loader: str
     optional: bool = False
-    """Whether a run goes on without it where it is not at hand, and says so."""
+    """Whether a run goes on without it where it is not available, and says so."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Suite(_Part):
         """Return the ids of the models that a task measures."""
         return list(self.models) if task.models is None else task.models
 
-    def with_sentinel(self, tasks: Set[str]) -> Suite:
+    def with_random_baseline(self, tasks: Set[str]) -> Suite:
         """Return the suite with the model ``random`` in every task of these names.
 
         Raises
@@ -185,13 +185,7 @@ def read_suite(path: Path | str) -> Suite:
 
 
 def parse_suite(content: bytes, *, of: Path | str) -> Suite:
-    """Check a suite's TOML; errors call it ``of``.
-
-    Raises
-    ------
-    SuiteError
-        As :func:`read_suite`.
-    """
+    """Check a suite's TOML; errors call it ``of``."""
     try:
         raw, text = parse_toml(content), decode(content)
     except UnreadableError as error:

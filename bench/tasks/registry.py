@@ -75,13 +75,7 @@ def load_tasks(names: Iterable[str] | None) -> None:
 
 
 def open_task(name: str, options: Mapping[str, Any], *, of: str | None = None) -> Task:
-    """Return a task with a suite's options; errors call it ``of``.
-
-    Raises
-    ------
-    DataError
-        As `load_task`, or if an option is unknown, missing or refused by the task.
-    """
+    """Return a task with a suite's options; errors call it ``of``."""
     load_task(name)
     made: Task = TASKS.create(name, options, of=of)
     return made

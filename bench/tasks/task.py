@@ -42,12 +42,12 @@ class Context:
     strict: bool = True
     """Whether a file that the task's options name and that is nowhere is an error."""
     datasets: Mapping[str, Any] = field(default_factory=dict)
-    """The datasets of the suite by name; a :class:`Unavailable` for one that is not at hand."""
+    """The datasets of the suite by name; a :class:`Unavailable` for one that is not available."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A dataset or model that is not at hand, and why."""
+    """A dataset or model that is not available, and why."""
 
     reason: str
 

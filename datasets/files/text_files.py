@@ -293,13 +293,7 @@ def json_lines(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:
-    """Return the tables of a TOML text.
-
-    Raises
-    ------
-    UnreadableError
-        As :func:`decode`, or if it is not TOML or nested too deep.
-    """
+    """Return the tables of a TOML text."""
     try:
         return tomllib.loads(with_line_feeds(decode(content)))
     except tomllib.TOMLDecodeError as error:

@@ -49,7 +49,7 @@ from earmark.models.support.adapter import check_clips, check_texts, unit_vector
 
 
 class RandomModel:
-    """A sentinel: audio and text embedder and AV model that knows nothing."""
+    """A random baseline: audio and text embedder and AV model that knows nothing."""
 
     sample_rate: int | None = None
 
@@ -124,7 +124,7 @@ def _content(clip: Waveform) -> bytes:
 
 
 def random_model(*, seed: int = 0, dimension: int = 512) -> RandomModel:
-    """Return the sentinel: equal seeds give equal vectors, whatever the machine.
+    """Return the random baseline: equal seeds give equal vectors, whatever the machine.
 
     Raises
     ------

@@ -152,11 +152,6 @@ def read_items(path: str | Path, task: str, *, record: RunRecord | None = None) 
     """Return the per-item outcomes of a task, one row a model, item and dimension.
 
     ``record`` is what :func:`read` returned, where the caller has it: a large one takes a while.
-
-    Raises
-    ------
-    RecordError
-        As :func:`read`, and if the file is not the one that was written with the record.
     """
     import pandas as pd
     import pyarrow as pa
@@ -171,13 +166,7 @@ def read_items(path: str | Path, task: str, *, record: RunRecord | None = None) 
 def read_arrays(
     path: str | Path, task: str, *, record: RunRecord | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a task by name; empty where the task has none.
-
-    Raises
-    ------
-    RecordError
-        As :func:`read_items`.
-    """
+    """Return the arrays of a task by name; empty where the task has none."""
     import numpy as np
 
     record = record or read(path)

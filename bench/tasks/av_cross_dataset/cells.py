@@ -123,8 +123,6 @@ def make_cell(job: Job, plan: FitOptions, recordings: Recordings, known: FittedO
     ------
     DataError
         If nothing is left to learn from.
-    ModelError
-        As the heads, e.g. if there are fewer groups than folds.
     """
     if job.train == job.test:
         return _in_folds(job, plan)

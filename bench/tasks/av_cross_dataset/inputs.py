@@ -55,8 +55,6 @@ def hear(model: Any, clips: Sequence[Clip], embeddings: Embeddings, *, stored: s
     DataError
         If there is neither audio nor a file, or the file holds none of the clips, or vectors of
         another dimension than the embedder's.
-    ModelError
-        As the embedder.
     """
     if any(clip.path for clip in clips):
         return _from_audio(model, clips, embeddings)

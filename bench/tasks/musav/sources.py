@@ -60,7 +60,7 @@ def predict_musav(
     for name in models:
         if name not in found.values and not any(one.what.startswith(name) for one in found.not_run):
             found.not_run.append(
-                NotRun(what=name, reason="no audio, embeddings or predictions of it at hand")
+                NotRun(what=name, reason="no audio, embeddings or predictions of it available")
             )
     return found
 

@@ -141,13 +141,7 @@ def evaluate(
     replicates: int = 10_000,
     seed: int = 2022,
 ) -> TaskOutput:
-    """Fit and score a probe per model on the clips that all could hear.
-
-    Raises
-    ------
-    DataError, ModelError
-        As :meth:`Probe.run`, or if vectors are not one finite vector per clip.
-    """
+    """Fit and score a probe per model on the clips that all could hear."""
     if not vectors.audio:
         raise DataError(f"{dataset.card.id}: no model to score")
     problem = _problem(dataset, vectors.clips, options, seed=seed)

@@ -194,14 +194,7 @@ def similarities(
     *,
     centring: Centring,
 ) -> dict[str, Floats]:
-    """Return cosines of clips and labels, ``(n_clips, n_labels)``, by template and ensemble.
-
-    Raises
-    ------
-    ModelError
-        As :func:`prompt_vectors` and :func:`clip_vectors`, or if clips and texts are not in one
-        space.
-    """
+    """Return cosines of clips and labels, ``(n_clips, n_labels)``, by template and ensemble."""
     audio = clip_vectors(model, vectors)
     texts = prompt_vectors(model, vectors, templates, words)
     if audio.shape[1] != texts[ENSEMBLE].shape[1]:

@@ -210,7 +210,7 @@ class Options:
 def other_split(settings: Settings, dataset: Any, labels: Sequence[str]) -> list[str]:
     """Return a warning where a dataset is not what the paper scored, which names what it is.
 
-    ``labels`` are those that are told apart.
+    ``labels`` are those that are distinguished.
     """
     paper = settings.preset.published.get(settings.kind)
     found, n_clips = _named(dataset), len(dataset.clips)

@@ -86,13 +86,7 @@ class _ZeroShot(protocols.Options, Task):
         replicates: int = 10_000,
         seed: int = 2022,
     ) -> TaskOutput:
-        """Score models on the clips that every one of them could hear.
-
-        Raises
-        ------
-        DataError, ModelError
-            As `run`, or if vectors are not one finite vector per clip and text, in one space.
-        """
+        """Score models on the clips that every one of them could hear."""
         settings, words = self.question(dataset)
         if not vectors.audio:
             raise DataError(f"{dataset.card.id}: no model to score")

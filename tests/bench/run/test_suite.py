@@ -78,11 +78,11 @@ def test_an_absent_suite_is_named(tmp_path):
 
 def test_the_random_model_joins_the_tasks_that_are_held_against_it_and_no_other(tmp_path):
     suite = read(tmp_path, GOOD + '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n')
-    held = suite.with_sentinel({"retrieval"})
+    held = suite.with_random_baseline({"retrieval"})
     assert [held.models_of(task) for task in held.tasks] == [["one"], ["one", "random"]]
     assert held.models["random"].loader == "random"
     assert held.text == suite.text
-    assert suite.with_sentinel({"other"}) is suite
+    assert suite.with_random_baseline({"other"}) is suite
 
 
 def test_a_random_model_of_the_suites_own_is_kept_with_its_options(tmp_path):
@@ -91,8 +91,8 @@ def test_a_random_model_of_the_suites_own_is_kept_with_its_options(tmp_path):
         '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n'
     )
     suite = read(tmp_path, GOOD + own)
-    assert suite.with_sentinel({"retrieval"}) is suite
-    held = read(tmp_path, GOOD + own + 'models = ["one"]\n').with_sentinel({"retrieval"})
+    assert suite.with_random_baseline({"retrieval"}) is suite
+    held = read(tmp_path, GOOD + own + 'models = ["one"]\n').with_random_baseline({"retrieval"})
     assert held.models_of(held.tasks[1]) == ["one", "random"]
     assert held.models["random"].options == {"seed": 3}
 
@@ -101,7 +101,7 @@ def test_another_model_of_the_name_random_is_refused(tmp_path):
     text = GOOD.replace("models.one", "models.random")
     suite = read(tmp_path, text + '[[tasks]]\ntask = "retrieval"\ndataset = "songs"\n')
     with pytest.raises(SuiteError, match="give it another name"):
-        suite.with_sentinel({"retrieval"})
+        suite.with_random_baseline({"retrieval"})
 
 
 LEARNS = (
