@@ -177,7 +177,7 @@ must_beat_chance = false
 
 [statistics]
 replay = "same-machine"
-replicates = 200
+replicates = 500
 
 [[metrics]]
 task = "retrieval"
@@ -227,8 +227,8 @@ metric = "pearson_r"
 """
 
 LEFT_OUT = {
-    "created", "environment", "files", "seconds", "listening", "cost", "costs", "started",
-    "finished", "duration", "code", "code_digest", "command", "earmark",
+    "created", "environment", "files", "seconds", "timings", "listening", "cost", "costs",
+    "started", "finished", "duration", "code", "code_digest", "command", "earmark",
     "git", "sha256", "resources",
 }  # fmt: skip
 """Fields of records and verdicts that say when, where and from which code they were made."""
@@ -237,7 +237,7 @@ _DATES = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?Z?|\b\d\d:\d\d(?::\d\d)? UTC"
     r"|\b\d\d? (?:Jan|Febr|March|April|May|June|July|Aug|Sept|Oct|Nov|Dec)[a-z]* \d{4}"
 )
-_RUN = re.compile(r"(?<![\d.])\d{8}[T-]\d{6}(?:-\w+)*")
+_RUN = re.compile(r"(?<![\d.])\d{8}[T-]\d{6}Z?(?:-\w+)*")
 _MACHINE = re.compile(r"\b\d[\d,.]*[ \xa0]?(?:MiB|GiB|KiB|MB|GB|kB|bytes)\b|\bx [\d.]+ real time")
 
 
