@@ -162,7 +162,7 @@ gains = [-6, 6]
 
 RUNS = {
     "one": {"MODELS": '"random", "other"', "RATERS": '"random", "axis"', "SEED": "1"},
-    "two": {"MODELS": '"third", "random"', "RATERS": '"axis"', "SEED": "2"},
+    "two": {"MODELS": '"third", "random", "other"', "RATERS": '"axis", "random"', "SEED": "2"},
 }
 """Models that embed, and models that predict; the seed of a model that both runs name ``other``."""
 
@@ -180,13 +180,13 @@ replay = "same-machine"
 replicates = 500
 
 [[metrics]]
-task = "retrieval"
+task = "retrieval-captions"
 metric = "recall_at_10"
 subset = "*"
 margin = 0.05
 
 [[metrics]]
-task = "retrieval"
+task = "retrieval-captions"
 metric = "mean_rank"
 subset = "*"
 margin = 4.0
@@ -197,32 +197,32 @@ metric = "recall_at_10"
 subset = "*"
 
 [[metrics]]
-task = "zero_shot_classification"
+task = "zero_shot_classification-genres"
 metric = "accuracy"
 
 [[metrics]]
-task = "zero_shot_tagging"
+task = "zero_shot_tagging-tags"
 metric = "roc_auc"
 subset = "*"
 
 [[metrics]]
-task = "probe"
+task = "probe-genres"
 metric = "accuracy"
 subset = "*"
 
 [[metrics]]
-task = "av_regression"
+task = "av_regression-rated"
 metric = "r2"
 margin = 0.3
 
 [[metrics]]
-task = "musav"
+task = "musav-musav"
 metric = "pairwise_accuracy"
 subset = "*"
 dimension = "arousal"
 
 [[metrics]]
-task = "av_cross_dataset-rated-2"
+task = "av_cross_dataset-rated-rated-2"
 metric = "pearson_r"
 """
 
