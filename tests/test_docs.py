@@ -16,7 +16,7 @@ import typer
 from earmark.bench import cli
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.run.suite import parse_suite
-from earmark.bench.tasks.registry import TASKS
+from earmark.bench.tasks.registry import TASKS, load_task
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
 from earmark.models.training.config import parse_config
@@ -137,7 +137,10 @@ def test_toml_is_read_as_what_it_is(text):
             assert named <= set(kind.targets())
     elif "project" in content:
         (group,) = content["project"]["entry-points"]
-        assert group in (MODELS.group, DATASETS.group)
+        assert group in (MODELS.group, DATASETS.group, TASKS.group)
+    elif "tasks" in content:
+        (task,) = content["tasks"]
+        load_task(task["task"].replace("path/to", str(ROOT / "docs")))
     elif "preset" in content:
         parse_config(content)
     else:

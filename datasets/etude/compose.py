@@ -371,10 +371,10 @@ def _texture(name: Name, roles: Sequence[Role], draws: Draws) -> tuple[int, ...]
 
 
 def _pitched(playing: Sequence[int], roles: Sequence[Role]) -> tuple[int, ...]:
-    """Return the texture with the chords where no part of it sounds throughout."""
+    """Return the texture with a part that sounds throughout, the chords if there are any."""
     steady = ("chords", "pad", "bass", "lead")
     if not any(roles[i] in steady for i in playing):
-        playing = [*playing, roles.index("chords")]
+        playing = [*playing, roles.index(next(role for role in steady if role in roles))]
     return tuple(sorted(playing))
 
 

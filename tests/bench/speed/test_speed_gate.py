@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,7 @@ def speed(tmp_path):
         ran = subprocess.run(
             [*command, *options, "--rootdir", str(tmp_path), *names],
             cwd=tmp_path,
+            env={key: one for key, one in os.environ.items() if "XDIST" not in key},
             capture_output=True,
             text=True,
             check=False,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from earmark.datasets.base import DataError
 from earmark.datasets.etude import patterns
-from earmark.datasets.etude.compose import compose
+from earmark.datasets.etude.compose import _pitched, compose
 from earmark.datasets.etude.patterns import LONGEST_S, Grid, hits
 from earmark.datasets.etude.score import (
     NOBODY,
@@ -229,3 +229,10 @@ def test_steps_lie_where_metre_and_swing_put_them():
     compound = Grid(10, 60, "6/8", 0.6)
     assert [compound.time(0, step) for step in (0, 2, 6, 12)] == pytest.approx([0, 1 / 3, 1, 2])
     assert (straight.bars, swung.bars, compound.bars) == (5, 3, 5)
+
+
+def test_an_ensemble_without_chords_has_a_part_that_sounds_throughout():
+    roles = ["lead", "pad", "bass", "drums"]
+    assert _pitched([], roles) == (1,)
+    assert _pitched([3], roles) == (1, 3)
+    assert _pitched([3], ["lead", "chords", "bass", "drums"]) == (1, 3)

@@ -110,7 +110,7 @@ def test_what_follows_level_is_said_where_all_of_the_interval_is_beyond_half_a_d
     )
     (said,) = VIEW.findings(of, "", "")
     assert plain(said) == (
-        "12 dB louder, the same clips shift predictions, in deviations of those without gain: "
+        "With a gain of +12 dB, predictions shift, in deviations of those without gain: "
         "valence of down by −2.0, arousal of up by +1.2."
     )
     (plot,) = figures_of(of, None, {})
@@ -123,8 +123,8 @@ def test_what_follows_level_is_said_where_all_of_the_interval_is_beyond_half_a_d
 def test_many_shifts_are_counted_and_none_is_said_too():
     many = gained(*((f"m{i}", "arousal", -6.0, -1.0, -1.1, -0.9) for i in range(6)))
     (said,) = VIEW.findings(many, "", "")
-    assert plain(said).startswith("6 dB softer")
+    assert plain(said).startswith("With a gain of −6 dB")
     assert plain(said).endswith("arousal of m3 by −1.0, and 2 more by over 0.5.")
     (said,) = VIEW.findings(gained(("m", "arousal", 6.0, 0.1, 0.0, 0.2)), "", "")
-    assert "shift no predictions by 0.5 deviations" in plain(said)
+    assert "no predictions shift by 0.5 deviations" in plain(said)
     assert VIEW.findings(task(3), "", "") == []

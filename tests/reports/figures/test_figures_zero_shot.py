@@ -107,7 +107,7 @@ def test_many_prompts_are_drawn_alike_and_the_caption_says_so(joint):
     many = tuple(f"{{label}} number {i}" for i in range(14))
     task, _, arrays = joint.classification(["muscall", "random"], prompts=many)
     plot = plots_of(task, arrays)[0]
-    assert "too many to tell apart" in plot.caption
+    assert "too many prompts to label" in plot.caption
     for width in WIDTHS:
         figure = plot.draw(width=width)
         assert_inside(figure)

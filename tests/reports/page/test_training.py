@@ -164,7 +164,7 @@ def test_the_part_stands_after_the_tasks_and_names_who_brings_no_log(sample):
     said = page_markdown(report)
     without = "No log of a training came with **muse-audioset-vggish-2**"
     assert without in said
-    assert "*Figure: Training.* A line a model over steps" in said
+    assert "*Figure: Training.* One line per model over steps" in said
     assert "Ring: the step whose weights are measured here." in said
 
 

@@ -161,8 +161,8 @@ def test_gtzans_partitions_are_used_where_they_are_there():
     vectors = joint(dataset, m=rng.normal(size=(len(clips), 4)))
     result = evaluate(dataset, vectors, classes=["jazz", "metal"]).result
     assert value(result, "accuracy").n == parts.count("test") == 54
-    clips = [result.protocol[f"clips of {part}"] for part in ("train", "valid", "test")]
-    assert (result.protocol["evaluation"], clips) == ("partitions", [87, 37, 54])
+    sizes = [result.protocol[f"clips of {part}"] for part in ("train", "valid", "test")]
+    assert (result.protocol["evaluation"], sizes) == ("partitions", [87, 37, 54])
     crossed = evaluate(
         dataset, vectors, classes=["jazz", "metal"], evaluation="cross-validation"
     ).result
