@@ -446,7 +446,9 @@ def write(folder: Path) -> None:
         recorder.earmark("compare", runs["one"], runs["two"], keep="compare/table")
         for what in ("models", "datasets", "suites"):
             listed = recorder.earmark("list", what)
-            recorder.keep(f"list/{what}.txt", [Path(line.split()[0]).name for line in listed.splitlines()])
+            recorder.keep(
+                f"list/{what}.txt", [Path(line.split()[0]).name for line in listed.splitlines()]
+            )
 
 
 def differences(before: Path, after: Path, *, ignore: Sequence[str] = ()) -> Iterator[str]:
