@@ -64,7 +64,9 @@ def _paired(
     statistics = []
     for score in scores:
         own = outcomes.rows(score)
-        if own.empty or not first[["item", "unit"]].equals(own[["item", "unit"]]):
+        if own.empty:
+            return f"the records keep no outcomes of {score.model} by item"
+        if not first[["item", "unit"]].equals(own[["item", "unit"]]):
             return f"the outcomes of {score.model} are not on the items of {scores[0].model}"
         try:
             statistics.append(outcomes.measured(score))

@@ -134,6 +134,8 @@ def test_correlations_are_compared_from_the_predictions():
         (lambda t: t.drop(columns="accuracy"), "no per-item outcomes of accuracy in the record"),
         (lambda t: t.drop(columns="unit"), "the records keep no outcomes by item"),
         (lambda t: t.iloc[:-5], "the outcomes of clap-larger-music are not on the items of musc"),
+        (lambda t: t[t.model != "muscall"], "(the records keep no outcomes of muscall by item)"),
+        (lambda t: t[t.model == "muscall"], "no outcomes of clap-larger-music by item)"),
     ],
 )
 def test_outcomes_that_do_not_carry_the_scores_leave_an_unpaired_comparison_that_says_so(
