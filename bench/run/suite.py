@@ -166,7 +166,8 @@ class Suite(_Part):
 
     def id_of(self, task: TaskEntry) -> str:
         """Return the task's id, by default ``<task>-<dataset>``."""
-        return task.id or f"{task.task}-{task.dataset}"
+        name = task.task.rpartition(":")[2]  # of `path/to/file.py:Class`, the class
+        return task.id or f"{name}-{task.dataset}"
 
 
 def read_suite(path: Path | str) -> Suite:

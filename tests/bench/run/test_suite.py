@@ -147,3 +147,9 @@ dataset = "d"
 """
     with pytest.raises(SuiteError, match=message):
         parse_suite(suite.encode(), of="a.toml")
+
+
+@pytest.mark.parametrize("task", ["path/to/own_task.py:Nearest", "my_package.tasks:Nearest"])
+def test_a_task_of_a_file_or_module_is_called_as_its_class_in_ids(tmp_path, task):
+    suite = read(tmp_path, GOOD.replace("av_regression", task))
+    assert suite.id_of(suite.tasks[0]) == "Nearest-songs"
