@@ -26,6 +26,7 @@ import numpy as np
 
 from earmark.models.base import ClipError, Floats, ModelError
 from earmark.models.support.adapter import install_command
+from earmark.models.support.protobuf import fields, message
 
 SAMPLE_RATE = 16000
 """In Hz, of what every backbone hears."""
@@ -245,12 +246,12 @@ def read_graph(path: Path) -> Graph:
 
 def _nodes(data: memoryview) -> Iterator[tuple[str, Node]]:
     found = False
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number > _LAST_GRAPH_FIELD:
             raise ValueError(f"a graph has no field {number}")
         if number == _GRAPH_NODE:
             found = True
-            yield _node(_message(value))
+            yield _node(message(value))
     if not found:
         raise ValueError("it holds no node")
 
@@ -259,80 +260,38 @@ def _node(data: memoryview) -> tuple[str, Node]:
     name = op = ""
     shape = None
     size = 0
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == _NODE_NAME:
-            name = bytes(_message(value)).decode()
+            name = bytes(message(value)).decode()
         elif number == _NODE_OP:
-            op = bytes(_message(value)).decode()
+            op = bytes(message(value)).decode()
         elif number == _NODE_ATTR:
-            entry = dict(_fields(_message(value)))
-            key = bytes(_message(entry.get(_MAP_KEY, b"")))
+            entry = dict(fields(message(value)))
+            key = bytes(message(entry.get(_MAP_KEY, b"")))
             if key == b"shape":
-                shape = _shape(_message(entry.get(_MAP_VALUE, b"")), _ATTR_SHAPE)
+                shape = _shape(message(entry.get(_MAP_VALUE, b"")), _ATTR_SHAPE)
             elif key == b"value":
-                size = _size(_message(entry.get(_MAP_VALUE, b"")))
+                size = _size(message(entry.get(_MAP_VALUE, b"")))
     return name, Node(op, shape if op == _PLACEHOLDER else None, size if op == _CONSTANT else 0)
 
 
 def _size(attribute: memoryview) -> int:
-    tensor = dict(_fields(attribute)).get(_ATTR_TENSOR)
-    if tensor is None or dict(_fields(_message(tensor))).get(_TENSOR_TYPE) != _FLOAT:
+    tensor = dict(fields(attribute)).get(_ATTR_TENSOR)
+    if tensor is None or dict(fields(message(tensor))).get(_TENSOR_TYPE) != _FLOAT:
         return 0
-    shape = _shape(_message(tensor), _TENSOR_SHAPE)
+    shape = _shape(message(tensor), _TENSOR_SHAPE)
     return max(0, math.prod(shape)) if shape else 0
 
 
-def _shape(message: memoryview, field: int) -> Shape | None:
-    declared = dict(_fields(message)).get(field)
+def _shape(held: memoryview, field: int) -> Shape | None:
+    declared = dict(fields(held)).get(field)
     if declared is None:
         return None
     sizes = []
-    for number, value in _fields(_message(declared)):
+    for number, value in fields(message(declared)):
         if number == _SHAPE_DIM:
-            size = dict(_fields(_message(value))).get(_DIM_SIZE, 0)
+            size = dict(fields(message(value))).get(_DIM_SIZE, 0)
             if not isinstance(size, int):
                 raise ValueError("a dimension is not a number")
             sizes.append(size - (1 << 64) if size >> 63 else size)
     return tuple(sizes)
-
-
-def _message(value: int | bytes | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("a number where a message was expected")
-    return memoryview(value)
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield field numbers and values of one message of protocol buffers."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        number, wire_type = key >> 3, key & 7
-        if wire_type == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if wire_type == 2:
-            size, at = _varint(data, at)
-        elif wire_type in (1, 5):
-            size = 8 if wire_type == 1 else 4
-        else:
-            raise ValueError(f"byte {at} starts no field")
-        if at + size > len(data):
-            raise ValueError(
-                f"a field of {size} bytes begins {len(data) - at} bytes before the end"
-            )
-        yield number, data[at : at + size]
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
-    raise ValueError(f"the number before byte {at} does not end")
