@@ -13,6 +13,7 @@ MODELS = Registry(
         "av-ensemble": "earmark.models.adapters.ensembles:av_ensemble",
         "signal-descriptors": "earmark.models.essentia.descriptors:signal_descriptors",
         "essentia-backbone": "earmark.models.essentia.backbones:essentia_backbone",
+        "musicnn": "earmark.models.musicnn.adapter:musicnn",
         "muscall": "earmark.models.adapters.muscall:muscall",
         "dcase": "earmark.models.adapters.dcase:dcase",
         "clap": "earmark.models.adapters.clap:clap",

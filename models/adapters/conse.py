@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ from earmark.models.adapters.sentence_bert import MINILM, sentence_bert
 from earmark.models.base import ClipError, Floats, ModelCard, ModelError, TextEmbedder
 from earmark.models.essentia.backbones import EssentiaBackbone
 from earmark.models.essentia.library import Graph, read_graph
+from earmark.models.musicnn.checkpoints import MSD_TAGS, RELEASED
 from earmark.models.support.adapter import check_texts, read_texts, unit_vectors
 
 CITATION = """@inproceedings{norouzi2014zeroshot,
@@ -124,6 +125,7 @@ class ConSE:
         ModelError
             If a file of the reference cannot be read.
         """
+        self._hear(clips)
         rows = [self._combination(clip) - self.audio_centre for clip in clips]
         return unit_vectors(rows or np.empty(0), dimension=self.dimension, of="clip")
 
@@ -146,12 +148,19 @@ class ConSE:
         ModelError
             If it gives what are no probabilities.
         """
-        key = hashlib.sha256(clip.samples.tobytes()).digest()
-        key += clip.sample_rate.to_bytes(8, "big")
+        key = _key(clip)
         # The clips that are evaluated may be the reference too: none is embedded twice.
         if key not in self._known:
             self._known[key] = self._weights(self.tagger.probabilities(clip))
         return self._known[key]
+
+    def _hear(self, clips: Sequence[Waveform]) -> None:
+        """Ask a tagger that takes several clips at once for all that are new."""
+        if not isinstance(self.tagger, BatchTagger):
+            return
+        new = {key: clip for clip in clips if (key := _key(clip)) not in self._known}
+        found = self.tagger.tag_probabilities(list(new.values()))
+        self._known |= {key: self._weights(row) for key, row in zip(new, found, strict=True)}
 
     @cached_property
     def tag_vectors(self) -> Doubles:
@@ -260,15 +269,20 @@ def conse(
     weights: str | None = None,
     device: str = "cpu",
 ) -> ConSE:
-    """Return a joint model of a MusiCNN tagger and a Sentence-BERT model.
+    """Return a joint model of a tagger and a Sentence-BERT model.
 
     Parameters
     ----------
-    tagger, tags, weights
-        As :func:`earmark.models.adapters.conse.musicnn_tagger`; ``weights`` is a folder to look
-        in first.
-    sentences, device
-        Weights and device of :func:`earmark.models.adapters.sentence_bert.sentence_bert`.
+    tagger
+        ``MSD_musicnn``, ``MTT_musicnn``, ``MSD_vgg`` or ``MTT_vgg``
+        (:func:`earmark.models.musicnn.adapter.musicnn`), or Essentia's ``msd-musicnn-1``
+        (:func:`earmark.models.adapters.conse.musicnn_tagger`): the network of ``MSD_musicnn``.
+    tags, weights
+        Of an Essentia graph: its tags, and a folder to look in first.
+    sentences
+        Weights of :func:`earmark.models.adapters.sentence_bert.sentence_bert`.
+    device
+        Of the sentence model, and of the tagger but for an Essentia graph.
     template
         What is put around a tag, ``{}``.
     top_t
@@ -283,7 +297,11 @@ def conse(
     ModelError
         If weights or a reference are not found, or an option is not possible.
     """
-    heard = musicnn_tagger(tagger, tags=tags, folders=[weights] if weights else [])
+    heard: Tagger
+    if tagger in RELEASED:
+        heard = _released_tagger(tagger, tags=tags, weights=weights, device=device)
+    else:
+        heard = musicnn_tagger(tagger, tags=tags, folders=[weights] if weights else [])
     read = sentence_bert(weights=sentences, device=device)
     return ConSE(
         heard,
@@ -348,21 +366,15 @@ def listen(path: Path, sample_rate: int | None) -> Waveform:
         raise ModelError(f"a file of audio_reference cannot be used: {error}") from error
 
 
-MSD_TAGS = (
-    *("rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s"),
-    *("alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists"),
-    *("classic rock", "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s", "chill"),
-    *("instrumental", "punk", "oldies", "blues", "hard rock", "ambient", "acoustic"),
-    *("experimental", "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country"),
-    *("easy listening", "sexy", "catchy", "funk", "electro", "heavy metal", "Progressive rock"),
-    *("60s", "rnb", "indie pop", "sad", "House", "happy"),
-)
-"""In the order of the released graph's outputs, as its metadata lists them."""
 _NAME, _INPUT, _OUTPUT = "msd-musicnn-1", "model/Placeholder", "model/Sigmoid"
 
 
+def _key(clip: Waveform) -> bytes:
+    return hashlib.sha256(clip.samples.tobytes()).digest() + clip.sample_rate.to_bytes(8, "big")
+
+
 class Tagger(Protocol):
-    """Hears how probable each of its tags is."""
+    """Says how probable each of its tags is for a clip."""
 
     card: ModelCard
     tags: tuple[str, ...]
@@ -371,6 +383,28 @@ class Tagger(Protocol):
     def probabilities(self, clip: Waveform) -> Floats:
         """Return shape ``(n_tags,)``, each in [0, 1]."""
         ...
+
+
+@runtime_checkable
+class BatchTagger(Protocol):
+    """A :class:`Tagger` that takes several clips at once."""
+
+    def tag_probabilities(self, clips: Sequence[Waveform]) -> Floats:
+        """Return shape ``(n_clips, n_tags)``, each in [0, 1]."""
+        ...
+
+
+def _released_tagger(
+    name: str, *, tags: Sequence[str] | None, weights: str | None, device: str
+) -> Tagger:
+    if tags is not None or weights is not None:
+        raise ModelError(
+            f"conse: tags and weights are of an Essentia graph; {name} has its own tags, and is "
+            f"found where `earmark fetch musicnn` puts it"
+        )
+    from earmark.models.musicnn.adapter import musicnn  # PyTorch
+
+    return musicnn(weights=name, device=device)
 
 
 class MusiCNNTagger(EssentiaBackbone):

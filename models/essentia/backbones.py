@@ -30,6 +30,7 @@ from earmark.models.essentia.library import (
     resample,
     run,
 )
+from earmark.models.musicnn.checkpoints import CITATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ SPECS = (
         bands=96,
         frame_hop=256,
         training_datasets=("msd",),
-        citation=sources.MUSICNN,
+        citation=CITATION,
     ),
     BackboneSpec(
         name="audioset-vggish-3",

@@ -11,14 +11,6 @@ ESSENTIA = """@inproceedings{alonso2020tensorflow,
   year = {2020}
 }"""
 
-MUSICNN = """@misc{pons2019musicnn,
-  author = {Pons, Jordi and Serra, Xavier},
-  title = {musicnn: Pre-trained convolutional neural networks for music audio tagging},
-  year = {2019},
-  eprint = {1909.06654},
-  archivePrefix = {arXiv}
-}"""
-
 VGGISH = """@inproceedings{hershey2017cnn,
   author = {Hershey, Shawn and others},
   title = {CNN Architectures for Large-Scale Audio Classification},

@@ -11,13 +11,13 @@ import soundfile
 
 from earmark.datasets.audio import Waveform, load
 from earmark.models.adapters.conse import (
-    MSD_TAGS,
     ConSE,
     musicnn_tagger,
     read_audio_reference,
     read_text_reference,
 )
 from earmark.models.base import AudioEmbedder, ClipError, ModelCard, ModelError, TextEmbedder
+from earmark.models.musicnn.checkpoints import MSD_TAGS
 from earmark.models.registry import MODELS
 
 TAGS = ("rock", "jazz", "sad")

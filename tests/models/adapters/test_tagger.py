@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earmark.models.adapters.conse import MSD_TAGS, musicnn_tagger
+from earmark.models.adapters.conse import musicnn_tagger
 from earmark.models.base import ModelError
 from earmark.models.essentia.backbones import EssentiaBackbone
 from earmark.models.essentia.library import read_graph
+from earmark.models.musicnn.checkpoints import MSD_TAGS
 
 TAGS = ["rock", "jazz", "sad"]
 LAST = np.random.default_rng(5).normal(0, 0.02, (200, len(TAGS)))
