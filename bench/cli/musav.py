@@ -164,6 +164,6 @@ def _note(result: TaskResult) -> str:
         f"{protocol['seed']}. Pairs that the annotators call equal are left out. Accuracy counts "
         f"a pair that a model ties as half right, and models are ranked and tested by it; the "
         f"official one drops such pairs and rests on the n beside it. Models with a letter in "
-        f"common are not significantly different (paired randomisation test, Holm's correction, "
+        f"common are {words.NOT_DIFFERENT} (paired randomisation test, Holm's correction, "
         f"5 %). More tables: --json."
     )
