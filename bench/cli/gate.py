@@ -18,9 +18,9 @@ from earmark.bench.cli.console import add_row, new_console, new_table, print_tab
 from earmark.bench.gate.baseline import baseline_for, write_baseline
 from earmark.bench.gate.checks import Mismatch
 from earmark.bench.gate.difference import Compared, Difference, Flip, compare_runs
-from earmark.bench.gate.evidence import Evidence, read_evidence
-from earmark.bench.gate.policy import Policy, read_policy
-from earmark.bench.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, unreadable
+from earmark.bench.gate.evidence import read_evidence
+from earmark.bench.gate.policy import read_policy
+from earmark.bench.gate.verdict import EXIT_CODES, Outcome, judge_files, unreadable
 from earmark.bench.run.environment import git_state
 from earmark.bench.tasks.registry import load_tasks
 from earmark.datasets.files.atomic_files import write_whole
@@ -90,20 +90,6 @@ def gate(
             typer.echo(path)
     if verdict.exit_code:
         raise ExitError(verdict.exit_code)
-
-
-def judge_files(run: Path, baseline: Path, policy: Policy) -> Verdict:
-    """Return the verdict on a record; one that cannot be read is invalid, never an error."""
-    read: dict[str, Evidence] = {}
-    holes = []
-    for side, path in (("candidate", run), ("baseline", baseline)):
-        try:
-            read[side] = read_evidence(path)
-        except RecordError as error:
-            holes.append(Mismatch(side, str(error)))
-    if holes:
-        return unreadable(policy, holes, read.get("candidate"), read.get("baseline"))
-    return judge(read["candidate"], read["baseline"], policy)
 
 
 def write_verdict(plain: Mapping[str, Any], out: Path) -> list[Path]:

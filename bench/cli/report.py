@@ -107,9 +107,14 @@ def _with_players(built: Page, shown: RunRecord, runs: Sequence[Run], *, mib: fl
 
 
 def render_reports(
-    run: Path, out: Path, *, gate: Mapping[str, Any] | None = None, speed: Sequence[Path] = ()
+    run: Path,
+    out: Path,
+    *,
+    formats: Sequence[str] = ("html", "pdf"),
+    gate: Mapping[str, Any] | None = None,
+    speed: Sequence[Path] = (),
 ) -> list[Path]:
-    """Render a record into ``out/report.html`` and ``out/report.pdf``; return the paths.
+    """Render a record into ``out/report.html``, ``out/report.pdf``; return the paths.
 
     ``gate`` is a gate's verdict on the run as plain data, to be shown with it; ``speed`` are files
     of pytest-benchmark (:mod:`earmark.reports.page.speed`).
@@ -124,7 +129,7 @@ def render_reports(
     part = None if gate is None else section(gate)
     built = build(found.record, found.items, found.arrays, views=VIEWS, gate=part)
     page = with_speed(built, timed)
-    return _write(page, out, ["html", "pdf"])
+    return _write(page, out, parsed_formats(",".join(formats)))
 
 
 def _write(

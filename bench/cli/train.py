@@ -25,6 +25,7 @@ from earmark.bench.cli.console import progress_bar
 from earmark.bench.metrics.retrieval import KS, recall_at_k
 from earmark.bench.ranking import count_ranks
 from earmark.datasets.files.atomic_files import one_at_a_time, room_left
+from earmark.datasets.files.config_files import toml_value
 from earmark.models.base import ModelError
 from earmark.models.training import prepare as preparation
 from earmark.models.training.config import load_config
@@ -287,17 +288,7 @@ def _export_trained(suite: Path, model: str, out: Path, *, store: Path, onnx: bo
         table = export_trained(find_suite(suite), model, embeddings=embeddings, out=out, onnx=onnx)
     typer.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     typer.echo(f"[models.{json_module.dumps(out.name)}]")
-    typer.echo("\n".join(f"{key} = {_toml(value)}" for key, value in table.items()))
-
-
-def _toml(value: object) -> str:
-    """Return a value of a suite as TOML, tables inline."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{json_module.dumps(key)} = {_toml(one)}" for key, one in value.items())
-        return f"{{{inside}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json_module.dumps(value, ensure_ascii=False)
+    typer.echo("\n".join(f"{key} = {toml_value(value)}" for key, value in table.items()))
 
 
 class TextToAudio:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from earmark.bench.gate import checks as degenerate
 from earmark.bench.gate.baseline import completed
 from earmark.bench.gate.checks import Mismatch, name_of, references, same_space
 from earmark.bench.gate.decision import Decision, Measure, decide, measure, p_above
-from earmark.bench.gate.evidence import Evidence, truth_of
+from earmark.bench.gate.evidence import Evidence, read_evidence, truth_of
 from earmark.bench.gate.policy import Limits, Policy, Rule, Tier, settled
 from earmark.bench.metrics.base import Floats
 from earmark.bench.scoring.items import UnmeasurableError
@@ -26,7 +27,7 @@ from earmark.bench.scoring.statistic import Pair, Statistic
 from earmark.bench.tasks.registry import task_of
 from earmark.datasets.files.names import suggest
 from earmark.reports.record.lookup import exceeds, headline
-from earmark.reports.record.schema import ModelEntry, Score, TaskResult
+from earmark.reports.record.schema import ModelEntry, RecordError, Score, TaskResult
 
 VERDICT_VERSION: Final = 1
 
@@ -680,3 +681,17 @@ def _why(made: Measure, decision: Decision, n_metrics: int, alpha: float) -> Ite
             f"a loss of {made.margin:.4g} is neither shown nor ruled out: the difference lies in "
             f"[{made.low:.4g}, {made.high:.4g}]"
         )
+
+
+def judge_files(run: Path, baseline: Path, policy: Policy) -> Verdict:
+    """Return the verdict on a record; one that cannot be read is invalid, never an error."""
+    read: dict[str, Evidence] = {}
+    holes = []
+    for side, path in (("candidate", run), ("baseline", baseline)):
+        try:
+            read[side] = read_evidence(path)
+        except RecordError as error:
+            holes.append(Mismatch(side, str(error)))
+    if holes:
+        return unreadable(policy, holes, read.get("candidate"), read.get("baseline"))
+    return judge(read["candidate"], read["baseline"], policy)

@@ -52,6 +52,8 @@ class Run:
     suite: Suite
     embeddings: Embeddings
     replicates: int
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Objects in place of what loaders open, by ``models.<name>`` and ``datasets.<name>``."""
     tasks: dict[str, Task] = field(default_factory=dict)
     """By id."""
     datasets: dict[str, Any | Unavailable] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class Run:
 
 
 def run_suite(
-    path: Path | str,
+    suite: Path | str | Suite,
     *,
     out: Path,
     store: Path,
@@ -79,17 +81,22 @@ def run_suite(
     replicates: int | None = None,
     progress: Progress | None = None,
     trust_card: bool = False,
+    given: Mapping[str, Any] | None = None,
 ) -> tuple[Path | None, list[schema.NotRun]]:
     """Run one suite; return its record's folder (None if nothing ran) and what did not run.
 
     Parameters
     ----------
+    suite
+        Its file, or the suite as read.
     available
         Go on without what is not available; otherwise that is an error before anything runs.
     progress
         Called with items done, items in all, and of what.
     trust_card
         Take kept vectors of a model with the same card, whatever code made them.
+    given
+        Objects to use instead of opening them, by ``models.<name>`` and ``datasets.<name>``.
 
     Raises
     ------
@@ -99,11 +106,12 @@ def run_suite(
         error is raised only where no other task left anything to record.
     """
     started = time.perf_counter()
-    suite = read_checked(path)
+    suite = read_checked(suite)
     run = Run(
         suite=suite,
         embeddings=Embeddings(Store(store), progress=progress, trust_card=trust_card),
         replicates=replicates or suite.suite.replicates,
+        given=given or {},
     )
     open_all(run, strict=not available)
     for task in suite.tasks:
@@ -140,9 +148,9 @@ def _checked(
     return record.model_copy(update={"tasks": tasks})
 
 
-def read_checked(path: Path | str) -> Suite:
+def read_checked(suite: Path | str | Suite) -> Suite:
     """Read a suite, hold its tasks and their options against those that are known, add `random`."""
-    suite = read_suite(path)
+    suite = suite if isinstance(suite, Suite) else read_suite(suite)
     found: list[Exception] = []
     hearing: set[str] = set()
     for entry in suite.tasks:
@@ -181,7 +189,7 @@ def open_all(run: Run, *, strict: bool) -> None:
     found: list[Exception] = []
     run.tasks = {run.suite.id_of(one): _task(run.suite, one) for one in run.suite.tasks}
     for name, source in run.suite.datasets.items():
-        opened = _open(partial(_create, DATASETS, source, f"dataset {name!r}"))
+        opened = _open(partial(_create, run, DATASETS, name, source))
         run.datasets[name] = _or_reason(opened)
         if isinstance(opened, Exception) and strict and not source.optional:
             found.append(opened)
@@ -189,7 +197,7 @@ def open_all(run: Run, *, strict: bool) -> None:
     for name, source in run.suite.models.items():
         if name not in wanted:
             continue
-        opened = _open(partial(_create, MODELS, source, f"model {name!r}"))
+        opened = _open(partial(_create, run, MODELS, name, source))
         run.models[name] = _or_reason(opened)
         if isinstance(opened, Exception):
             run.not_run.append(schema.NotRun(what=name, reason=str(opened)))
@@ -245,14 +253,18 @@ def _open(create: Callable[[], Opened]) -> Opened | Exception:
         return error
 
 
-def _create(registry: Registry, source: Source, what: str) -> Any:
+def _create(run: Run, registry: Registry, name: str, source: Source) -> Any:
+    what = "dataset" if registry is DATASETS else "model"
+    if (key := f"{what}s.{name}") in run.given:
+        return run.given[key]
+    what = f"{what} {name!r}"
     try:
         return registry.create(source.loader, placed(source.options))
     except (DataError, ModelError):
         raise
     except (Exception, SystemExit) as error:  # a module that ends the program has failed, too
-        kind = DataError if registry is DATASETS else ModelError
-        raise kind(f"{what} ({source.loader}) cannot be opened: {in_words(error)}") from error
+        wrong = DataError if registry is DATASETS else ModelError
+        raise wrong(f"{what} ({source.loader}) cannot be opened: {in_words(error)}") from error
 
 
 def context_of(run: Run, task: TaskEntry, *, strict: bool = True) -> Context:

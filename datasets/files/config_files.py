@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -85,3 +86,17 @@ def _keys(kind: Any, steps: Sequence[int | str]) -> list[str]:
 def _without_none(kind: Any) -> Any:
     options = [option for option in get_args(kind) if option is not type(None)]
     return options[0] if type(None) in get_args(kind) and len(options) == 1 else kind
+
+
+def toml_value(value: object) -> str:
+    """Return a value as TOML, tables inline.
+
+    >>> toml_value({"hiphop": ["hip hop", 1.5, True]})
+    '{"hiphop" = ["hip hop", 1.5, true]}'
+    """
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{json.dumps(key)} = {toml_value(one)}" for key, one in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
