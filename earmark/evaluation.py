@@ -7,6 +7,7 @@ its class, and says that it was given in Python.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,8 @@ def evaluate(
     out
         The folder of records.
     store
-        The folder in which embeddings are kept, by model, code and file; None: none is kept.
+        The folder in which embeddings are kept, by model, code and file; None: none is kept. Nor
+        is any of a function, or of a class that stands in no file: in a notebook.
     replicates, seed
         Of the resampling.
     progress
@@ -109,9 +111,9 @@ def evaluate(
         for called, one in group.items()
         if not isinstance(one, str | Mapping)
     }
-    transient = any(getattr(one, "transient", False) for one in given.values())
+    kept = all(_may_be_kept(one) for name, one in given.items() if name.startswith("models."))
     return _run(
-        suite, given, out=out, store=None if transient else store, available=False,
+        suite, given, out=out, store=store if kept else None, available=False,
         replicates=None, progress=progress,
     )  # fmt: skip
 
@@ -229,6 +231,18 @@ def _name_of(source: Any, what: str) -> str:
         return source.rpartition(":")[2] or source
     card = getattr(source, "card", None)
     return str(getattr(card, "id", None) or getattr(source, "__name__", what))
+
+
+def _may_be_kept(model: Any) -> bool:
+    """Return whether a card and a file say what makes a model's numbers.
+
+    A class of a notebook has no file, and a function no card: changed, it would be given its old
+    numbers.
+    """
+    from earmark.functions import FunctionModel
+
+    module = sys.modules.get(type(model).__module__)
+    return not isinstance(model, FunctionModel) and bool(getattr(module, "__file__", None))
 
 
 def _task_name(task: str | type) -> str:

@@ -15,14 +15,13 @@ class FunctionModel:
     """Arousal and valence by a function of ``(samples, sample_rate)``.
 
     ``samples`` are mono float32 in [-1, 1] at the file's own rate in Hz. The function returns two
-    numbers. Its outputs are never kept, since nothing tells when it changes.
+    numbers.
     """
 
-    transient = True
     sample_rate: int | None = None
 
     def __init__(self, function: Callable[[Any, int], Any]) -> None:
-        self._function = function
+        self.function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self.card = ModelCard(
             id=self._name,
@@ -40,7 +39,7 @@ class FunctionModel:
         return np.stack([self._call(clip) for clip in clips])
 
     def _call(self, clip: Waveform) -> Floats:
-        given = self._function(clip.samples, clip.sample_rate)
+        given = self.function(clip.samples, clip.sample_rate)
         try:
             row = np.asarray(given, np.float32).reshape(-1)
         except (TypeError, ValueError):

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import typer
 
+from earmark import datasets
 from earmark.bench import cli
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.run.suite import parse_suite
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 APP = typer.main.get_command(cli.app)
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # of the click that typer brings
+README_PYTHON = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
 PACKAGES = [ROOT / name for name in ("bench", "datasets", "models", "reports")]
 
 
@@ -187,5 +190,27 @@ def test_the_benchmark_of_the_speed_document_is_called_as_it_is_defined(monkeypa
     assert measured == ["my way"]
 
 
+def test_python_of_the_readme(tmp_path, monkeypatch, write_musav):
+    first, second = README_PYTHON
+    write_musav(tmp_path / "musav-dataset", n_triplets=10)
+    musav = datasets.open("musav", root=tmp_path / "musav-dataset")
+    (tmp_path / "musav-audio").mkdir()
+    rng = np.random.default_rng(0)
+    for song in musav.song_ids:
+        sound = 0.1 * rng.random() * rng.normal(size=800)
+        soundfile.write(tmp_path / "musav-audio" / f"{song}.wav", sound, 8000)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(first, "README.md", "exec"), names)
+    assert "my_model" in names["run"].scores()["model"].tolist()
+
+    vectors = rng.normal(size=(20, 4))
+    names |= {"text_vectors": vectors, "audio_vectors": vectors}
+    names["ranked_ids"] = np.argsort(-vectors @ vectors.T)[:, :10].tolist()
+    names["right_ids"] = list(range(20))
+    exec(compile(second, "README.md", "exec"), names)
+    assert names["estimates"]["recall_at_10"].value > 0.5
+
+
 def test_every_python_block_is_run_by_a_test_above():
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 2 + len(README_PYTHON)

@@ -163,7 +163,7 @@ def _modules_of(model: Any) -> Iterator[str]:
         factory = made_in(part)
         yield from [factory] if factory else []
         if _is_function(part):
-            yield part.__module__
+            yield part.__module__ or "__main__"  # of code that `exec` made: none
         else:
             yield from (kind.__module__ for kind in type(part).__mro__)
 

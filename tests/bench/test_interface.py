@@ -141,13 +141,21 @@ def test_a_function_is_an_arousal_valence_model(world, places):
     run = em.evaluate(loud, songs, task="av_regression", **places)
     scores = run.scores().set_index(["model", "metric", "dimension"])["value"]
     assert scores["loud", "pearson_r", "arousal"] > 0.99
-    assert not (world / "store").exists() or not any(
-        "loud" in path.read_text() for path in (world / "store").rglob("identity.json")
-    )
     with pytest.raises(ModelError, match="returned 3, expected two numbers"):
         em.evaluate(
             {"loud": lambda samples, rate: 3}["loud"], songs, task="av_regression", **places
         )
+
+
+def test_a_class_of_a_notebook_that_was_edited_gives_its_new_numbers(world, places):
+    songs = em.datasets.open(f"{world}/code.py:load", root=str(world / "audio"))
+    values = []
+    for code in (CODE, CODE.replace("** self.power", "** 0.0")):
+        cell = {"__name__": "a notebook"}
+        exec(code, cell)
+        run = em.evaluate({"own": cell["Spectrum"]()}, songs, task="probe", folds=3, **places)
+        values.append(run.items().query("model == 'own'")["accuracy"].mean())
+    assert values[0] > 0.9 > 0.7 > values[1]
 
 
 @pytest.mark.parametrize(
