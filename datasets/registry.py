@@ -212,5 +212,8 @@ DATASETS = Registry(
         "pairwise-csv": "earmark.datasets.judgements.pairwise:load",
         "musav-judgements": "earmark.datasets.judgements.musav:load_judgements",
         "rated-folder": "earmark.datasets.ratings.folder:load_rated_folder",
+        "label-table": "earmark.datasets.tables:load_labels",
+        "tag-table": "earmark.datasets.tables:load_tags",
+        "relevance-table": "earmark.datasets.tables:load_relevance",
     },
 )

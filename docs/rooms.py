@@ -28,6 +28,7 @@ SAME_LEVEL = {("bench", "embeddings", "scoring"), ("bench", "embeddings", "metri
 """Rooms that do not import each other, although one stands before the other."""
 ROOMS_OF_TASKS = {
     "zero_shot": {"labels"},
+    "outputs": {"labels"},
     "probe": {"labels"},
     "av_cross_dataset": {"musav", "av_regression"},
 }

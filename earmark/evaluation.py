@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.datasets.base import DataError
-from earmark.datasets.files.config_files import toml_value
 from earmark.reports.record.files import RUN_FILE
 from earmark.runs import Run
 
 if TYPE_CHECKING:
     from earmark.bench.run.suite import Suite
     from earmark.datasets.base import Progress
-
-_GIVEN = "# The next is an object, given in Python."
 
 
 def evaluate(
@@ -87,30 +84,20 @@ def evaluate(
     kind = _task_name(task)
     short = kind.rpartition(":")[2]
     entry = {"task": kind, "dataset": first, "models": list(models), "loudness": loudness}
-    text = [
-        *_table(
-            "[suite]",
-            {
-                "name": name or _file_name(f"{short}-{first}"),
-                "title": title or f"{short} on {first}",
-                "seed": seed,
-                "replicates": replicates,
-            },
-        ),
-        *(line for called, one in sets.items() for line in _source("datasets", called, one)),
-        *(line for called, one in models.items() for line in _source("models", called, one)),
-        *_table("[[tasks]]", entry | options),
-    ]
-    from earmark.bench.run.suite import parse_suite
+    from earmark.bench.run.suite import suite_of
 
-    suite = parse_suite("\n".join(text).encode(), of="of earmark.evaluate")
-    sources = {"datasets": sets, "models": models}
-    given = {
-        f"{table}.{called}": one
-        for table, group in sources.items()
-        for called, one in group.items()
-        if not isinstance(one, str | Mapping)
-    }
+    suite, given = suite_of(
+        {
+            "name": name or _file_name(f"{short}-{first}"),
+            "title": title or f"{short} on {first}",
+            "seed": seed,
+            "replicates": replicates,
+        },
+        datasets=sets,
+        models=models,
+        tasks=[entry | options],
+        of="of earmark.evaluate",
+    )
     kept = all(_may_be_kept(one) for name, one in given.items() if name.startswith("models."))
     return _run(
         suite, given, out=out, store=store if kept else None, available=False,
@@ -248,53 +235,16 @@ def _may_be_kept(model: Any) -> bool:
 def _task_name(task: str | type) -> str:
     if isinstance(task, str):
         return task
+    from earmark.bench.run.suite import named
     from earmark.bench.tasks.registry import TASKS
 
-    if TASKS.targets().get(kind := getattr(task, "kind", "")) == _named(task):
+    if TASKS.targets().get(kind := getattr(task, "kind", "")) == named(task):
         return kind
-    return _named(task)
-
-
-def _named(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
+    return named(task)
 
 
 def _file_name(words: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)
-
-
-def _source(table: str, name: str, source: Any) -> list[str]:
-    """Return the suite's lines of a dataset or model."""
-    if isinstance(source, Mapping):
-        options = dict(source)
-    elif isinstance(source, str):
-        options = {"loader": source}
-    else:
-        return [_GIVEN, *_table(f"[{table}.{toml_value(name)}]", {"loader": _named(type(source))})]
-    return _table(f"[{table}.{toml_value(name)}]", options)
-
-
-def _table(head: str, options: Mapping[str, Any]) -> list[str]:
-    given = {name: value for name, value in options.items() if value is not None}
-    return [head, *(f"{name} = {toml_value(_plain(name, one))}" for name, one in given.items()), ""]
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Return an option as TOML can hold it."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(name, one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(name, one) for one in value]
-    if hasattr(value, "tolist"):  # of NumPy or torch
-        return value.tolist()
-    if not isinstance(value, str | int | float | bool):
-        raise DataError(
-            f"option {name!r} is a {type(value).__name__}, expected what a suite can hold: texts, "
-            f"numbers, true or false, lists and tables of them"
-        )
-    return value
 
 
 def _as_model(model: Any) -> Any:

@@ -37,6 +37,10 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "musav:musav",
             "Score arousal/valence predictions on MusAV's pairwise judgements.",
         ),
+        "score": (
+            "score:score",
+            "Score outputs in files: intervals, paired tests and reports without model or audio.",
+        ),
     },
     "Compare and report": {
         "report": (

@@ -89,21 +89,22 @@ def run(
     if dry_run:
         _print_plans(paths, store=store, available=available, trust_card=trust_card, json=json)
         return
+    report_on(
+        paths,
+        out=out,
+        store=store,
+        available=available,
+        fetch=fetch,
+        replicates=replicates,
+        trust_card=trust_card,
+        json=json,
+    )
+
+
+def report_on(suites: Sequence[Path | Suite], *, json: bool, **options: Any) -> None:
+    """Evaluate suites, print what came of them, and end with their exit code."""
     console, left = new_console(stderr=json), LeftOut()
-    done = [
-        evaluate(
-            path,
-            out=out,
-            store=store,
-            available=available,
-            fetch=fetch,
-            replicates=replicates,
-            trust_card=trust_card,
-            console=console,
-            left=left,
-        )
-        for path in paths
-    ]
+    done = [evaluate(suite, console=console, left=left, **options) for suite in suites]
     left.print(console)
     if json:
         typer.echo(json_module.dumps([one.plain() for one in done], indent=2))
@@ -238,15 +239,15 @@ class LeftOut:
 
 
 def evaluate(
-    path: Path,
+    source: Path | Suite,
     *,
     out: Path,
-    store: Path,
-    available: bool,
-    fetch: bool,
-    replicates: int | None,
     console: Console,
     left: LeftOut,
+    store: Path = Path("store"),
+    available: bool = False,
+    fetch: bool = False,
+    replicates: int | None = None,
     trust_card: bool = False,
     gate: Gate | None = None,
     speed: Sequence[Path] = (),
@@ -255,6 +256,8 @@ def evaluate(
 
     Parameters
     ----------
+    source
+        A suite, or its file.
     available
         List what cannot run; otherwise it is an error.
     left
@@ -272,12 +275,13 @@ def evaluate(
     from earmark.reports.record.files import read
 
     started = time.perf_counter()
-    head = read_suite(path).suite
+    head = (read_suite(source) if isinstance(source, Path) else source).suite
+    path = source if isinstance(source, Path) else Path(head.name)
     if fetch:
         _fetch_for(head.fetch, left)
     with progress_bar() as progress:
         folder, not_run = runner.run_suite(
-            path,
+            source,
             out=out,
             store=store,
             available=available,

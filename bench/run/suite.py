@@ -32,14 +32,14 @@ A task that learns names the sets that it learns from, and others that it is tes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from earmark.datasets.files.config_files import explained
+from earmark.datasets.files.config_files import explained, toml_value
 from earmark.datasets.files.names import suggest
 from earmark.datasets.files.text_files import UnreadableError, decode, parse_toml
 
@@ -253,3 +253,75 @@ def _check_references(suite: Suite, path: Path | str) -> None:
 def _unknown(path: Path | str, kind: str, name: str, known: list[str]) -> str:
     hint = suggest(name, known, listed="Listed")
     return f"suite {path}: a task names the {kind} {name!r}, which the suite does not list. {hint}"
+
+
+def suite_of(
+    head: Mapping[str, Any],
+    *,
+    datasets: Mapping[str, Any],
+    models: Mapping[str, Any],
+    tasks: Sequence[Mapping[str, Any]],
+    of: str,
+) -> tuple[Suite, dict[str, Any]]:
+    """Return a suite as if it were read from a file, and the objects in it.
+
+    Parameters
+    ----------
+    head
+        The ``[suite]`` table.
+    datasets, models
+        Each the name of a loader, a mapping of ``loader`` and its options, or an object, which is
+        returned by ``datasets.<name>`` or ``models.<name>``: the suite names its class.
+    tasks
+        Entries; a value None is left out.
+    of
+        What errors call the suite.
+
+    Raises
+    ------
+    SuiteError
+        If they do not fit together, or an option is something that no suite can hold.
+    """
+    lines = _table("[suite]", head)
+    given = {}
+    for table, sources in (("datasets", datasets), ("models", models)):
+        for name, source in sources.items():
+            title = f"[{table}.{toml_value(name)}]"
+            if isinstance(source, str | Mapping):
+                options = {"loader": source} if isinstance(source, str) else source
+                lines += _table(title, options)
+            else:
+                given[f"{table}.{name}"] = source
+                lines += ["# an object, given in Python"]
+                lines += _table(title, {"loader": named(type(source))})
+    for entry in tasks:
+        lines += _table("[[tasks]]", entry)
+    return parse_suite("\n".join(lines).encode(), of=of), given
+
+
+def named(kind: type) -> str:
+    """Return a class as ``module:attribute``."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _table(head: str, options: Mapping[str, Any]) -> list[str]:
+    given = {name: value for name, value in options.items() if value is not None}
+    return [head, *(f"{name} = {toml_value(_plain(name, one))}" for name, one in given.items()), ""]
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return an option as TOML can hold it."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(name, one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(name, one) for one in value]
+    if hasattr(value, "tolist"):  # of NumPy or torch
+        return value.tolist()
+    if not isinstance(value, str | int | float | bool):
+        raise SuiteError(
+            f"option {name!r} is a {type(value).__name__}, expected what a suite can hold: texts, "
+            f"numbers, true or false, lists and tables of them"
+        )
+    return value

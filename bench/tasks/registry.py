@@ -7,6 +7,7 @@ as ``module:attribute`` or ``path/to/file.py:attribute``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from earmark.bench.scoring.items import Arrays, Measure, TaskItems, UnmeasurableError
@@ -28,11 +29,32 @@ TASKS = Registry(
         "av_regression": "earmark.bench.tasks.av_regression.task:AVRegression",
         "musav": "earmark.bench.tasks.musav.task:MusAVAgreement",
         "probe": "earmark.bench.tasks.probe.task:Probe",
+        "classification": "earmark.bench.tasks.outputs.task:Classification",
+        "tagging": "earmark.bench.tasks.outputs.task:Tagging",
+        "ranking": "earmark.bench.tasks.outputs.task:Ranking",
         "retrieval": "earmark.bench.tasks.retrieval.task:Retrieval",
         "zero_shot_classification": "earmark.bench.tasks.zero_shot.task:ZeroShotClassification",
         "zero_shot_tagging": "earmark.bench.tasks.zero_shot.task:ZeroShotTagging",
     },
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FromFiles:
+    """How outputs in files are scored: the task, what opens the truth, and what it can be told."""
+
+    task: str
+    truth: str
+    options: tuple[str, ...] = ()
+
+
+FROM_FILES: Mapping[str, FromFiles] = {
+    "retrieval": FromFiles("ranking", "relevance-table", ("n_items",)),
+    "tags": FromFiles("tagging", "tag-table"),
+    "classes": FromFiles("classification", "label-table"),
+    "ratings": FromFiles("av_regression", "rated-folder", ("scale",)),
+}
+"""By the word that ``earmark score`` calls it."""
 
 _NAMED: dict[str, type[Task]] = {}
 """Tasks by kind that are not registered, and that the user named in this process."""

@@ -36,10 +36,17 @@ from earmark.bench.scoring.results import (
     score_of,
 )
 from earmark.bench.scoring.statistic import SumStatistic
-from earmark.bench.tasks.av_predictions import predict_from_audio, with_predictions
+from earmark.bench.tasks.av_predictions import (
+    ByItem,
+    predict_from_audio,
+    read_predictions,
+    with_predictions,
+)
 from earmark.bench.tasks.av_regression.view import VIEW
+from earmark.bench.tasks.coverage import common_items
 from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted, item_digest
 from earmark.datasets.base import Clip, DataError, RatedClips, Scale
+from earmark.datasets.files.data_paths import resolve
 from earmark.reports.record.lookup import SIGNIFICANT
 from earmark.reports.record.schema import (
     Comparison,
@@ -83,7 +90,21 @@ def measure(score: Score, rows: pd.DataFrame, arrays: Arrays, about: About) -> S
 
 @dataclass(frozen=True)
 class AVRegression(Task):
-    """Hold models' arousal and valence against ratings."""
+    """Hold models' arousal and valence against ratings.
+
+    Parameters
+    ----------
+    predictions
+        Files of predictions (as those of the task musav), to score besides the suite's models.
+    scale
+        The lowest and the highest value that these predictions can have.
+    allow_missing
+        Score the clips that all have; otherwise files must have every rated clip.
+    """
+
+    predictions: Sequence[str] = ()
+    scale: Sequence[float] | None = None
+    allow_missing: bool = False
 
     kind: ClassVar[str] = "av_regression"
     needs: ClassVar[frozenset[Need]] = frozenset({"av"})
@@ -94,22 +115,66 @@ class AVRegression(Task):
 
     def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
         """Return the rated clips that have audio."""
-        return Wanted([clip for clip in _rated(dataset).clips if clip.path])
+        rated = _rated(dataset)
+        self._in_files(rated, models)
+        return Wanted([clip for clip in rated.clips if clip.path] if models else ())
 
     def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Ask the models for the clips' arousal and valence, and score them."""
         rated = _rated(dataset)
+        in_files = self._in_files(rated, models)
         found = predict_from_audio(models, rated.clips, context.embeddings)
+        scales = {name: models[name].card.av_scale for name in found.values}
+        found.values |= in_files
         output = evaluate(
             rated,
             found.values,
-            scales={name: models[name].card.av_scale for name in found.values},
+            scales=scales | dict.fromkeys(in_files, self._scale()),
             problems=found.problems,
             task_id=context.task_id,
             replicates=context.replicates,
             seed=context.seed,
         )
         return with_predictions(output, found)
+
+    def _in_files(self, rated: RatedClips, models: Mapping[str, Any]) -> Mapping[str, ByItem]:
+        """Return what files say, by model.
+
+        Raises
+        ------
+        DataError
+            If a file is faulty or lacks a clip, or two models have one name.
+        """
+        self._scale()
+        found: dict[str, ByItem] = {}
+        for path in self.predictions:
+            for one in read_predictions(resolve(path)):
+                if one.model in found or one.model in models:
+                    raise DataError(
+                        f"{path}: there is a model {one.model!r} already; give one of them another "
+                        f"name in the column model"
+                    )
+                found[one.model] = dict(one.values)
+        if found:
+            common_items(
+                [clip.id for clip in rated.clips],
+                {model: set(values) for model, values in found.items()},
+                allow_missing=self.allow_missing,
+                what="clip",
+            )
+        return found
+
+    def _scale(self) -> tuple[float, float] | None:
+        if self.scale is None:
+            return None
+        try:
+            low, high = map(float, self.scale)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"scale is {self.scale!r}, expected two numbers, low and high"
+            ) from None
+        Scale(low, high)
+        return low, high
 
 
 def _rated(dataset: Any) -> RatedClips:
