@@ -41,6 +41,7 @@ from earmark.datasets.files.text_files import (
 
 ITEM, UNIT, LABEL, QUERY = "item", "unit", "label", "query"
 SPLIT = "all"
+_TREC = (".qrels", ".trec")
 
 Rows = list[tuple[int, dict[str, str]]]
 
@@ -77,10 +78,7 @@ def load_labels(path: Path | str, *, title: str | None = None, id: str | None = 
         If it cannot be read, lacks a column, or has an item twice or without a label.
     """
     path = Path(path)
-    header, rows, problems = read_table(path)
-    problems += lacking(path, header, (ITEM, LABEL)) if header else []
-    _refuse(path, problems)
-    problems += _repeated(path, rows) + _blank(path, rows, (ITEM, LABEL))
+    rows, problems = _labels(path)
     _refuse(path, problems)
     clips = tuple(
         Clip(row[ITEM], None, label=row[LABEL], unit=row.get(UNIT) or None) for _, row in rows
@@ -98,23 +96,10 @@ def load_tags(path: Path | str, *, title: str | None = None, id: str | None = No
         If it cannot be read, has no tag, an item twice, or a cell other than 0 and 1.
     """
     path = Path(path)
-    header, rows, problems = read_table(path)
-    problems += lacking(path, header, (ITEM,)) if header else []
-    tags = tuple(name for name in header if name not in (ITEM, UNIT))
-    if header and not tags:
-        problems.append(Problem(path, "has no column of a tag beside item and unit", 1))
+    rows, tags, problems = _tags(path)
     _refuse(path, problems)
-    problems += _repeated(path, rows) + _blank(path, rows, (ITEM,))
-    labels = np.zeros((len(rows), len(tags)), np.uint8)
-    for number, (line, row) in enumerate(rows):
-        for column, tag in enumerate(tags):
-            value = as_number(row[tag])
-            if value not in (0, 1):
-                found = f"{shown(tag)} of {shown(row[ITEM])} is {shown(row[tag])}"
-                problems.append(Problem(path, f"{found}, expected 0 or 1", line))
-            else:
-                labels[number, column] = value
-    _refuse(path, problems)
+    labels = np.array([[as_number(row[tag]) for tag in tags] for _, row in rows], np.uint8)
+    labels = labels.reshape(len(rows), len(tags))
     clips = tuple(Clip(row[ITEM], None, unit=row.get(UNIT) or None) for _, row in rows)
     content = (
         f"{clip.id}\t{clip.unit}\t{''.join(map(str, row))}"
@@ -143,19 +128,11 @@ def load_relevance(
         If it cannot be read, lacks a column, has a blank cell, or says a pair twice.
     """
     path = Path(path)
-    rows, problems = _qrels(path) if path.suffix in (".qrels", ".trec") else _pairs(path)
+    rows, problems = _relevance(path)
     _refuse(path, problems)
-    problems += _blank(path, rows, (QUERY, ITEM))
-    relevant: dict[str, dict[str, None]] = {}
-    for line, row in rows:
-        found = relevant.setdefault(row[QUERY], {})
-        if row[ITEM] in found:
-            pair = f"{shown(row[QUERY])} with {shown(row[ITEM])}"
-            problems.append(Problem(path, f"the pair {pair} is there twice", line))
-        found[row[ITEM]] = None
-    if not rows:
-        problems.append(Problem(path, "holds no pair of a query and an item that it wants"))
-    _refuse(path, problems)
+    relevant: dict[str, list[str]] = {}
+    for _, row in rows:
+        relevant.setdefault(row[QUERY], []).append(row[ITEM])
     return Relevance(
         card=_card(path, title, id),
         clips=tuple(Clip(name, None) for name in relevant),
@@ -163,6 +140,56 @@ def load_relevance(
         items=tuple(dict.fromkeys(row[ITEM] for _, row in rows)),
         fingerprint=fingerprint(f"{row[QUERY]}\t{row[ITEM]}" for _, row in rows),
     )
+
+
+def validate(path: Path | str) -> list[Problem]:
+    """Return all that is wrong with a table; its columns say what it is a table of."""
+    path = Path(path)
+    header, _, _ = read_table(path)
+    if path.suffix in _TREC or QUERY in header:
+        return _relevance(path)[1]
+    return _labels(path)[1] if LABEL in header else _tags(path)[2]
+
+
+def _labels(path: Path) -> tuple[Rows, list[Problem]]:
+    header, rows, problems = read_table(path)
+    problems += lacking(path, header, (ITEM, LABEL)) if header else []
+    if not problems:
+        problems += _repeated(path, rows) + _blank(path, rows, (ITEM, LABEL))
+    return rows, problems
+
+
+def _tags(path: Path) -> tuple[Rows, tuple[str, ...], list[Problem]]:
+    header, rows, problems = read_table(path)
+    problems += lacking(path, header, (ITEM,)) if header else []
+    tags = tuple(name for name in header if name not in (ITEM, UNIT))
+    if header and not tags:
+        problems.append(Problem(path, "has no column of a tag beside item and unit", 1))
+    if not problems:
+        problems += _repeated(path, rows) + _blank(path, rows, (ITEM,))
+        for line, row in rows:
+            strange = [tag for tag in tags if as_number(row[tag]) not in (0, 1)]
+            for tag in strange:
+                found = f"{shown(tag)} of {shown(row[ITEM])} is {shown(row[tag])}"
+                problems.append(Problem(path, f"{found}, expected 0 or 1", line))
+    return rows, tags, problems
+
+
+def _relevance(path: Path) -> tuple[Rows, list[Problem]]:
+    rows, problems = _qrels(path) if path.suffix in _TREC else _pairs(path)
+    if problems:
+        return rows, problems
+    problems = _blank(path, rows, (QUERY, ITEM))
+    seen: set[tuple[str, str]] = set()
+    for line, row in rows:
+        pair = row[QUERY], row[ITEM]
+        if pair in seen:
+            twice = f"the pair {shown(pair[0])} with {shown(pair[1])} is there twice"
+            problems.append(Problem(path, twice, line))
+        seen.add(pair)
+    if not rows:
+        problems.append(Problem(path, "holds no pair of a query and an item that it wants"))
+    return rows, problems
 
 
 def _pairs(path: Path) -> tuple[Rows, list[Problem]]:

@@ -124,7 +124,7 @@ KINDS = ROOMS - {"labels", "zero_shot"} | {"zero_shot_classification", "zero_sho
 
 
 SERVE_ALL = ("reports", "bench/gate", "bench/run", "bench/scoring", "bench/embeddings", "bench/cli")
-MUSAV_COMMAND = ("bench/cli/__init__.py", "bench/cli/musav.py")  # `earmark musav`, not the task
+MUSAV_COMMAND = ("bench/cli/__init__.py", "bench/cli/score.py")  # `earmark musav`, not the task
 
 
 @pytest.mark.parametrize(

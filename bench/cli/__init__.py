@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
         "embed": ("run:embed", "Compute and keep the embeddings of suites, without scoring."),
         "musav": (
-            "musav:musav",
+            "score:musav",
             "Score arousal/valence predictions on MusAV's pairwise judgements.",
         ),
         "score": (

@@ -1,21 +1,26 @@
-"""``earmark score``: score outputs in files; nobody needs the model or the audio."""
+"""``earmark score`` and ``earmark musav``: outputs in files; nobody needs model or audio."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from earmark.bench.cli import Json, Replicates, Runs, if_interrupted
-from earmark.bench.tasks.registry import FROM_FILES
+from earmark.bench.cli.console import add_row, new_console, new_table, print_table
 from earmark.datasets.base import DataError
-from earmark.datasets.files.names import suggest
-from earmark.datasets.files.text_files import read_table
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from earmark.bench.tasks.av_predictions import Predictions
+    from earmark.reports.record.schema import Plain, Score, Table, TaskResult
 
 
 def score(
-    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(FROM_FILES)}.")],
+    kind: Annotated[str, typer.Argument(help="One of retrieval, tags, classes, ratings.")],
     predictions: Annotated[
         list[Path],
         typer.Argument(metavar="FILE...", help="A model's outputs each; called as the file is."),
@@ -46,11 +51,20 @@ def score(
 ) -> None:
     """Score outputs in files: intervals, paired tests and reports without model or audio.
 
-    Truth is a CSV: `query,item` (or TREC's .qrels), `item` and a column of 0 and 1 per tag,
-    `item,label`, or `item,arousal,valence`. Outputs are CSV or Parquet with the same ids: ranked
-    lists as `query,item,rank` (or a TREC .run, or a matrix of similarities as .npy or .npz), `item`
-    and a column of scores per tag or class, `item,label`, or `songid,arousal_mean,valence_mean`.
+    Truth and outputs are CSV (outputs Parquet, too) with the same ids.
+
+    retrieval: truth `query,item` or TREC's .qrels; outputs `query,item,rank`, a TREC .run, or
+    similarities as .npy or .npz.
+
+    tags: `item` and a column per tag, of 0 and 1 in the truth and of scores in outputs.
+
+    classes: truth `item,label`; outputs the same, or `item` and a column of scores per class.
+
+    ratings: truth `item,arousal,valence`; outputs `songid,arousal_mean,valence_mean`.
     """
+    from earmark.bench.tasks.registry import FROM_FILES
+    from earmark.datasets.files.names import suggest
+
     if kind not in FROM_FILES:
         raise DataError(f"score knows no {kind!r}. {suggest(kind, FROM_FILES)}")
     if_interrupted(f"records that were finished are in {out}")
@@ -90,6 +104,8 @@ def _truth(kind: str, path: Path, scale: tuple[float, float] | None) -> dict[str
         return {"path": path}
     if scale is None:
         raise DataError("score ratings needs the scale of the truth: --scale LOW HIGH")
+    from earmark.datasets.files.text_files import read_table
+
     header, _, _ = read_table(path)
     known = ("item", "track_id", "songid")
     return {
@@ -104,3 +120,167 @@ def _truth(kind: str, path: Path, scale: tuple[float, float] | None) -> dict[str
 
 def _file_name(words: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)
+
+
+def musav(
+    files: Annotated[
+        list[Path], typer.Argument(help="Predictions: JSONL (MusAV's format), CSV or Parquet.")
+    ],
+    data: Annotated[
+        str, typer.Option(help="MusAV's repository, or its folder data/.")
+    ] = "{data}/musav",
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Score the songs that have predictions, and show the coverage."
+        ),
+    ] = False,
+    scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Lowest and highest value that the predictions should have."),
+    ] = None,
+    replicates: Annotated[
+        int, typer.Option(min=100, help="Replicates of bootstraps and randomisation tests.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of bootstraps and randomisation tests.")] = 2022,
+    json: Json = False,
+) -> None:
+    """Score arousal/valence predictions on MusAV's pairwise judgements."""
+    from earmark.bench.tasks.musav.task import evaluate
+    from earmark.datasets.files.data_paths import resolve
+    from earmark.datasets.judgements.musav import load
+
+    predictions = _read_all(files)
+    output = evaluate(
+        load(resolve(data)),
+        {one.model: one.values for one in predictions},
+        baselines=("loudness",),
+        allow_missing=allow_missing,
+        scale=scale,
+        replicates=replicates,
+        seed=seed,
+    )
+    if json:
+        typer.echo(output.result.model_dump_json(indent=2))
+    else:
+        _print(output.result, predictions)
+
+
+def _read_all(files: Sequence[Path]) -> list[Predictions]:
+    from earmark.bench.tasks.av_predictions import read_predictions
+
+    found: dict[str, Predictions] = {}
+    for path in files:
+        for one in read_predictions(path):
+            if one.model in found:
+                raise DataError(
+                    f"model {one.model!r} is in {found[one.model].path} and in {path}; give one of "
+                    f"them another name in the column model"
+                )
+            found[one.model] = one
+    return list(found.values())
+
+
+def _print(result: TaskResult, predictions: Sequence[Predictions]) -> None:
+    from earmark.bench.tasks.musav.tables import RELIABILITY
+    from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR
+    from earmark.datasets.judgements.musav import DIMENSIONS
+
+    console = new_console()
+    for one in predictions:
+        console.print(f"{one.model}: {len(one.values):,} songs, {one.path.name}", markup=False)
+    for warning in result.warnings:
+        console.print(f"warning: {warning}", style="bold yellow", markup=False)
+    for dimension in DIMENSIONS:
+        print_table(console, _accuracy_table(result, dimension))
+    for title in (RELIABILITY, AGAINST_ANNOTATOR):
+        (table,) = (one for one in result.tables if one.title == title)
+        print_table(console, _plain_table(table))
+    console.print(_note(result), markup=False)
+
+
+def _accuracy_table(result: TaskResult, dimension: str) -> RichTable:
+    """Return one row per model, under the name of each ground-truth set."""
+    from earmark.reports.record.lookup import (
+        HALF_CREDIT,
+        OFFICIAL,
+        best_first,
+        compact_letter_display,
+    )
+
+    lines = [one for one in result.references if one.dimension == dimension]
+    beside = {one.name: f"{one.name} {_percent(one.value)}" for one in lines}
+    by_place = {
+        (one.metric, one.subset, one.model): one
+        for one in result.scores
+        if one.dimension == dimension
+    }
+    table = new_table(f"{dimension.capitalize()}: {', '.join(beside.values())}", ("",))
+    for name in ("accuracy", "95 % interval", "", "n", "ties", "official", "n"):
+        table.add_column(name, justify="right" if name else "left")
+    for subset in dict.fromkeys(subset for _, subset, _ in by_place):
+        own = [g for g in result.groups if g.dimension == dimension and g.subset == subset]
+        shared = compact_letter_display(own)
+        add_row(table, subset, style="bold")
+        for score in best_first(s for s in by_place.values() if s.subset == subset):
+            if score.metric == HALF_CREDIT:
+                official = by_place[OFFICIAL, subset, score.model]
+                add_row(table, *_cells(score, official, shared.get(score.model, "")))
+    return table
+
+
+def _cells(score: Score, official: Score, shared: str) -> list[str]:
+    from earmark.reports import words
+
+    interval = score.interval
+    between = f"{100 * interval.low:.1f} to {100 * interval.high:.1f}" if interval else ""
+    ties = (score.ties or 0) / score.n_items if score.n_items else 0.0
+    return [
+        f" {score.model}",
+        "undefined" if score.value is None else _percent(score.value),
+        between or score.reason or "",
+        shared.replace(" ", ""),
+        f"{score.n}",
+        words.percent(ties),
+        "undefined" if official.value is None else _percent(official.value),
+        f"{official.n}",
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _plain_table(table: Table) -> RichTable:
+    from rich.markup import escape
+
+    printed = new_table(table.title)
+    for position, column in enumerate(table.columns):
+        numeric = any(isinstance(row[position], int | float) for row in table.rows)
+        printed.add_column(escape(column), justify="right" if numeric else "left")
+    for row in table.rows:
+        add_row(printed, *map(_text, row))
+    printed.caption = escape(table.note) if table.note else None
+    return printed
+
+
+def _text(value: Plain) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else "<0.001"
+    return str(value)
+
+
+def _note(result: TaskResult) -> str:
+    from earmark.reports import words
+
+    protocol = result.protocol
+    return (
+        f"Intervals: {protocol['replicates']:,} bootstrap replicates of triplets, seed "
+        f"{protocol['seed']}. Pairs that the annotators call equal are left out. Accuracy counts "
+        f"a pair that a model ties as half right, and models are ranked and tested by it; the "
+        f"official one drops such pairs and rests on the n beside it. Models with a letter in "
+        f"common are {words.NOT_DIFFERENT} (paired randomisation test, Holm's correction, "
+        f"5 %). More tables: --json."
+    )

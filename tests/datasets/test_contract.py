@@ -236,8 +236,10 @@ _SPLIT_CHECKED = ("musiccaps", "song-describer", "clotho", "caption-manifest")
 
 def test_every_dataset_of_the_project_keeps_the_contract():
     assert set(LOADERS) == {
-        name for name, target in DATASETS.targets().items() if target.startswith("earmark.")
-    }
+        name
+        for name, target in DATASETS.targets().items()
+        if target.startswith("earmark.") and not target.startswith("earmark.datasets.tables:")
+    }  # a table of truth is no folder: tests/bench/cli/test_score.py
 
 
 def test_a_set_opens_to_the_same_content_each_time_and_says_what_it_is(tmp_path, name):

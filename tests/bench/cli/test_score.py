@@ -33,6 +33,7 @@ def scored(earmark, tmp_path, monkeypatch):
         assert (tmp_path / folder / "report.html").is_file()
         dimension = [score.dimension for score in task.scores]
         assert set(dimension) in ({None}, {"arousal", "valence"})
+        assert not any("items" in warning for warning in task.warnings)  # scores are their items'
         return task, {(s.model, s.metric, s.dimension): s for s in task.scores}
 
     return call

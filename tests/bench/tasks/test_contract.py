@@ -170,7 +170,8 @@ def assert_same(one: dict[Any, Any], other: dict[Any, Any]) -> None:
 
 
 def test_every_registered_task_is_here() -> None:
-    assert {kind for kind, _, _ in CASES.values()} == set(TASKS.targets())
+    of_files = {one.task for one in registry.FROM_FILES.values()}  # tests/bench/cli/test_score.py
+    assert {kind for kind, _, _ in CASES.values()} | of_files == set(TASKS.targets())
 
 
 def test_what_a_task_wants_is_what_it_embeds(case: Any, context: Context, tmp_path: Any) -> None:
