@@ -19,6 +19,7 @@ MODELS = Registry(
         "clap": "earmark.models.adapters.clap:clap",
         "muq-mulan": "earmark.models.adapters.muq_mulan:muq_mulan",
         "conse": "earmark.models.adapters.conse:conse",
+        "own-tags": "earmark.models.adapters.own_tags:own_tags",
         "locked": "earmark.models.adapters.locked:locked",
         "ensemble": "earmark.models.adapters.ensembles:ensemble",
         "random": "earmark.models.adapters.references:random_model",

@@ -297,11 +297,7 @@ def conse(
     ModelError
         If weights or a reference are not found, or an option is not possible.
     """
-    heard: Tagger
-    if tagger in RELEASED:
-        heard = _released_tagger(tagger, tags=tags, weights=weights, device=device)
-    else:
-        heard = musicnn_tagger(tagger, tags=tags, folders=[weights] if weights else [])
+    heard = open_tagger(tagger, tags=tags, weights=weights, device=device)
     read = sentence_bert(weights=sentences, device=device)
     return ConSE(
         heard,
@@ -394,12 +390,21 @@ class BatchTagger(Protocol):
         ...
 
 
-def _released_tagger(
+def open_tagger(
     name: str, *, tags: Sequence[str] | None, weights: str | None, device: str
 ) -> Tagger:
+    """Return a tagger by the options of :func:`conse`.
+
+    Raises
+    ------
+    ModelError
+        If the weights are not found, are no tagger, or an option is not theirs.
+    """
+    if name not in RELEASED:
+        return musicnn_tagger(name, tags=tags, folders=[weights] if weights else [])
     if tags is not None or weights is not None:
         raise ModelError(
-            f"conse: tags and weights are of an Essentia graph; {name} has its own tags, and is "
+            f"tags and weights are options of an Essentia graph; {name} has its own tags, and is "
             f"found where `earmark fetch musicnn` puts it"
         )
     from earmark.models.musicnn.adapter import musicnn  # PyTorch

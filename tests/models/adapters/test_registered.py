@@ -12,7 +12,8 @@ import pytest
 from earmark.models.registry import MODELS
 
 NAMES = [
-    "muscall", "musicnn", "dcase", "clap", "muq-mulan", "conse", "random", "text-axis",
+    "muscall", "musicnn", "dcase", "clap", "muq-mulan", "conse", "own-tags", "random",
+    "text-axis",
     "sentence-bert",
 ]  # fmt: skip
 
