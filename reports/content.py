@@ -241,6 +241,8 @@ class Page:
     """Of the record, for the foot of a page."""
     created: str
     """ISO 8601: the date of the report is that of its record."""
+    opening: str = "Verdict"
+    """What its first part is called."""
 
 
 def as_plain(value: Any) -> Any:

@@ -25,6 +25,12 @@ REGRESSION, INVALID, USAGE, INTERNAL = 1, 3, 64, 70
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT and SIGTERM, as shells say it
 
 COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "Begin": {
+        "demo": (
+            "demo:demo",
+            "Process a folder of your own songs with a small free model and write a report.",
+        ),
+    },
     "Evaluate": {
         "run": ("run:run", "Evaluate models on suites of tasks; write run records and reports."),
         "bench": (

@@ -7,20 +7,16 @@ somebody else, and a report runs no code that a record names.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from earmark.bench.cli.console import silent
 from earmark.bench.run.suite import Suite, SuiteError, parse_suite
-from earmark.datasets.audio import AudioError, load
+from earmark.datasets.audio import AudioError, as_mp3, load, middle
 from earmark.datasets.base import Clip, DataError, Progress
-from earmark.datasets.files.atomic_files import interrupts_wait
 from earmark.datasets.files.data_paths import placed
 from earmark.datasets.registry import DATASETS
 from earmark.reports.page.players import MIB, Excerpt, Excerpts, Wish, size
@@ -29,10 +25,6 @@ from earmark.reports.record.schema import ItemProblem, RunRecord
 SECONDS = 10.0
 SAMPLE_RATE = 24_000
 """In Hz: up to 12 kHz are heard, in half the bytes of a whole spectrum."""
-_FADE = 0.01
-"""Seconds at both ends of an excerpt, so that it does not click."""
-_SMALLNESS = 0.7
-"""libsndfile's compression level: V7 of LAME."""
 _FREE = re.compile(
     r"\b(CC0|CC[ -]BY(?![\w -]*\bND)|Apache|MIT|public domain|none needed)\b", re.IGNORECASE
 )
@@ -216,26 +208,5 @@ def cut(path: Path, *, seconds: float = SECONDS) -> bytes:
     AudioError
         If it cannot be decoded, or is silent.
     """
-    import soundfile
-
     samples = load(path, sample_rate=SAMPLE_RATE).samples
-    length = round(seconds * SAMPLE_RATE)
-    start = max(0, (len(samples) - length) // 2)
-    piece = np.clip(samples[start : start + length], -1, 1)
-    n_fade = min(round(_FADE * SAMPLE_RATE), len(piece) // 2)
-    if n_fade:
-        ramp = np.linspace(0, 1, n_fade, dtype=np.float32)
-        piece[:n_fade] *= ramp
-        piece[-n_fade:] *= ramp[::-1]
-    file = io.BytesIO()
-    with interrupts_wait():
-        soundfile.write(
-            file,
-            piece,
-            SAMPLE_RATE,
-            format="MP3",
-            subtype="MPEG_LAYER_III",
-            bitrate_mode="VARIABLE",
-            compression_level=_SMALLNESS,
-        )
-    return file.getvalue()
+    return as_mp3(middle(samples, round(seconds * SAMPLE_RATE)), SAMPLE_RATE)

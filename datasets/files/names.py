@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav"})
 """Of the files that datasets look for; libsndfile reads them all."""
 
-_NOT_READ = frozenset(
+UNREAD_SUFFIXES = frozenset(
     {
         *(".3gp", ".aac", ".ac3", ".alac", ".amr", ".ape", ".caf", ".dsf", ".m4a", ".m4b", ".mka"),
         *(".mkv", ".mov", ".mp4", ".mpc", ".oga", ".ra", ".tta", ".webm", ".wma", ".wv"),
@@ -137,7 +137,7 @@ _N_NEAREST = 10
 def _media(folder: Path) -> Iterator[Path]:
     for place, _, files in os.walk(folder):
         for name in files:
-            if name[0] != "." and Path(name).suffix.lower() in AUDIO_SUFFIXES | _NOT_READ:
+            if name[0] != "." and Path(name).suffix.lower() in AUDIO_SUFFIXES | UNREAD_SUFFIXES:
                 yield Path(place, name)
 
 
@@ -159,7 +159,7 @@ def _key(name: str) -> str:
 
 def _bare(name: str) -> str:
     """Return a name without a suffix of audio."""
-    known = Path(name).suffix.lower() in AUDIO_SUFFIXES | _NOT_READ
+    known = Path(name).suffix.lower() in AUDIO_SUFFIXES | UNREAD_SUFFIXES
     return str(PurePosixPath(name).with_suffix("")) if known else name
 
 
@@ -170,7 +170,7 @@ def _cause(name: str, path: Path, folder: Path) -> tuple[str, str]:
     if _SURROGATE.search(below):
         fix = "rename it, e.g. convmv -f latin1 -t utf8 --notest (or -f cp437)"
         return "bytes", f"{shown(below)} is there, and its name is not UTF-8: {fix}"
-    if suffix in _NOT_READ:
+    if suffix in UNREAD_SUFFIXES:
         fix = f"convert it, e.g. ffmpeg -i {path.name} {path.stem}.flac"
         return suffix, f"{shown(below)} is there, but {suffix} is not read: {fix}"
     if name in forms:

@@ -297,6 +297,92 @@ def _legend_of_dots(
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
 
 
+MOST_NUMBERED = 60
+"""More songs than that would hide each other's numbers."""
+
+
+def song_plane(
+    *,
+    number: Sequence[int],
+    kind: Sequence[str],
+    arousal: Sequence[float],
+    valence: Sequence[float],
+    arousal_error: Sequence[float],
+    valence_error: Sequence[float],
+    loudness: Sequence[float],
+    ends: Mapping[str, tuple[str, str]],
+    width: Width = "full",
+) -> Figure:
+    """Draw songs on the arousal-valence plane, and beside it arousal against loudness in LUFS.
+
+    Arousal and valence have no scale: ``ends`` names what is high and what is low on each axis.
+    Bars are one standard error over a song's parts; an error that is not known is NaN.
+    """
+    up, across, level = (np.asarray(c, float) for c in (arousal, valence, loudness))
+    errors = [np.asarray(c, float) for c in (arousal_error, valence_error)]
+    check_lengths(number, kind, up, across, level, *errors)
+    check_any(up + across, "song")
+    kinds = unique(kind)
+    stacked = width == "column"
+    with style():
+        columns = legend_columns(kinds, width)
+        legend = 0.15 * math.ceil(len(kinds) / columns)
+        figure = new_figure(width, (5.4 if stacked else 3.4) + legend)
+        shape: dict[str, Any] = {"height_ratios": [3, 2]} if stacked else {"width_ratios": [3, 2]}
+        first, second = figure.subplots(*((2, 1) if stacked else (1, 2)), gridspec_kw=shape)
+        of = np.asarray(kind)
+        for axes, x, x_error in ((first, across, errors[1]), (second, level, None)):
+            for place, name in enumerate(kinds):
+                here = of == name
+                mark = series_style(place)
+                axes.errorbar(
+                    x[here],
+                    up[here],
+                    xerr=None if x_error is None else np.nan_to_num(x_error[here]),
+                    yerr=np.nan_to_num(errors[0][here]),
+                    fmt="none",
+                    ecolor=GRID.light,
+                    elinewidth=0.8,
+                )
+                axes.plot(x[here], up[here], linestyle="none", markersize=4, label=name, **mark)
+            if len(number) <= MOST_NUMBERED:
+                _write_numbers(axes, number, x, up)
+            axes.margins(0.08)
+        for axes in (first, second):
+            axes.axhline(float(np.median(up)), color=GRID.light, linewidth=0.8, zorder=0)
+            axes.yaxis.set_major_locator(NullLocator())
+        first.axvline(float(np.median(across)), color=GRID.light, linewidth=0.8, zorder=0)
+        first.xaxis.set_major_locator(NullLocator())
+        first.set_xlabel(_from_to(*ends["valence"]))
+        for axes in (first,) if not stacked else (first, second):
+            axes.set_ylabel(_from_to(*ends["arousal"]))
+        second.set_xlabel("Loudness (LUFS)")
+        first.set_title("Arousal and valence from words")
+        second.set_title("Arousal beside loudness alone")
+        handles, labels = first.get_legend_handles_labels()
+        names = legend_names(labels, width)
+        figure.legend(handles, names, loc="outside upper left", ncols=columns)
+    return figure
+
+
+def _write_numbers(
+    axes: Axes, number: Sequence[int], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> None:
+    for each, *place in zip(number, x, y, strict=True):
+        axes.annotate(
+            str(each),
+            place,
+            xytext=(3, 2.5),
+            textcoords="offset points",
+            fontsize=6,
+            color=MUTED.light,
+        )
+
+
+def _from_to(high: str, low: str) -> str:
+    return f"← {low} · {high} →"
+
+
 def score_against_speed(
     *,
     model: Sequence[str],
