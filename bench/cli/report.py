@@ -92,7 +92,7 @@ def report(
 
 def _with_players(built: Page, shown: RunRecord, runs: Sequence[Run], *, mib: float) -> Page:
     """Add players of at most so many MiB; say what licences ask for, and what cannot be played."""
-    from earmark.bench.cli.excerpts import excerpts_of
+    from earmark.bench.run.excerpts import excerpts_of
     from earmark.reports.page.players import wishes, with_players
 
     with progress_bar() as progress:

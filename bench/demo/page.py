@@ -54,7 +54,7 @@ MOST_GENRES = 7
 """Are told apart in the figure; the rest are drawn alike."""
 NEXT = (
     (
-        "Check that your model does what the benchmark relies on: unit norm, determinism, odd audio",
+        "Check that your model keeps its promises: unit norm, determinism, odd audio, ...",
         "earmark check-model path/to/my_model.py:MyModel",
     ),
     (
@@ -260,12 +260,13 @@ def _songs(found: Findings, players: _Players) -> TableBlock:
     rows = []
     for number, row in enumerate(found.rows, start=1):
         near = row.nearest[0].name if row.nearest else words.NOTHING
+        sure = row.genre.sureness
         rows.append(
             [
                 Cell(str(number), sort=number),
                 Cell(row.name, players=players.of(row.name)),
                 *_answer(row.genre),
-                Cell(row.genre.sureness, tone=_tone(row.genre)),
+                Cell(sure, tone="muted" if sure == "a guess" else "plain"),
                 Cell(words.number(row.genre.lead, 2), sort=row.genre.lead),
                 Cell(row.genre.second),
                 *_answer(row.mood),
@@ -304,10 +305,6 @@ def _answer(answer: Answer) -> list[Cell]:
         Cell(answer.label, tone="strong"),
         Cell(f"{answer.agreement} of {answer.votes}", sort=share),
     ]
-
-
-def _tone(answer: Answer) -> str:
-    return "muted" if answer.sureness == "a guess" else "plain"
 
 
 def _sureness(found: Findings) -> list[Block]:

@@ -368,10 +368,10 @@ def song_plane(
 def _write_numbers(
     axes: Axes, number: Sequence[int], x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> None:
-    for each, *place in zip(number, x, y, strict=True):
+    for each, across, up in zip(number, x, y, strict=True):
         axes.annotate(
             str(each),
-            place,
+            (across, up),
             xytext=(3, 2.5),
             textcoords="offset points",
             fontsize=6,

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from headless_chromium import CHROMIUM, opened
 
-from earmark.bench.cli.excerpts import SAMPLE_RATE, cut, excerpts_of, may_be_passed_on
 from earmark.bench.cli.report import ReportError, report
+from earmark.bench.run.excerpts import SAMPLE_RATE, cut, excerpts_of, may_be_passed_on
 from earmark.bench.run.runner import run_suite
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.datasets.audio import AudioError

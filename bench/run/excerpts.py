@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from earmark.bench.cli.console import silent
 from earmark.bench.run.suite import Suite, SuiteError, parse_suite
 from earmark.datasets.audio import AudioError, as_mp3, load, middle
 from earmark.datasets.base import Clip, DataError, Progress
@@ -46,7 +45,7 @@ def excerpts_of(
     records: Sequence[RunRecord],
     *,
     mib: float,
-    progress: Progress = silent,
+    progress: Progress = lambda done, total, name: None,
 ) -> Excerpts:
     """Return excerpts of what was wished for, in that order, until they come to ``mib``.
 
