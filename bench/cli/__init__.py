@@ -72,6 +72,10 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Models, data and this machine": {
         "list": ("catalogue:list_", "List the registered models, datasets, tasks or suites."),
+        "describe": (
+            "catalogue:describe_",
+            "Say what a name stands for, and each of its options or keys with type and default.",
+        ),
         "fetch": (
             "catalogue:fetch",
             "Download released weights and annotations; check their digests.",

@@ -7,11 +7,12 @@ import inspect
 import json as json_module
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +31,9 @@ from earmark.datasets.files.fetch import available, describe
 from earmark.datasets.files.fetch import fetch as download
 from earmark.datasets.registry import DATASETS
 from earmark.models.registry import MODELS
+
+if TYPE_CHECKING:
+    from earmark.bench.run.manual import Page
 
 STALE = "stale"
 """What ``--remove`` calls all spaces whose code is no longer there, or not known."""
@@ -68,6 +72,55 @@ def _signature(task: str) -> str:
         for one in parameters
     )
     return f"{TASKS.targets()[task]}({', '.join(options)})"
+
+
+def describe_(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model, dataset, task or suite; or suite, policy (their keys), variables."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Say what a name stands for, and each of its options or keys with type and default."""
+    from earmark.bench.run.manual import describe
+
+    pages = describe(name, files={"policy": policy_page()})
+    if json:
+        typer.echo(json_module.dumps([asdict(page) for page in pages], indent=2))
+        return
+    for page in pages:
+        typer.echo(f"{page.name}: {page.kind}, {page.target}")
+        for part in page.text.split("\n\n"):
+            typer.echo("\n" + (part if "\n" in part else textwrap.fill(part, 96)))
+        for title, options in page.sections.items():
+            if not options:
+                continue
+            typer.echo(f"\n{title}")
+            for one in options:
+                default = "required" if one.default is None else one.default
+                about = ", ".join(filter(None, (one.type, default and f"default {default}")))
+                about = about.replace("default required", "required")
+                typer.echo(f"  {one.name}" + (f": {about}" if about else ""))
+                for line in textwrap.wrap(one.text, 88):
+                    typer.echo(f"      {line}")
+        typer.echo()
+
+
+def policy_page() -> Page:
+    """Return what `earmark describe policy` says."""
+    from earmark.bench.gate import policy
+    from earmark.bench.run.manual import file_page, keys
+
+    limits, rule = keys(policy.Limits), keys(policy.Rule)
+    tables = {
+        "at the top": keys(policy.Policy),
+        "[defaults], and each of [[metrics]]": limits,
+        "[[metrics]]": [one for one in rule if one not in limits],
+        "[statistics]": keys(policy.Statistics),
+    }
+    return file_page("policy", "a TOML file for `earmark gate`", tables, policy)
 
 
 def list_suites(*, json: bool) -> None:

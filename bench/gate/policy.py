@@ -52,7 +52,9 @@ class Limits(_Part):
     relative_margin: float | None = Field(None, gt=0, lt=1)
     """By what share of the baseline's value."""
     must_beat_chance: bool | None = None
+    """Whether a score that is not significantly above chance is invalid."""
     min_items: int | None = Field(None, ge=2)
+    """Fewest items that a score may rest on."""
     min_coverage: float | None = Field(None, ge=0, le=1)
     """Least share of the task's items that must have been scored."""
     unit: str | None = None
@@ -69,10 +71,15 @@ class Rule(Limits):
     """One entry of ``[[metrics]]``; it may stand for several scores."""
 
     task: str
+    """The id of a task in the record."""
     metric: str
+    """As records call it, e.g. ``recall_at_10``."""
     subset: str | None = None
+    """None: the task's headline subset; ``*``: all."""
     dimension: Literal["arousal", "valence"] | None = None
+    """None: both, where the task has two."""
     model: str | None = None
+    """None: every model that is not a reference."""
     floor: float | None = None
     """Worst value that is ever accepted, whatever the baseline reached."""
     items: int | None = Field(None, ge=1)
@@ -87,9 +94,13 @@ class Statistics(_Part):
     """How a decision is made."""
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
+    """The chance that a run which is no worse than the margin is called a regression."""
     power: float = Field(0.8, gt=0.5, lt=1)
+    """The chance with which the stated detectable difference is found."""
     replicates: int = Field(10_000, ge=500)
+    """Of bootstraps and randomisation tests."""
     seed: int = 2022
+    """Of these."""
     replay: Literal["exact", "same-machine", "statistical"] = "exact"
     """What is done where model and data are the same as the baseline's: ``statistical`` treats them
     as if they had changed, for records from machines whose arithmetic differs; ``same-machine``
@@ -102,11 +113,16 @@ class Policy(_Part):
     """A whole policy."""
 
     version: Literal[1]
+    """Of this layout."""
     defaults: Limits = Limits()
+    """The table ``[defaults]``: of every score that no entry names, and where an entry says
+    nothing."""
     statistics: Statistics = Statistics()
+    """The table ``[statistics]``."""
     ignore: list[str] = []
     """Tasks that are not gated."""
     metrics: list[Rule] = []
+    """The entries ``[[metrics]]``."""
     source: str = Field("", exclude=True)
     digest: str = Field("", exclude=True)
 

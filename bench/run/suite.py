@@ -61,6 +61,7 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     loader: str
+    """A registered name, ``module:attribute`` or ``path/to/file.py:attribute``."""
     optional: bool = False
     """Whether a run goes on without it where it is not available, and says so."""
 
@@ -76,9 +77,13 @@ class TaskEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     task: str
+    """A registered name, ``module:attribute`` or ``path/to/file.py:attribute``."""
     dataset: str
+    """The name of a dataset of the suite."""
     id: str | None = None
+    """What records call the result; by default the task's and the dataset's name."""
     models: list[str] | None = None
+    """Names of models of the suite; None: all of them."""
     train: list[str] | None = None
     """Datasets of the suite that a task learns from."""
     test: list[str] | None = None
@@ -103,10 +108,15 @@ class Head(_Part):
     """The ``[suite]`` table."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """What records, baselines and policies call the suite: letters, digits, ``.``, ``_``, ``-``."""
     title: str
+    """What reports call it."""
     seed: int = 2022
+    """Of all that is drawn: replicates, folds, pools."""
     replicates: int = Field(10_000, ge=100)
+    """Of bootstraps and randomisation tests."""
     fetch: list[str] = []
+    """What ``--fetch`` may download for it: names of ``earmark fetch``."""
 
 
 class Suite(_Part):

@@ -60,6 +60,8 @@ def load(
     ----------
     split
         The rows to take, by the column of splits. None takes all.
+    caption_column, id_column
+        The columns of captions and of clips' ids; None: a clip's id is its file's name.
     path_column, split_column
         Default: ``path`` and ``split`` where the table has them.
     unit_column

@@ -42,6 +42,13 @@ def load(
 ) -> PairwiseJudgements:
     """Open one half; the other options are those of :func:`.rankings.load`.
 
+    Parameters
+    ----------
+    part
+        Chinese or Western music.
+    min_rank_gap
+        How many ranks, counted without gaps, two clips must be apart to be compared.
+
     Raises
     ------
     DataError

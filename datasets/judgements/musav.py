@@ -245,7 +245,13 @@ def load(root: Path | str) -> MusAV:
 def load_judgements(
     root: Path | str, *, subset: str | None = None, audio: Path | str | None = None
 ) -> PairwiseJudgements:
-    """Open MusAV as comparisons of two songs each: :func:`load`, then :meth:`MusAV.comparisons`."""
+    """Open MusAV as comparisons of two songs each: :func:`load`, then :meth:`MusAV.comparisons`.
+
+    Parameters
+    ----------
+    subset
+        The ground-truth set to take, e.g. ``gt.ct.fa``; None: ``gt``.
+    """
     return load(root).comparisons(subset=subset, audio=audio)
 
 

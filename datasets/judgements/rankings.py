@@ -102,7 +102,13 @@ def load(
 def load_emusic(
     root: Path | str, *, min_rank_gap: int = 1, audio: Path | str | None = None
 ) -> PairwiseJudgements:
-    """Open EMusic, excerpts of experimental music; options and errors are those of :func:`load`."""
+    """Open EMusic, excerpts of experimental music; errors are those of :func:`load`.
+
+    Parameters
+    ----------
+    min_rank_gap
+        How many ranks, counted without gaps, two clips must be apart to be compared.
+    """
     card = DatasetCard(
         id="emusic",
         title="EMusic: experimental music, ranked",

@@ -108,6 +108,14 @@ def load_rated_folder(
 
     Parameters
     ----------
+    ratings
+        The table of ratings.
+    id_column, arousal_column, valence_column, unit_column, label_column, quadrant_column
+        Names of columns, where they differ from those above.
+    partition_column
+        A column of partitions, e.g. train and test.
+    namespace
+        Whose ids these are: sets with the same one call the same song by the same id.
     scale
         The lowest and the highest rating that the scale allows, not those that occur.
     require_audio

@@ -126,6 +126,13 @@ def _content(clip: Waveform) -> bytes:
 def random_model(*, seed: int = 0, dimension: int = 512) -> RandomModel:
     """Return the random baseline: equal seeds give equal vectors, whatever the machine.
 
+    Parameters
+    ----------
+    seed
+        Of the vectors.
+    dimension
+        Of the vectors, at least 2.
+
     Raises
     ------
     ModelError
@@ -230,6 +237,13 @@ def _digest(clip: Waveform) -> bytes:
 
 def etude_oracle(*, root: str, split: str = "test") -> EtudeOracle:
     """Return the oracle of a split of a built corpus.
+
+    Parameters
+    ----------
+    root
+        The folder of the corpus.
+    split
+        ``train``, ``valid`` or ``test``.
 
     Raises
     ------

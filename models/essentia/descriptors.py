@@ -207,7 +207,12 @@ def _onsets(magnitudes: Doubles) -> int:
 
 
 def signal_descriptors(*, descriptors: Sequence[str] = DESCRIPTORS) -> SignalDescriptors:
-    """Return the plain baseline, or a part of it such as ``["loudness"]``.
+    """Return the plain baseline, or a part of it.
+
+    Parameters
+    ----------
+    descriptors
+        Which to take, e.g. ``["loudness"]``.
 
     Raises
     ------

@@ -67,8 +67,10 @@ class MusAVAgreement(Task):
         npz of mean embeddings, for models that are exact on them.
     predictions
         Files of predictions; a model in them that the suite lists too is that model's.
-    baselines, allow_missing
-        As :func:`evaluate`.
+    baselines
+        What is scored besides: ``loudness``, or nothing.
+    allow_missing
+        Score the pairs of which both songs have predictions, and state the coverage.
     """
 
     audio: str | None = None
