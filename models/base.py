@@ -107,6 +107,35 @@ class AudioEmbedder(Protocol):
 
 
 @runtime_checkable
+class LayerEmbedder(Protocol):
+    """An audio encoder that gives the vectors of several layers in one forward pass.
+
+    It is an :class:`AudioEmbedder`, too: its own vector, ``embed_audio``, is that of the last layer.
+    """
+
+    card: ModelCard
+    sample_rate: int | None
+    dimension: int
+    """Of the last layer."""
+    layer_dimensions: Mapping[str, int]
+    """The size of each layer's vector, by name, in the network's order."""
+
+    def embed_layers(self, clips: Sequence[Waveform]) -> Mapping[str, Floats]:
+        """Return vectors of unit L2 norm by layer, each of shape ``(n_clips, its dimension)``."""
+        ...
+
+
+def layers_of(model: object) -> dict[str, int]:
+    """Return the layers of a model and their dimensions; none where it has no choice of layers.
+
+    A model that was opened with one layer is a plain :class:`AudioEmbedder`.
+    """
+    if not isinstance(model, LayerEmbedder) or len(model.layer_dimensions) < 2:
+        return {}
+    return {str(name): int(size) for name, size in model.layer_dimensions.items()}
+
+
+@runtime_checkable
 class TextEmbedder(Protocol):
     """Maps each text to one vector of unit L2 norm."""
 
