@@ -24,10 +24,30 @@ _SAFE, _PICKLED = ".safetensors", ".bin"
 _SETTINGS = (".json", ".txt", ".model")
 
 
-def pretrained_folder(weights: str, *, revision: str | None, extra: str, of: str) -> Path:
+def hub_name(weights: str) -> str:
+    """Return ``owner/name`` of a name of the hub or a folder of its cache, else a folder's name.
+
+    >>> hub_name("laion/larger_clap_general"), hub_name("/data/models--laion--x/snapshots/1f2e")
+    ('laion/larger_clap_general', 'laion/x')
+    >>> hub_name("/data/my-encoder/")
+    'my-encoder'
+    """
+    path = Path(weights).expanduser()
+    for part in path.parts:
+        if part.startswith("models--"):
+            return part.removeprefix("models--").replace("--", "/", 1)
+    if _HUB_NAME.fullmatch(weights) and not path.is_dir():
+        return weights
+    return path.resolve().name or weights
+
+
+def pretrained_folder(
+    weights: str, *, revision: str | None, extra: str, of: str, code: bool = False
+) -> Path:
     """Return the folder that a path, or a name ``owner/name`` of the hub, stands for.
 
-    ``revision`` is a commit, tag or branch of the hub; ``extra`` brings the hub's client.
+    ``revision`` is a commit, tag or branch of the hub; ``extra`` brings the hub's client; ``code``
+    fetches the Python files beside the weights, too.
 
     Raises
     ------
@@ -42,7 +62,7 @@ def pretrained_folder(weights: str, *, revision: str | None, extra: str, of: str
     if folder.exists() or not _HUB_NAME.fullmatch(weights):
         raise ModelError(f"{of}: {weights} is no folder, nor a name owner/name of the hub")
     hub = require("huggingface_hub", extra=extra, of=of)
-    settings = [f"*{suffix}" for suffix in _SETTINGS]
+    settings = [f"*{suffix}" for suffix in (*_SETTINGS, *([".py"] if code else []))]
     how = {"revision": revision, "local_files_only": naming_file() is not None}
     try:
         # Repositories hold the same weights in several formats; only one of them is fetched.
@@ -53,8 +73,8 @@ def pretrained_folder(weights: str, *, revision: str | None, extra: str, of: str
     except Exception as error:  # the hub's client raises errors of many libraries
         raise ModelError(
             f"{of}: {weights!r} is no folder here, and could not be had from the hub nor from its "
-            f"cache ({type(error).__name__}: {str(error)[:200]}); offline, give the folder of a "
-            f"download"
+            f"cache ({type(error).__name__}: {str(error)[:200]}). Where there is a network, run: "
+            f"hf download {weights}; offline, give the folder of a download"
         ) from error
     return _with_weights(found, of)
 

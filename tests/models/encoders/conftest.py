@@ -1,0 +1,48 @@
+"""Small encoders, made once a session, and sounds for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_encoders
+
+from earmark.datasets.audio import Waveform
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Inputs here are so small that threads would mostly wait for each other."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory) -> Callable[[str], Path]:
+    """``written(family)`` returns the folder of a small encoder, made once."""
+    root, made = tmp_path_factory.mktemp("encoders"), {}
+
+    def folder(name: str) -> Path:
+        if name not in made:
+            made[name] = tiny_encoders.write(root / f"tiny-{name}", name)
+        return made[name]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sound() -> Callable[..., Waveform]:
+    """``sound(seconds, rate, seed=0)``: a tone in noise, another one for each seed."""
+
+    def make(seconds: float, rate: int, *, seed: int = 0) -> Waveform:
+        random = np.random.default_rng(seed)
+        time = np.arange(round(seconds * rate)) / rate
+        tone = 0.3 * np.sin(2 * np.pi * 110 * (seed + 1) * time)
+        return Waveform((tone + 0.05 * random.standard_normal(len(time))).astype(np.float32), rate)
+
+    return make
