@@ -206,8 +206,9 @@ class ASTEncoder(HubNetwork):
         hop = round(self._fbank_hop * self.sample_rate)
         n_frames = 1 + (n_samples - self.shortest) // hop
         n_valid = min(self._n_times, max(1, (n_frames - self._patch) // self._stride + 1))
-        patches = state[:, 2:].unflatten(1, (-1, self._n_times))  # bands, then times
-        return patches[:, :, :n_valid].flatten(1, 2)
+        patches = state[:, 2:]  # band by band, in each one all times
+        by_time = patches.reshape(len(patches), -1, self._n_times, patches.shape[2])
+        return by_time[:, :, :n_valid].flatten(1, 2)
 
 
 class MuQNetwork(HubNetwork):

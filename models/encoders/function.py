@@ -26,7 +26,7 @@ from torch import Tensor
 from earmark.datasets.audio import Waveform, file_digest
 from earmark.datasets.base import fingerprint
 from earmark.datasets.registry import Registry, check_options
-from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError, naming
+from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError, Plain, naming
 from earmark.models.encoders.windowed import Layers, Pooling, WindowedEncoder, windows_of
 from earmark.models.support.adapter import RESAMPLER, check_clips
 from earmark.models.support.crops import CropPolicy, embed_crops
@@ -243,7 +243,7 @@ def function(
         av_scale=(float(av_scale[0]), float(av_scale[1])) if av_scale else None,
     )
     if output == "av":
-        rate = {"sample_rate": sample_rate, "resampler": RESAMPLER}
+        rate: dict[str, Plain] = {"sample_rate": sample_rate, "resampler": RESAMPLER}
         card = replace(card, preprocessing=rate | dict(card.preprocessing))
         return CalledAV(network, sample_rate=sample_rate, crop=crop, card=card)
     return WindowedEncoder(
@@ -267,7 +267,7 @@ def _digest(called: Callable[..., Any], options: Mapping[str, Any]) -> str:
     return fingerprint(parts)
 
 
-def _plain(value: Any) -> str | int | float | bool:
+def _plain(value: Any) -> Plain:
     """Return an option for the card; of a file its name, since its digest counts already."""
     if isinstance(value, str) and Path(value).expanduser().is_file():
         return Path(value).name

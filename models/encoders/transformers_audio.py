@@ -20,7 +20,7 @@ from typing import Any
 from earmark.datasets.audio import file_digest
 from earmark.datasets.base import fingerprint, first_ten
 from earmark.datasets.registry import naming_file
-from earmark.models.base import UNKNOWN_TRAINING, ModelCard, ModelError
+from earmark.models.base import UNKNOWN_TRAINING, ModelCard, ModelError, Plain
 from earmark.models.encoders.families import FAMILIES, HubNetwork
 from earmark.models.encoders.known import KNOWN, Known
 from earmark.models.encoders.windowed import (
@@ -260,7 +260,7 @@ def _card(
     known = KNOWN.get(name, Known("see the model's page", f"see the model's page: {name}"))
     trained_on = tuple(training_datasets) if training_datasets else known.training_datasets
     extractor = network.extractor
-    preprocessing: dict[str, str | int | float | bool] = {
+    preprocessing: dict[str, Plain] = {
         "network": type(network.model).__name__,
         "features": type(extractor).__name__ if extractor is not None else "waveform as it is",
         "longest_input_s": network.longest or "any",

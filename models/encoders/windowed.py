@@ -40,8 +40,10 @@ _PROBED_SECONDS = 3.0
 class Network(Protocol):
     """What gives the frames of its layers for windows of one length."""
 
-    shortest: int
-    """Samples of the shortest window that gives a frame."""
+    @property
+    def shortest(self) -> int:
+        """Samples of the shortest window that gives a frame."""
+        ...
 
     def layers(self, windows: Floats) -> Mapping[str, Tensor]:
         """Return each layer's frames, in the network's order, of windows ``(n, n_samples)``.
