@@ -130,7 +130,7 @@ def test_messages_and_documents_name_commands_and_options_that_exist():
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
-def test_toml_is_read_as_what_it_is(text):
+def test_toml_is_read_as_what_it_is(text, tmp_path):
     content = tomllib.loads(text)
     if "suite" in content:
         suite = parse_suite(text.encode(), of="example")
@@ -146,6 +146,9 @@ def test_toml_is_read_as_what_it_is(text):
         load_task(task["task"].replace("path/to", str(ROOT / "docs")))
     elif "preset" in content:
         parse_config(content)
+    elif "defaults" in content:
+        (tmp_path / "gate.toml").write_text(text)
+        assert read_policy(tmp_path / "gate.toml").defaults.margin
     else:
         pytest.fail(f"a kind of TOML that no test reads: {text}")
 
@@ -210,6 +213,26 @@ def test_python_of_the_readme(tmp_path, monkeypatch, write_musav):
     names["right_ids"] = list(range(20))
     exec(compile(second, "README.md", "exec"), names)
     assert names["estimates"]["recall_at_10"].value > 0.5
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "docs").glob("notebook_*.md")), ids=lambda path: path.stem
+)
+def test_notebooks_run_from_first_cell_to_last(notebook, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cells = re.findall(r"^```{code-cell}\n(.*?)^```", notebook.read_text(), re.S | re.M)
+    names = {"__name__": "a notebook"}
+    last = None
+    for cell in cells:
+        *before, final = ast.parse(cell).body
+        if not isinstance(final, ast.Expr):
+            before, final = [*before, final], None
+        exec(compile(ast.Module(before, []), notebook.name, "exec"), names)
+        if final is not None:  # what a notebook shows
+            last = eval(compile(ast.Expression(final.value), notebook.name, "eval"), names)
+            assert repr(last)
+    assert len(cells) > 2 and last is not None
 
 
 def test_every_python_block_is_run_by_a_test_above():
