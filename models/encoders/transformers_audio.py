@@ -27,10 +27,9 @@ from earmark.models.encoders.windowed import (
     Layers,
     Pooling,
     WindowedEncoder,
-    torch_dtype,
     windows_of,
 )
-from earmark.models.support.adapter import pick_device, require
+from earmark.models.support.adapter import pick_device, pick_dtype, require
 from earmark.models.support.pretrained import (
     hub_name,
     pretrained_folder,
@@ -107,7 +106,7 @@ def transformers_audio(
     kind = _kind(config)
     if kind == "muq" and dtype != "float32":
         raise ModelError(f"{_OF}: MuQ gives NaN in {dtype}; its authors ask for float32")
-    number_format, chosen = torch_dtype(dtype, of=_OF), pick_device(device)
+    number_format, chosen = pick_dtype(dtype, of=_OF), pick_device(device)
     model = _model(folder, config, kind, trust=trust_remote_code)
     extractor = _extractor(folder, sample_rate, kind, trust=trust_remote_code)
     rate = int(extractor.sampling_rate) if extractor is not None else (sample_rate or _MUQ_RATE)

@@ -32,7 +32,6 @@ from earmark.models.support.crops import CropPolicy, Short, embed_crops
 
 Pooling = Literal["mean", "mean+std", "max"]
 Layers = str | Sequence[str | int]
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _PROBED_SECONDS = 3.0
 """Of noise, from which the layers and their sizes are learned when a model is opened."""
 
@@ -271,13 +270,6 @@ def windows_of(
             f"is longer would be cut off; give at most that"
         )
     return CropPolicy("windows", float(seconds), float(hop or seconds), short)
-
-
-def torch_dtype(name: str, *, of: str) -> torch.dtype:
-    """Return the number format that an option names."""
-    if name not in DTYPES:
-        raise ModelError(f"{of}: dtype = {name!r}, expected one of {', '.join(DTYPES)}")
-    return DTYPES[name]
 
 
 @contextmanager

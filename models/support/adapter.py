@@ -145,6 +145,25 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+_DTYPES = ("float32", "float16", "bfloat16")
+
+
+def pick_dtype(name: str, *, of: str) -> torch.dtype:
+    """Return the number format called ``float32``, ``float16`` or ``bfloat16``.
+
+    Raises
+    ------
+    ModelError
+        If it is none of them; ``of`` begins the message.
+    """
+    import torch
+
+    if name not in _DTYPES:
+        raise ModelError(f"{of}: dtype = {name!r}, expected one of {', '.join(_DTYPES)}")
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
 def _local_rank() -> int | None:
     """Return this process's place on its machine, as torchrun or SLURM says it; None if neither."""
     for name in ("LOCAL_RANK", "SLURM_LOCALID"):

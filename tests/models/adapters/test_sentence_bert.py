@@ -143,3 +143,22 @@ def test_names_weights_that_are_none(tmp_path):
 def test_refuses_what_is_no_list_of_texts(folder):
     with pytest.raises(ModelError, match="got the one text 'slow'"):
         build(folder).embed_text("slow")
+
+
+def test_any_model_of_the_library_by_its_own_name(folder):
+    model = MODELS.create("sentence-transformers", {"weights": str(folder)})
+    plain = model.embed_text(["slow piano"])
+    prompted = MODELS.create("sentence-transformers", {"weights": str(folder), "prompt": "slow "})
+    assert prompted.embed_text(["piano"]) == pytest.approx(plain, abs=1e-6)
+    assert prompted.card.preprocessing["prompt"] == "slow "
+    assert "prompt" not in model.card.preprocessing
+    short = build(folder, max_tokens=6, prompt="slow ")
+    with pytest.warns(TruncationWarning, match="1 of 2 texts truncated to 6 tokens.*loses 5"):
+        short.embed_text(["piano", ""])
+    half = build(folder, dtype="bfloat16")
+    assert half.card.preprocessing["precision"] == "bfloat16"
+    moved = np.abs(half.embed_text(["slow piano"]) - plain).max()
+    assert 0 < moved < 0.05
+    for wrong in ({"max_tokens": 17}, {"max_tokens": 2}, {"dtype": "int8"}):
+        with pytest.raises(ModelError, match=f"{next(iter(wrong))}.*expected"):
+            build(folder, **wrong)
