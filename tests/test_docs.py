@@ -19,7 +19,8 @@ from earmark.bench import cli
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.run.suite import parse_suite
 from earmark.bench.tasks.registry import TASKS, load_task
-from earmark.datasets.registry import DATASETS
+from earmark.datasets.registry import DATASETS, check_options
+from earmark.models.conformance import check
 from earmark.models.registry import MODELS
 from earmark.models.training.config import parse_config
 
@@ -144,6 +145,10 @@ def test_toml_is_read_as_what_it_is(text, tmp_path):
     elif "tasks" in content:
         (task,) = content["tasks"]
         load_task(task["task"].replace("path/to", str(ROOT / "docs")))
+    elif "models" in content:
+        for source in content["models"].values():
+            loader = source.pop("loader")
+            check_options(MODELS.factory(loader), source, of=loader)
     elif "preset" in content:
         parse_config(content)
     elif "defaults" in content:
@@ -235,5 +240,19 @@ def test_notebooks_run_from_first_cell_to_last(notebook, tmp_path, monkeypatch):
     assert len(cells) > 2 and last is not None
 
 
+def test_the_function_of_the_encoders_is_a_model(tmp_path):
+    (example,) = (block.values[0] for block in blocks("python") if "def embed(" in block.values[0])
+    (tmp_path / "embed.py").write_text(example)
+    (source,) = (
+        tomllib.loads(block.values[0])["models"]["mine"]
+        for block in blocks("toml")
+        if "embed.py:embed" in block.values[0]
+    )
+    source["function"] = source["function"].replace("path/to", str(tmp_path))
+    model = MODELS.create(source.pop("loader"), source)
+    failed = [one for one in check(model) if one.status == "fail"]
+    assert failed == [] and model.dimension == 9
+
+
 def test_every_python_block_is_run_by_a_test_above():
-    assert len(blocks("python")) == 2 + len(README_PYTHON)
+    assert len(blocks("python")) == 3 + len(README_PYTHON)
