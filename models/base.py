@@ -110,7 +110,7 @@ class AudioEmbedder(Protocol):
 class LayerEmbedder(Protocol):
     """An audio encoder that gives the vectors of several layers in one forward pass.
 
-    It is an :class:`AudioEmbedder`, too: its own vector, ``embed_audio``, is that of the last layer.
+    It is an :class:`AudioEmbedder`, too: its own vector, ``embed_audio``, is the last layer's.
     """
 
     card: ModelCard
