@@ -9,6 +9,8 @@ embedded
 * Results are read back from the store, so that a first run and a later one give the same numbers.
 * A file that cannot be used is a *problem*, named in the result; the run goes on. A model's error
   ends it, and names the clips; what was made until then is kept.
+* A model of several layers is asked for all of them at once (kind ``layers``, one row a clip); its
+  own vector, the last layer's, is read from the same rows.
 * Batches only bound the memory: no key and no number may depend on their size.
 """
 
@@ -28,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.embeddings.cost import Clock, Meter, kept, supersedes, through_patches
+from earmark.bench.embeddings.layers import joined, layers_in
 from earmark.bench.embeddings.model_code import CODE, Code, code_of
 from earmark.bench.embeddings.store import (
     DType,
@@ -45,12 +48,14 @@ from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
     ClipError,
+    LayerEmbedder,
     ModelCard,
     ModelError,
     PatchEmbedder,
     PatchHead,
     TextEmbedder,
     in_words,
+    layers_of,
 )
 from earmark.reports.record.schema import Cost, ItemProblem
 
@@ -100,6 +105,8 @@ class Output(Generic[Item]):
     """How many rows came from them."""
     call: str = ""
     """The model's method, for messages."""
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """Of rows of several layers: their names and dimensions, in the order of a row."""
 
     def fill(self, keys: Sequence[str]) -> None:
         """Embed what the store lacks, and keep it."""
@@ -260,11 +267,19 @@ class Output(Generic[Item]):
         if not np.isfinite(kept).all():
             number = int(np.argmin(np.isfinite(kept)))
             raise self._bad(key, f"{row.flat[number]}", f"numbers that are finite in {self.dtype}")
-        if self.kind in ("audio_vectors", "text_vectors"):
-            norm = float(np.linalg.norm(row.astype(np.float64)))
+        for name, vector in self._units(row):
+            norm = float(np.linalg.norm(vector.astype(np.float64)))
             if abs(norm - 1) > NORM_TOLERANCE:
-                raise self._bad(key, f"a vector of L2 norm {norm:.6g}", "unit norm within 0.001")
+                place = f" in layer {name!r}" if name else ""
+                found = f"a vector of L2 norm {norm:.6g}{place}"
+                raise self._bad(key, found, "unit norm within 0.001")
         return kept
+
+    def _units(self, row: Floats) -> list[tuple[str, Floats]]:
+        """Return the vectors of a row that must be of unit norm, each with its layer's name."""
+        if self.kind == "layers":
+            return list(layers_in(row, self.layers).items())
+        return [("", row)] if self.kind in ("audio_vectors", "text_vectors") else []
 
     def _bad(self, key: str, found: str, expected: str) -> ModelError:
         return ModelError(
@@ -287,6 +302,9 @@ class Embedded:
     """Damage that was found in the store, and repaired by embedding again."""
     seconds: float | None
     """Wall time spent in the model; None where everything came from the store."""
+    layers: Mapping[str, Floats] = field(default_factory=dict)
+    """Of a model of several layers, the rows of each, ``(n_ids, its dimension)``; ``rows`` are
+    those of the last."""
 
 
 class Patches(Mapping[str, Floats]):
@@ -374,7 +392,9 @@ class Embeddings:
     def audio_vectors(
         self, embedder: AudioEmbedder, clips: Sequence[Clip], *, batch_size: int = 8
     ) -> Embedded:
-        """Return one vector a clip, shape ``(n_clips, dimension)``.
+        """Return one vector a clip, shape ``(n_clips, dimension)``, and that of each layer.
+
+        A model of several layers is asked for all at once.
 
         Raises
         ------
@@ -386,6 +406,8 @@ class Embeddings:
             If two clips have the same id.
         """
         files = self._files(clips)
+        if isinstance(embedder, LayerEmbedder) and layers_of(embedder):
+            return self._layer_vectors(embedder, files, batch_size)
         output = self._listening(
             embedder,
             files,
@@ -395,6 +417,27 @@ class Embeddings:
             embed=embedder.embed_audio,
         )
         return _embedded(output, files.keys, files)
+
+    def _layer_vectors(self, embedder: LayerEmbedder, files: _Files, batch_size: int) -> Embedded:
+        layers = layers_of(embedder)
+        if (last := list(layers)[-1]) and layers[last] != embedder.dimension:
+            raise ModelError(
+                f"{embedder.card.id}: its last layer {last!r} has {layers[last]} dimensions, "
+                f"expected as many as the model has, {embedder.dimension}: what embed_audio gives "
+                f"is the last layer's"
+            )
+        output = self._listening(
+            embedder,
+            files,
+            kind="layers",
+            dimension=sum(layers.values()),
+            batch_size=batch_size,
+            embed=lambda clips: joined(embedder.embed_layers(clips), layers, len(clips)),
+        )
+        output.layers = layers
+        found = _embedded(output, files.keys, files)
+        parts = layers_in(found.rows, layers)
+        return replace(found, rows=parts[last], layers=parts)
 
     def text_vectors(
         self, embedder: TextEmbedder, texts: Sequence[str], *, batch_size: int = 32
@@ -533,7 +576,8 @@ class Embeddings:
             head = self._cost(models, card, "av")
             heard = self._cost([model.embedder], model.embedder.card, "patches")
             return through_patches(head, heard) if head and heard else None
-        kinds: tuple[Kind, ...] = ("audio_vectors", "patches", "av")
+        heard: Kind = "layers" if layers_of(model) else "audio_vectors"
+        kinds: tuple[Kind, ...] = (heard, "patches", "av")
         found = [cost for kind in kinds if (cost := self._cost(models, card, kind))]
         return max(found, key=lambda cost: cost.clips, default=None)
 
@@ -558,6 +602,7 @@ class Embeddings:
             dtype=self._dtype,
             code=self._code(models, hears).digest,
             sample_rate=None if rate is None else int(rate),
+            layers=layers_of(models[-1]) if kind == "layers" else None,
         )
 
     def space_name(self, model: Any) -> str:
@@ -620,7 +665,7 @@ class Embeddings:
 
     def _listening(
         self,
-        model: AudioEmbedder | ArousalValenceModel | PatchEmbedder,
+        model: AudioEmbedder | ArousalValenceModel | PatchEmbedder | LayerEmbedder,
         files: _Files,
         *,
         kind: Kind,
@@ -690,6 +735,7 @@ _CALLS: Mapping[Kind, str] = {
     "text_vectors": "embed_text",
     "patches": "embed_patches",
     "av": "predict_av",
+    "layers": "embed_layers",
 }
 
 

@@ -54,7 +54,8 @@ __all__ = [
     "text_key",
 ]
 
-Kind = Literal["audio_vectors", "text_vectors", "patches", "av"]
+Kind = Literal["audio_vectors", "text_vectors", "patches", "av", "layers"]
+"""``layers``: one row a clip, the vectors of a model's layers one after the other."""
 DType = Literal["float32", "float16"]
 
 
@@ -79,6 +80,7 @@ def space_of(
     dtype: DType = "float32",
     code: str | None = None,
     sample_rate: int | None = None,
+    layers: Mapping[str, int] | None = None,
 ) -> str:
     """Return the identity of a model's outputs of one kind: JSON with sorted keys.
 
@@ -89,6 +91,8 @@ def space_of(
         the card alone, as Earmark 0.1 did.
     sample_rate
         In Hz, at which the model hears; counts where there is ``code``.
+    layers
+        Names and dimensions in the order in which a row of kind ``layers`` has them.
 
     Raises
     ------
@@ -112,6 +116,8 @@ def space_of(
     }
     if code is not None:
         identity |= {"code": code, "sample_rate": sample_rate}
+    if layers:
+        identity["layers"] = [[name, size] for name, size in layers.items()]
     try:
         return json.dumps(identity, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError as error:

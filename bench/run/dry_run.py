@@ -23,6 +23,7 @@ from earmark.models.base import (
     PatchEmbedder,
     PatchHead,
     TextEmbedder,
+    layers_of,
 )
 from earmark.reports.record.schema import NotRun
 
@@ -130,7 +131,8 @@ class Counting(Embeddings):
         self, embedder: AudioEmbedder, clips: Sequence[Clip], *, batch_size: int = 8
     ) -> Embedded:
         """Count clips."""
-        return self._clips([embedder], embedder.card, "audio_vectors", clips)
+        kind: Kind = "layers" if layers_of(embedder) else "audio_vectors"
+        return self._clips([embedder], embedder.card, kind, clips)
 
     def text_vectors(
         self, embedder: TextEmbedder, texts: Sequence[str], *, batch_size: int = 32

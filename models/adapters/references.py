@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,7 @@ from earmark.models.base import (
     ModelError,
     PatchEmbedder,
     PatchHead,
+    layers_of,
 )
 from earmark.models.support.adapter import check_clips, check_texts, unit_vectors
 
@@ -294,6 +295,19 @@ class GainedAudioEmbedder(_Gained):
         return found
 
 
+class GainedLayerEmbedder(GainedAudioEmbedder):
+    """A :class:`~earmark.models.base.LayerEmbedder`."""
+
+    def __init__(self, model: Any, gain_db: float) -> None:
+        super().__init__(model, gain_db)
+        self.layer_dimensions: Mapping[str, int] = model.layer_dimensions
+
+    def embed_layers(self, clips: Sequence[Waveform]) -> Mapping[str, Floats]:
+        """Return the vectors of each layer of the clips with the gain; raises as the model."""
+        found: Mapping[str, Floats] = self.model.embed_layers([self._louder(c) for c in clips])
+        return found
+
+
 class GainedAVModel(_Gained):
     """An :class:`~earmark.models.base.ArousalValenceModel`."""
 
@@ -318,6 +332,8 @@ def with_gain(model: Any, gain_db: float) -> Any:
         raise ModelError(f"a gain is {gain_db} dB, expected a finite number")
     if isinstance(model, PatchEmbedder):
         return GainedPatchEmbedder(model, gain_db)
+    if layers_of(model):
+        return GainedLayerEmbedder(model, gain_db)
     if isinstance(model, AudioEmbedder):
         return GainedAudioEmbedder(model, gain_db)
     if isinstance(model, ArousalValenceModel):
@@ -358,6 +374,11 @@ def _embed_audio(self: _AtLoudness, clips: Sequence[Waveform]) -> Floats:
     return found
 
 
+def _embed_layers(self: _AtLoudness, clips: Sequence[Waveform]) -> Mapping[str, Floats]:
+    found: Mapping[str, Floats] = self.model.embed_layers([self._scaled(clip) for clip in clips])
+    return found
+
+
 def _predict_av(self: _AtLoudness, clips: Sequence[Waveform]) -> Floats:
     found: Floats = self.model.predict_av([self._scaled(clip) for clip in clips])
     return found
@@ -370,12 +391,14 @@ def _embed_patches(self: _AtLoudness, clip: Waveform) -> Floats:
 
 _LISTENING = {
     "embed_audio": _embed_audio,
+    "embed_layers": _embed_layers,
     "predict_av": _predict_av,
     "embed_patches": _embed_patches,
 }
 _AS_THEY_ARE = (
     "sample_rate",
     "dimension",
+    "layer_dimensions",
     "embed_text",
     "predict_av_from_patches",
     "predict_av_from_means",
