@@ -80,6 +80,10 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "catalogue:fetch",
             "Download released weights and annotations; check their digests.",
         ),
+        "new": (
+            "catalogue:new",
+            "Write a package with a model, dataset or task of your own: entry point, tests, CI.",
+        ),
         "store": ("catalogue:store", "List the kept embeddings of each model, or remove them."),
         "check-data": ("check:check_data", "Check a dataset's files; name each problem by line."),
         "check-model": (

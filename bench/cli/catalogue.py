@@ -108,6 +108,22 @@ def describe_(
         typer.echo()
 
 
+def new(
+    kind: Annotated[str, typer.Argument(help="model, dataset or task.")],
+    name: Annotated[str, typer.Argument(help="What suites will call it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The package's folder; default: a new one of this name.")
+    ] = None,
+) -> None:
+    """Write a package with a model, dataset or task of your own: entry point, tests, CI."""
+    from earmark.bench.run.scaffold import new as write
+
+    folder = out or Path(name)
+    for path in write(kind, name, folder):
+        typer.echo(path)
+    typer.echo(f"Next: pip install -e '{folder}[test]', then: earmark describe {name}")
+
+
 def policy_page() -> Page:
     """Return what `earmark describe policy` says."""
     from earmark.bench.gate import policy
