@@ -215,7 +215,13 @@ class MuQNetwork(HubNetwork):
     """MuQ, of the package ``muq``: the waveform goes in as it is."""
 
     def _run(self, inputs: Mapping[str, Tensor]) -> Any:
-        return self.model(inputs[self._main], output_hidden_states=True)
+        try:
+            return self.model(inputs[self._main], output_hidden_states=True)
+        except (AttributeError, KeyError) as error:
+            raise ModelError(
+                f"the package muq does not run with the installed transformers ({error!r}); its "
+                f"release 0.1.0 needs transformers 4, run: pip install 'transformers<5'"
+            ) from error
 
 
 FAMILIES: Mapping[str, type[HubNetwork]] = {

@@ -217,6 +217,25 @@ def test_what_cannot_be_opened_is_named(written, tmp_path):
         build(folder)
 
 
+def test_a_pickled_checkpoint_with_older_names_is_the_same(written, tmp_path, sound):
+    """As MERT's release is: ``pytorch_model.bin``, weight normalisation under its older names."""
+    folder = tmp_path / "older"
+    shutil.copytree(written("mert"), folder)
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    older = {"parametrizations.weight.original0": "weight_g"}
+    older["parametrizations.weight.original1"] = "weight_v"
+    renamed = {}
+    for name, value in state.items():
+        stem = next((old for old in older if name.endswith(old)), None)
+        renamed[name.replace(stem, older[stem]) if stem else name] = value
+    assert len(set(renamed) - set(state)) == 2
+    torch.save(renamed, folder / "pytorch_model.bin")
+    clip = sound(0.5, 24_000)
+    found = build(folder).embed_audio([clip])
+    assert found == pytest.approx(build(written("mert")).embed_audio([clip]), abs=1e-6)
+
+
 def test_weights_of_another_size_are_refused(written, tmp_path):
     folder = tmp_path / "mixed"
     shutil.copytree(written("hubert"), folder)
