@@ -14,6 +14,7 @@ from gate_verdicts import verdict
 from earmark.reports.gate.summary import render_comment
 
 ROOT = Path(__file__).parents[3]
+PUBLISHES = "pypa/gh-action-pypi-publish@release/v1"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -32,16 +33,26 @@ def workflow(request):
     return read(request.param)
 
 
-def test_there_is_one_of_the_tests_and_one_of_the_bench():
-    assert [path.stem for path in WORKFLOWS] == ["bench", "tests"]
+def test_there_is_one_of_each():
+    assert [path.stem for path in WORKFLOWS] == ["bench", "docs", "release", "tests"]
 
 
 def test_a_workflow_is_whole(workflow):
     assert workflow.keys() == {"name", "on", "permissions", "concurrency", "jobs"}
-    assert {"push", "pull_request"} <= workflow["on"].keys()
+    if workflow["name"] == "release":
+        assert workflow["on"] == {"push": {"tags": ["v*"]}}
+    else:
+        assert {"push", "pull_request"} <= workflow["on"].keys()
     assert workflow["concurrency"]["cancel-in-progress"] is True
     for job in workflow["jobs"].values():
-        assert job["runs-on"] == "ubuntu-24.04"
+        systems = [
+            one["os"] for one in job.get("strategy", {}).get("matrix", {}).get("include", [])
+        ]
+        if systems:
+            assert job["runs-on"] == "${{ matrix.os }}"
+            assert set(systems) == {"ubuntu-24.04", "macos-15"}
+        else:
+            assert job["runs-on"] == "ubuntu-24.04"
         assert 0 < job["timeout-minutes"] <= 90
         for step in job["steps"]:
             assert ("uses" in step) != ("run" in step)
@@ -50,8 +61,18 @@ def test_a_workflow_is_whole(workflow):
 
 def test_an_action_is_of_github_itself_and_of_one_major_version(workflow):
     for step in steps(workflow):
-        if "uses" in step:
+        if "uses" in step and step["uses"] != PUBLISHES:
             assert re.fullmatch(r"actions/[a-z-]+(/[a-z]+)?@v\d+", step["uses"]), step["uses"]
+
+
+def test_only_what_was_built_from_a_tag_is_published_and_no_token_is_kept():
+    jobs = read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    used = [step["uses"] for step in jobs["publish"]["steps"]]
+    assert used == ["actions/download-artifact@v7", PUBLISHES]
+    assert "permissions" not in jobs["build"]
+    assert any("twine check --strict" in step.get("run", "") for step in jobs["build"]["steps"])
 
 
 def test_what_a_pull_request_changes_runs_without_the_right_to_write(workflow):
@@ -59,7 +80,7 @@ def test_what_a_pull_request_changes_runs_without_the_right_to_write(workflow):
     assert workflow["permissions"] == {"contents": "read"}
     assert "secrets." not in json.dumps(workflow)
     for job in workflow["jobs"].values():
-        if "permissions" in job:
+        if "permissions" in job and workflow["name"] != "release":
             assert job["permissions"] == {"pull-requests": "write"}
             assert "head.repo.full_name == github.repository" in job["if"]
             assert not any("run" in step or "checkout" in step["uses"] for step in job["steps"])
