@@ -277,6 +277,7 @@ def conse(
         ``MSD_musicnn``, ``MTT_musicnn``, ``MSD_vgg`` or ``MTT_vgg``
         (:func:`earmark.models.musicnn.adapter.musicnn`), or Essentia's ``msd-musicnn-1``
         (:func:`earmark.models.adapters.conse.musicnn_tagger`): the network of ``MSD_musicnn``.
+        All hear patches of 2.99 s, 1.49 s apart.
     tags, weights
         Of an Essentia graph: its tags, and a folder to look in first.
     sentences
@@ -409,7 +410,8 @@ def open_tagger(
         )
     from earmark.models.musicnn.adapter import musicnn  # PyTorch
 
-    return musicnn(weights=name, device=device)
+    # Patches as Essentia's tagger has them, so that the two can stand in for each other.
+    return musicnn(weights=name, hop_frames=93, device=device)
 
 
 class MusiCNNTagger(EssentiaBackbone):

@@ -1,5 +1,9 @@
 """musicnn's taggers as audio embedders, with their layers, and as taggers.
 
+A clip comes at its own rate and is resampled to 16 kHz with the filter behind which the networks
+were trained (resampy's, in librosa of 2019). Behind torchaudio's default filter, which leaves more
+of the highest bands, zero-shot genres of 321 excerpts were right in .61 and not .63.
+
 A clip is cut into patches of 187 frames (2.992 s), one after the other as the released package does
 by default, and what does not fill a patch at the end is left out; a shorter clip is repeated to the
 length of one. A vector is the mean over patches, a tag's probability too.
@@ -15,12 +19,12 @@ from torch import Tensor
 
 from earmark.datasets.audio import Waveform, file_digest
 from earmark.datasets.files.names import suggest
+from earmark.datasets.resampling import KAISER_BEST, resampled
 from earmark.models.base import Floats, ModelCard, ModelError
 from earmark.models.musicnn.checkpoints import CITATION, Checkpoint, read_checkpoint
 from earmark.models.musicnn.front_end import FFT, HOP, SAMPLE_RATE, log_mel
 from earmark.models.musicnn.network import N_BANDS, PATCH_FRAMES, VGG, Musicnn
 from earmark.models.support.adapter import (
-    RESAMPLER,
     check_clips,
     inference,
     pick_device,
@@ -50,7 +54,7 @@ class MusicnnModel:
         From a patch's start to the next one's, in frames of 16 ms.
     """
 
-    sample_rate: int | None = SAMPLE_RATE
+    sample_rate: int | None = None
 
     def __init__(
         self,
@@ -81,7 +85,7 @@ class MusicnnModel:
         Raises
         ------
         ModelError
-            If a clip is empty, not mono, not finite or at another rate.
+            If a clip is empty, not mono or not finite.
         """
         last = list(self.layer_dimensions)[-1]
         (rows,) = self._means(clips, {last: self.dimension}, lambda found: [found[1][last]])
@@ -93,7 +97,7 @@ class MusicnnModel:
         Raises
         ------
         ModelError
-            If a clip is empty, not mono, not finite or at another rate.
+            If a clip is empty, not mono or not finite.
         """
         sizes = self.layer_dimensions
         rows = self._means(clips, sizes, lambda found: [found[1][name] for name in sizes])
@@ -108,7 +112,7 @@ class MusicnnModel:
         Raises
         ------
         ModelError
-            If a clip is empty, not mono, not finite or at another rate.
+            If a clip is empty, not mono or not finite.
         """
         (rows,) = self._means(
             clips, {"tags": len(self.tags)}, lambda found: [torch.sigmoid(found[0])]
@@ -140,10 +144,11 @@ class MusicnnModel:
     def _patches(self, clips: Sequence[Waveform]) -> Iterator[tuple[int, Tensor]]:
         """Yield each patch, ``(187, 96)``, with the place of its clip."""
         for owner, clip in enumerate(clips):
-            samples = clip.samples
+            at_16_khz = resampled([clip.samples], clip.sample_rate, SAMPLE_RATE, by=KAISER_BEST)
+            samples = np.concatenate(list(at_16_khz))
             if len(samples) < PATCH_SAMPLES:
                 samples = np.resize(samples, PATCH_SAMPLES)  # repeats its input from the start
-            frames = log_mel(torch.from_numpy(np.ascontiguousarray(samples)).to(self.device))
+            frames = log_mel(torch.from_numpy(samples).to(self.device))
             for start in range(0, len(frames) - PATCH_FRAMES + 1, self.hop_frames):
                 yield owner, frames[start : start + PATCH_FRAMES]
 
@@ -239,7 +244,8 @@ def _card(checkpoint: Checkpoint, hop_frames: int, layers: Mapping[str, int]) ->
         crop_policy=f"windows({seconds:.2f} s, {hop:.2f} s), mean; what fills none is left out",
         preprocessing={
             "sample_rate": SAMPLE_RATE,
-            "resampler": RESAMPLER,
+            "resampler": f"sinc, {KAISER_BEST.zero_crossings} zero crossings, Kaiser window of "
+            f"{KAISER_BEST.beta:.4f}, rolloff {KAISER_BEST.rolloff:.4f} (resampy's kaiser_best)",
             "window_samples": FFT,
             "frame_hop_samples": HOP,
             "window": "Hann, periodic, centred, mirrored at the ends",

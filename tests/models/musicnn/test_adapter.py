@@ -11,6 +11,7 @@ import torch
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.magnatagatune import TOP_50
+from earmark.datasets.resampling import KAISER_BEST, resampled
 from earmark.models.base import AudioEmbedder, ModelError
 from earmark.models.conformance import check, promises
 from earmark.models.conformance import listening as audio
@@ -73,6 +74,14 @@ def test_clips_do_not_move_each_other(model, monkeypatch):
         assert alone[1][0] == pytest.approx(together[1][index], abs=2e-6)
     assert model.tag_probabilities([]).shape == (0, 50)
     assert model.embed_audio([]).shape == (0, model.dimension)
+
+
+def test_a_clip_is_brought_to_16_khz_as_librosa_did(model):
+    other = Waveform(noise(66_150).samples, 44_100)
+    (samples,) = resampled([other.samples], 44_100, 16_000, by=KAISER_BEST)
+    same = Waveform(samples, 16_000)
+    assert model.sample_rate is None
+    np.testing.assert_array_equal(model.embed_audio([other]), model.embed_audio([same]))
 
 
 def test_a_short_clip_is_repeated_to_a_patch(model):
