@@ -32,6 +32,8 @@ from earmark.models.support.crops import CropPolicy, Short, embed_crops
 
 Pooling = Literal["mean", "mean+std", "max"]
 Layers = str | Sequence[str | int]
+_NO_DIRECTION = 1e-6
+"""The norm of a vector up to which it has none."""
 _PROBED_SECONDS = 3.0
 """Of noise, from which the layers and their sizes are learned when a model is opened."""
 
@@ -148,16 +150,31 @@ class WindowedEncoder:
 
         def encode(windows: Floats) -> Floats:
             pooled = self._pooled(windows, names)
-            units = [unit_vectors(pooled[n], dimension=self._sizes[n], of="window") for n in names]
-            return np.concatenate(units, axis=1)
+            return np.concatenate([self._units(pooled[name], name) for name in names], axis=1)
 
         with inference(), kept_generators():
             rows = embed_crops(clips, self.crop, encode, dimension=sum(sizes), at_once=self.at_once)
         parts = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
-        return {
-            name: unit_vectors(part, dimension=self._sizes[name], of="clip")
-            for name, part in zip(names, parts, strict=True)
-        }
+        return {name: self._clips(part, name) for name, part in zip(names, parts, strict=True)}
+
+    def _units(self, rows: Floats, name: str) -> Floats:
+        """Return windows' vectors at unit norm; one of zeros, as of silence, has no say."""
+        norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+        if not np.isfinite(norms).all():
+            raise ModelError(
+                f"{self._of}: layer {name!r} gives numbers that are not finite; is the number "
+                f"format too small for it (dtype)?"
+            )
+        return np.asarray(rows / np.where(norms > _NO_DIRECTION, norms, np.inf), np.float32)
+
+    def _clips(self, rows: Floats, name: str) -> Floats:
+        for index, row in enumerate(rows):
+            if np.linalg.norm(row) <= _NO_DIRECTION:
+                raise ClipError(
+                    f"clip {index}: layer {name!r} of {self._of} gives zeros, which have no "
+                    f"direction; is it silent?"
+                )
+        return unit_vectors(rows, dimension=self._sizes[name], of="clip")
 
     def _pooled(self, windows: Floats, names: Sequence[str] | None = None) -> dict[str, Floats]:
         """Return a vector of each window by layer, ``(n, dimension)``, of any length."""

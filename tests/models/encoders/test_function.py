@@ -8,7 +8,7 @@ import pytest
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
 from earmark.datasets.registry import named_by
-from earmark.models.base import ArousalValenceModel, ModelError
+from earmark.models.base import ArousalValenceModel, ClipError, ModelError
 from earmark.models.conformance import check, listening, promises
 from earmark.models.registry import MODELS
 
@@ -45,6 +45,10 @@ def together(windows, sample_rate):
 def av(samples, sample_rate):
     loud = float(np.sqrt(np.mean(samples**2)))
     return [loud, float(np.abs(np.diff(samples)).mean())]
+
+
+def level(samples, sample_rate):
+    return [float(np.abs(samples).max()), float(np.std(samples))]
 
 
 def spoils(samples, sample_rate):
@@ -167,6 +171,16 @@ def test_conformance(file, name, monkeypatch):
     results = check(build(file, name, **options.get(name, {})))
     promises._clips.cache_clear()
     assert {one.name: one.detail for one in results if one.status == "fail"} == {}
+
+
+def test_silence_in_a_clip_has_no_say_and_a_silent_clip_is_its_own_problem(file, sound):
+    model = build(file, "level", window=0.25)
+    loud = sound(0.25, RATE).samples
+    clip = Waveform(np.concatenate([np.zeros_like(loud), loud]), RATE)
+    alone = model.embed_audio([Waveform(loud, RATE)])
+    assert model.embed_audio([clip]) == pytest.approx(alone, abs=1e-6)
+    with pytest.raises(ClipError, match=r"clip 1: layer '0' of function .*embed\.py:level"):
+        model.embed_audio([clip, Waveform(np.zeros_like(loud), RATE)])
 
 
 def test_samples_that_it_changes_are_a_copy(file, sound):

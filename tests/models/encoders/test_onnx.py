@@ -16,7 +16,7 @@ from earmark.models.registry import MODELS
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 onnx = pytest.importorskip("onnx")
 
-pytestmark = pytest.mark.filterwarnings("ignore:You are using the legacy")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 RATE = 16_000
 MEL = {"n_fft": 512, "hop": 160, "bands": 16, "log": "db", "scale": "slaney", "norm": "slaney"}
 
