@@ -576,8 +576,8 @@ class Embeddings:
             head = self._cost(models, card, "av")
             heard = self._cost([model.embedder], model.embedder.card, "patches")
             return through_patches(head, heard) if head and heard else None
-        heard: Kind = "layers" if layers_of(model) else "audio_vectors"
-        kinds: tuple[Kind, ...] = (heard, "patches", "av")
+        vectors: Kind = "layers" if layers_of(model) else "audio_vectors"
+        kinds: tuple[Kind, ...] = (vectors, "patches", "av")
         found = [cost for kind in kinds if (cost := self._cost(models, card, kind))]
         return max(found, key=lambda cost: cost.clips, default=None)
 

@@ -41,6 +41,9 @@ class JointVectors:
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     """Model to wall seconds spent in it; a model that was not asked is not there."""
+    layers: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    """Of models with several layers: the unit vectors of each, ``(n_clips, its dimension)``; those
+    of the last are the model's in ``audio``."""
 
     def of(self, model: str, texts: Iterable[str]) -> Floats:
         """Return a model's vectors of texts, shape ``(n, dimension)``, in their order."""
@@ -117,12 +120,17 @@ def embed_pairs(
             seconds[name] = seconds.get(name, 0.0) + found.seconds
     return JointVectors(
         clips=tuple(clip for clip in clips if clip.id in everywhere),
-        audio={name: _rows(found, everywhere) for name, found in heard.items()},
+        audio={name: _among(found.rows, found, everywhere) for name, found in heard.items()},
         texts=unique,
         text={name: found.rows for name, found in read.items()},
         problems=list(dict.fromkeys(one for found in both for one in found.problems)),
         warnings=list(dict.fromkeys(text for found in both for text in found.warnings)),
         seconds=seconds,
+        layers={
+            name: {layer: _among(rows, found, everywhere) for layer, rows in found.layers.items()}
+            for name, found in heard.items()
+            if found.layers
+        },
     )
 
 
@@ -136,8 +144,8 @@ def _check(name: str, model: Any, *, reads: bool) -> None:
         )
 
 
-def _rows(found: Embedded, wanted: set[str]) -> Floats:
-    return found.rows[[index for index, name in enumerate(found.ids) if name in wanted]]
+def _among(rows: Floats, found: Embedded, wanted: set[str]) -> Floats:
+    return rows[[index for index, name in enumerate(found.ids) if name in wanted]]
 
 
 def clip_vectors(model: str, vectors: JointVectors) -> NDArray[np.float64]:
@@ -149,6 +157,20 @@ def clip_vectors(model: str, vectors: JointVectors) -> NDArray[np.float64]:
         If there is not one for each clip, or one is not finite or zero.
     """
     return unit_rows(vectors.audio[model], model=model, of=[clip.id for clip in vectors.clips])
+
+
+def layer_vectors(model: str, vectors: JointVectors) -> dict[str, NDArray[np.float64]]:
+    """Return a model's unit vectors of the clips by layer, in float64; raises as `clip_vectors`.
+
+    A model without a choice of layers has one, of no name.
+    """
+    if model not in vectors.layers:
+        return {"": clip_vectors(model, vectors)}
+    ids = [clip.id for clip in vectors.clips]
+    return {
+        name: unit_rows(rows, model=f"{model}, layer {name}", of=ids)
+        for name, rows in vectors.layers[model].items()
+    }
 
 
 def unit_rows(rows: ArrayLike, *, model: str, of: Sequence[str]) -> NDArray[np.float64]:

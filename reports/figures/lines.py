@@ -1,4 +1,4 @@
-"""Figures of lines: training, gain, recall by cut-off, calibration, densities of similarity."""
+"""Figures of lines: training, gain, layers, recall by cut-off, calibration, similarity."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from earmark.reports.figures.parts import (
     beside,
     check_lengths,
     checked,
+    fitting,
     legend_height,
     legend_names,
     legend_of_models,
@@ -36,6 +37,7 @@ from earmark.reports.figures.style import (
     quiet_grid,
     series_style,
     style,
+    text_width,
 )
 from earmark.reports.words import sentence
 
@@ -60,6 +62,8 @@ HEIGHT = 2.6
 """Inches of a panel."""
 BAND = 2.0
 """Decibels over which the marks of one gain are spread, so that intervals stand apart."""
+LAYERS_PER_FIGURE = 6
+"""Models whose layers one figure has room for."""
 _PAIRS = {"aligned": (0, "-"), "random": (1, (0, (3, 1.5)))}
 
 
@@ -271,6 +275,87 @@ def _line_of_gain(
 def _signed(value: float, _: int) -> str:
     """Return a number with its sign, as a mathematician sets it."""
     return "0" if value == 0 else f"{value:+g}".replace("-", "\N{MINUS SIGN}")
+
+
+def layers(
+    *,
+    model: Sequence[str],
+    layer: Sequence[str],
+    value: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    chosen: Mapping[str, float] | None = None,
+    chance: Mapping[str, float] | None = None,
+    head: str = "Score",
+    width: Width = "full",
+) -> Figure:
+    """Draw the score of each layer with its interval: one panel per model.
+
+    Parameters
+    ----------
+    layer
+        Of each row; a model's rows are in the order of its layers.
+    value, low, high
+        In the units of the axis, which is ``head``; an interval that is not known is NaN twice.
+    chosen
+        By model, the score of the layers that were chosen without the scored clips.
+    chance
+        By model.
+    """
+    values, lows, highs = checked("score of a layer", (model, layer), value, low, high)
+    models = unique(model)
+    with style():
+        figure, grid = small_panels(models, width, height=2.0, legend=0.3, sharey=True)
+        room = 72 * INCHES[width] / grid[0].get_gridspec().ncols - 24
+        for axes, name in zip(grid, models, strict=False):
+            here = np.array([each == name for each in model])
+            names = [each for each, own in zip(layer, here, strict=True) if own]
+            at = np.arange(len(names))
+            ink = SERIES[0].light
+            axes.vlines(at, lows[here], highs[here], color=ink, linewidth=1.1)
+            axes.plot(at, values[here], color=ink, marker="o", markersize=3.2, linewidth=0.9)
+            for lines, look in ((chosen, SERIES[1].light), (chance, MUTED.light)):
+                if lines and name in lines:
+                    dashes = (0, (3, 1.5)) if lines is chosen else (0, (1, 1.6))
+                    axes.axhline(lines[name], color=look, linewidth=1.0, linestyle=dashes)
+            _name_layers(axes, names, room=room)
+            name_panel(axes, name, room=room)
+            quiet_grid(axes, "y")
+        across = grid[0].get_gridspec().ncols
+        for axes in grid[: len(models) : across]:
+            axes.set_ylabel(head)
+        figure.supxlabel("Layer", fontsize=7.5)
+        _legend_of_layers(figure, grid[0], chosen=bool(chosen), chance=bool(chance))
+    return figure
+
+
+def _name_layers(axes: Axes, names: Sequence[str], *, room: float) -> None:
+    """Write the names below the axis, upright or on their side, and leave out what has no room."""
+    per_name = room / max(1, len(names))
+    shown = [fitting(name, 60) for name in names]
+    upright = all(text_width(name, 7) + 4 <= per_name for name in shown)
+    step = 1 if upright else math.ceil(9 / per_name)
+    places = range(0, len(shown), step)
+    axes.set_xticks(list(places), [shown[place] for place in places], rotation=0 if upright else 90)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+
+
+def _legend_of_layers(figure: Figure, axes: Axes, *, chosen: bool, chance: bool) -> None:
+    looks: list[dict[str, Any]] = [
+        {"color": SERIES[0].light, "marker": "o", "markersize": 3.2, "label": "a layer by itself"}
+    ]
+    if chosen:
+        looks.append(
+            {
+                "color": SERIES[1].light,
+                "linestyle": (0, (3, 1.5)),
+                "label": "headline: layers chosen without the scored clips",
+            }
+        )
+    if chance:
+        looks.append({"color": MUTED.light, "linestyle": (0, (1, 1.6)), "label": "chance"})
+    handles = [axes.plot([], [], linewidth=1.0, **look)[0] for look in looks]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
 
 
 def recall_curve(

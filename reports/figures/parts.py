@@ -205,11 +205,12 @@ def small_panels(
     height: float,
     legend: float = 0.15,
     sharex: bool = False,
+    sharey: bool = False,
 ) -> tuple[Figure, NDArray[Any]]:
     across = panels_across(len(models), width)
     rows = math.ceil(len(models) / across)
     figure = new_figure(width, legend + 0.25 + height * rows)
-    grid = figure.subplots(rows, across, sharex=sharex, squeeze=False).ravel()
+    grid = figure.subplots(rows, across, sharex=sharex, sharey=sharey, squeeze=False).ravel()
     for axes in grid[len(models) :]:
         axes.set_axis_off()
     return figure, grid

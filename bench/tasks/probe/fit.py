@@ -10,6 +10,10 @@ validation partition, or by cross-validation within the training clips, by balan
 macro ROC-AUC. Of equally good ones the smallest is taken. The final fit is on training and
 validation clips.
 
+Of a model with several layers each is fitted and scored with its own C, and in each fold the layer
+for the headline is chosen as C is: by the same quality, on the same clips, none of them scored. Of
+equally good layers the first is taken.
+
 Classes are weighted by the inverse of their frequency, so that a probe of vectors that say nothing
 does not name the most frequent class of every clip. Tags are not weighted: both metrics are of each
 tag's order alone. Linear algebra is held to one thread, so that sums are the same on any machine.
@@ -18,9 +22,9 @@ tag's order alone. Linear algebra is held to one thread, so that sums are the sa
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +65,12 @@ class Probed:
     rows: list[list[str | int | float | bool | None]] = field(default_factory=list)
     """Of each fold: name, clips fitted on, clips scored, C, iterations."""
     warnings: list[str] = field(default_factory=list)
+    quality: list[float] = field(default_factory=list)
+    """Of each fold: how good the chosen C was on the clips that chose it."""
+    layers: dict[str, Probed] = field(default_factory=dict)
+    """Each layer by itself, where there are several."""
+    chosen: list[str] = field(default_factory=list)
+    """Of each fold: the layer that scores it."""
 
 
 @dataclass(slots=True)
@@ -164,6 +174,51 @@ def check_classes(targets: Targets, folds: Sequence[Fold], classes: Sequence[str
             raise DataError(f"fold {fold.name}: all clips to fit on are {classes[min(seen)]!r}")
 
 
+def probe_layers(
+    layers: Mapping[str, Floats],
+    targets: Targets,
+    folds: Sequence[Fold],
+    *,
+    n_outputs: int,
+    units: NDArray[np.str_],
+    grid: Sequence[float] = GRID,
+    seed: int,
+) -> Probed:
+    """Fit a probe of each layer in each fold; the fold's test clips are scored by the best one.
+
+    Which is best is decided where C is, before a test clip is looked at.
+
+    Parameters
+    ----------
+    layers
+        Features ``(n_clips, dimension)`` by the layer's name; of one layer, :func:`probe`.
+    """
+    options: dict[str, Any] = {
+        "n_outputs": n_outputs,
+        "units": units,
+        "grid": grid,
+        "seed": seed,
+        "rated": len(layers) > 1,
+    }
+    each = {name: probe(rows, targets, folds, **options) for name, rows in layers.items()}
+    if len(each) == 1:
+        return next(iter(each.values()))
+    found = Probed(np.full((len(targets), n_outputs), np.nan), layers=each)
+    names = list(each)
+    for number, fold in enumerate(folds):
+        quality = np.array([one.quality[number] for one in each.values()])
+        # As for C: a difference in the last digits is none.
+        best = names[int(np.flatnonzero(quality >= quality.max() - 1e-12)[0])]
+        found.scores[fold.test] = each[best].scores[fold.test]
+        found.rows.append(each[best].rows[number])
+        found.quality.append(each[best].quality[number])
+        found.chosen.append(best)
+    for name in names:
+        if name in found.chosen:
+            found.warnings += [f"layer {name}: {text}" for text in each[name].warnings]
+    return found
+
+
 def probe(
     features: Floats,
     targets: Targets,
@@ -173,8 +228,11 @@ def probe(
     units: NDArray[np.str_],
     grid: Sequence[float] = GRID,
     seed: int,
+    rated: bool = False,
 ) -> Probed:
     """Fit a probe in each fold and score the fold's test clips.
+
+    ``rated`` asks for the quality on clips that are not scored even where there is one C.
 
     With several folds, scores of tags become ranks within their fold, from 0 to 1: a fold with more
     clips of a tag was fitted on fewer, and its scores would be lower for that alone.
@@ -188,9 +246,11 @@ def probe(
     for fold in folds:
         fitted = fold.train if fold.valid is None else np.union1d(fold.train, fold.valid)
         with threadpool_limits(limits=1):
-            cost = grid[0]
-            if len(grid) > 1:
-                cost, rising = _choose(features, targets, fold, n_outputs, units, grid, seed, log)
+            cost, quality = grid[0], np.nan
+            if len(grid) > 1 or rated:
+                cost, quality, rising = _choose(
+                    features, targets, fold, n_outputs, units, grid, seed, log
+                )
                 ends += [cost] if rising else []
             log.iterations = 0
             (scores,) = _path(features, targets, fitted, fold.test, n_outputs, [cost], log)
@@ -198,6 +258,7 @@ def probe(
             scores = (rankdata(scores, axis=0) - 0.5) / len(scores)
         found.scores[fold.test] = scores
         found.rows.append([fold.name, len(fitted), len(fold.test), cost, log.iterations])
+        found.quality.append(quality)
     found.warnings += _ends_of_grid(ends, grid, n_folds=len(folds))
     if log.unfinished:
         found.warnings.append(
@@ -216,10 +277,11 @@ def _choose(
     grid: Sequence[float],
     seed: int,
     log: _Log,
-) -> tuple[float, bool]:
+) -> tuple[float, float, bool]:
     """Return the value of the grid that is best on clips of the fold that are not scored.
 
-    With it, whether it is an end of the grid towards which the quality still rises.
+    With it, how good it is there, and whether it is an end of the grid towards which the quality
+    still rises.
     """
     if fold.valid is not None:
         scores = _path(features, targets, fold.train, fold.valid, n_outputs, grid, log)
@@ -247,7 +309,7 @@ def _choose(
     # A difference in the last digits is none: of equally good ones the smallest.
     best = int(np.flatnonzero(quality >= quality.max() - 1e-12)[0])
     neighbour = {0: 1, len(grid) - 1: len(grid) - 2}.get(best, best)
-    return grid[best], bool(quality[neighbour] < quality[best] - 1e-12)
+    return grid[best], float(quality[best]), bool(quality[neighbour] < quality[best] - 1e-12)
 
 
 def check_grid(grid: Sequence[float]) -> tuple[float, ...]:

@@ -6,6 +6,9 @@ fitted on train and valid and scored on test; another is cross-validated, with n
 resampled together (an artist, a track) on both sides of a fold, and every clip is scored by the
 probe that has not seen it.
 
+Of a model with several layers the headline is the score of a nested choice: in each fold the layer
+is chosen on clips that are not scored, as C is. The table of layers has the score of each.
+
 An interval is that of the clips scored, with the probe as it was fitted: it does not hold what
 another training set would have changed.
 """
@@ -19,18 +22,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.bench.metrics import classification, tagging
+from earmark.bench.metrics.base import Floats
+from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.scoring.items import About, Arrays
 from earmark.bench.scoring.results import resampling
 from earmark.bench.scoring.statistic import Statistic
 from earmark.bench.tasks.labels import class_scores, tag_scores
 from earmark.bench.tasks.labels.class_scores import ClassTruth, Scored, score_classes
 from earmark.bench.tasks.labels.dataset import classes_of, listed_clips, unheard, unit_word
-from earmark.bench.tasks.labels.tag_scores import score_tags, tag_truth
+from earmark.bench.tasks.labels.tag_scores import TagTruth, score_tags, tag_truth
 from earmark.bench.tasks.probe import fit as probe_fit
 from earmark.bench.tasks.probe.fit import Fold, Probed, Targets
-from earmark.bench.tasks.probe.view import VIEW
+from earmark.bench.tasks.probe.view import LAYERS, VIEW
 from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, Wanted
-from earmark.bench.tasks.vectors import JointVectors, clip_vectors, embed_pairs
+from earmark.bench.tasks.vectors import (
+    JointVectors,
+    clip_vectors,
+    embed_pairs,
+    layer_vectors,
+)
 from earmark.datasets.base import Clip, DataError, Tagged, first_ten
 from earmark.reports.record.schema import Plain, Score, Table, TaskResult
 from earmark.reports.view import View
@@ -148,9 +159,8 @@ def evaluate(
     probed: dict[str, Probed] = {}
     warnings: list[str] = []
     for model in vectors.audio:
-        features = clip_vectors(model, vectors)
-        probed[model] = probe_fit.probe(
-            features,
+        probed[model] = probe_fit.probe_layers(
+            layer_vectors(model, vectors),
             problem.targets,
             problem.folds,
             n_outputs=len(problem.names),
@@ -159,7 +169,7 @@ def evaluate(
             seed=seed,
         )
         warnings += [f"{model}: {text}" for text in probed[model].warnings]
-        if same := probe_fit.shared_vectors(features, problem.folds):
+        if same := probe_fit.shared_vectors(clip_vectors(model, vectors), problem.folds):
             warnings.append(
                 f"{model}: {same} scored clips have the very vector of a clip that was fitted on"
             )
@@ -170,7 +180,8 @@ def evaluate(
         kind="probe",
         dataset=dataset.card.id,
         title=f"Linear probe: {dataset.card.title}",
-        protocol=_protocol(problem, options.grid, tagged=tagged, replicates=replicates, seed=seed),
+        protocol=_protocol(problem, options.grid, tagged=tagged, replicates=replicates, seed=seed)
+        | _layers_stated(probed, problem, tagged=tagged),
         models=list(probed),
         headline_metric="roc_auc" if tagged else "accuracy",
         headline_subset=problem.subset,
@@ -178,7 +189,7 @@ def evaluate(
         comparisons=found.comparisons,
         groups=found.groups,
         references=found.references,
-        tables=[*found.tables, _fits_table(probed)],
+        tables=[*_layers_tables(dataset, problem, probed), *found.tables, _fits_table(probed)],
         problems=vectors.problems,
         warnings=[
             *unheard(len(vectors.clips), len(dataset.clips)),
@@ -246,21 +257,76 @@ def _score(
     seed: int,
 ) -> Scored:
     tested = problem.tested
-    clips = tuple(problem.clips[index] for index in tested)
+    truth = _truth(dataset, problem)
     scores = {model: {problem.subset: one.scores[tested]} for model, one in probed.items()}
-    if problem.subset == TEST:
-        n_items = sum(name == TEST for name in dataset.partitions)
-    else:
-        n_items = len(dataset.clips)
     options: dict[str, Any] = {
         "headline": problem.subset,
         "replicates": replicates,
         "seed": seed,
     }
-    if isinstance(dataset, Tagged):
-        return score_tags(tag_truth(dataset, clips, n_items=n_items), scores, **options)
-    truth = ClassTruth(clips, problem.names, n_items)
+    if isinstance(truth, TagTruth):
+        return score_tags(truth, scores, **options)
     return score_classes(truth, scores, learned=True, **options)
+
+
+def _truth(dataset: Any, problem: _Problem) -> ClassTruth | TagTruth:
+    clips = tuple(problem.clips[index] for index in problem.tested)
+    if problem.subset == TEST:
+        n_items = sum(name == TEST for name in dataset.partitions)
+    else:
+        n_items = len(dataset.clips)
+    if isinstance(dataset, Tagged):
+        return tag_truth(dataset, clips, n_items=n_items)
+    return ClassTruth(clips, problem.names, n_items)
+
+
+def _layers_tables(dataset: Any, problem: _Problem, probed: Mapping[str, Probed]) -> list[Table]:
+    """Return the score of each layer by itself, where a model has several."""
+    truth = _truth(dataset, problem)
+    rows: list[list[Plain]] = []
+    for model, one in probed.items():
+        for layer, own in one.layers.items():
+            found = _headline_of(truth, own.scores[problem.tested])
+            low, high = (
+                (found.interval.low, found.interval.high) if found.interval else (None, None)
+            )
+            rows.append([model, layer, found.value, low, high, one.chosen.count(layer)])
+    if not rows:
+        return []
+    metric = "macro ROC-AUC" if isinstance(truth, TagTruth) else "accuracy"
+    return [
+        Table(
+            title=LAYERS,
+            columns=["model", "layer", "value", "low", "high", "folds that chose it"],
+            rows=rows,
+            note=f"The {metric} of each layer by itself, with its own C, and 95 % intervals. The "
+            f"highest is too high as a model’s score, since the scored clips choose it: the "
+            f"headline is that of the layers that were chosen without them "
+            f"(folds: {len(problem.folds)}).",
+        )
+    ]
+
+
+def _headline_of(truth: ClassTruth | TagTruth, scores: Floats) -> Estimate:
+    if isinstance(truth, TagTruth):
+        tagged = tagging.evaluate(truth.labels, scores, tags=truth.tags, units=truth.units)
+        return tagged[tagging.ROC_AUC.name].macro
+    named = classification.evaluate(truth.truth, scores, classes=truth.classes, units=truth.units)
+    return named.metrics[classification.ACCURACY.name]
+
+
+def _layers_stated(
+    probed: Mapping[str, Probed], problem: _Problem, *, tagged: bool
+) -> dict[str, Plain]:
+    layered = {model: one for model, one in probed.items() if one.layers}
+    if not layered:
+        return {}
+    valid = problem.folds[0].valid is not None
+    return {
+        "layer chosen by": "roc_auc" if tagged else "balanced_accuracy",
+        "layer chosen on": "valid" if valid else "inner-folds",
+        **{f"layers of {model}": ", ".join(one.layers) for model, one in layered.items()},
+    }
 
 
 def _protocol(
@@ -313,8 +379,14 @@ def _shared_artists(problem: _Problem) -> list[str]:
 
 
 def _fits_table(probed: Mapping[str, Probed]) -> Table:
+    columns = ["model", "fold", "clips fitted on", "clips scored", "C", "most iterations"]
+    layered = any(one.layers for one in probed.values())
     return Table(
         title="Fits",
-        columns=["model", "fold", "clips fitted on", "clips scored", "C", "most iterations"],
-        rows=[[model, *row] for model, one in probed.items() for row in one.rows],
+        columns=[*columns, *(["layer"] if layered else [])],
+        rows=[
+            [model, *row, *([layer] if layered else [])]
+            for model, one in probed.items()
+            for row, layer in zip(one.rows, one.chosen or [""] * len(one.rows), strict=True)
+        ],
     )
