@@ -21,18 +21,30 @@ from earmark.bench.cli import (
     if_interrupted,
 )
 from earmark.bench.cli.console import new_console, progress_bar
-from earmark.bench.cli.etude import N_TRACKS, SECONDS, Step, further_of, make, make_further
+from earmark.bench.cli.etude import (
+    N_TRACKS,
+    SECONDS,
+    Step,
+    further_of,
+    make,
+    make_further,
+    needs_no_training,
+)
 from earmark.bench.cli.gate import SuiteGates, print_verdict
-from earmark.bench.cli.run import Evaluated, LeftOut, evaluate, found
+from earmark.bench.cli.run import Evaluated, LeftOut, evaluate, fetch_for, found
 from earmark.bench.gate.baseline import shipped_baselines
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.files.data_paths import cache_folder
+from earmark.reports import words
 from earmark.reports.gate import verdict as verdicts
 from earmark.reports.page.speed import read_benchmarks
 from earmark.reports.record import files as record_io
+from earmark.reports.record.lookup import best_first, headline, select
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from earmark.reports.record.schema import TaskResult
 
 
 def bench(
@@ -64,6 +76,7 @@ def bench(
 ) -> None:
     """Build the corpus Etude, train tiny models on it, run every suite that can run, and gate.
 
+    What needs no training is measured first: with --fetch, a real model on the corpus.
     The exit code is the worst verdict's: 0 pass, 1 regression, 2 inconclusive, 3 invalid.
     """
     paths = found(suites) if suites else shipped_suites()
@@ -80,27 +93,35 @@ def bench(
     gates = None if why_not else SuiteGates(baselines or shipped_baselines())
     if gates is not None:
         gates.prepare(suite.suite.name for suite in named)
-    with progress_bar() as progress:
-        steps = make(
-            cache_folder(), n_tracks=tracks, seconds=seconds, progress=progress, tell=typer.echo
-        )
-        steps += make_further(cache_folder(), further_of(named), progress=progress, tell=typer.echo)
     console, left = new_console(), LeftOut()
-    measured = [
-        evaluate(
-            path,
-            out=out,
-            store=store,
-            available=True,
-            fetch=fetch,
-            replicates=replicates,
-            console=console,
-            left=left,
-            gate=None if gates is None else partial(gates.judge, out=out),
-            speed=speed or (),
-        )
-        for path in paths
-    ]
+    measure = partial(
+        evaluate,
+        out=out,
+        store=store,
+        available=True,
+        fetch=fetch,
+        replicates=replicates,
+        console=console,
+        left=left,
+        gate=None if gates is None else partial(gates.judge, out=out),
+        speed=speed or (),
+    )
+    first = [path for path, suite in zip(paths, named, strict=True) if needs_no_training(suite)]
+    if fetch:
+        fetch_for((name for path in first for name in read_suite(path).suite.fetch), left)
+    build = partial(make, cache_folder(), n_tracks=tracks, seconds=seconds, tell=typer.echo)
+    steps: list[Step] = []
+    measured: list[Evaluated] = []
+    if first:  # scores come before the minutes of training
+        with progress_bar() as progress:
+            steps = build(configs={}, progress=progress)
+        measured = [measure(path, scored=partial(_tell, started)) for path in first]
+    if rest := [path for path in paths if path not in first]:
+        with progress_bar() as progress:
+            steps = _joined(steps, build(progress=progress))
+            further = further_of(named)
+            steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
+        measured += [measure(path) for path in rest]
     left.print(console)
     if gates is not None:
         _print_verdicts(gates, console)
@@ -114,6 +135,22 @@ def bench(
         typer.echo(line)
     if code := left.exit_code or _exit_code(measured, gates, asked_for=baselines is not None):
         raise ExitError(code)
+
+
+def _tell(started: float, result: TaskResult) -> None:
+    """Print the first scores of a task, and how long after the start they came."""
+    metric, subset = headline(result) or ("", "")
+    scores = best_first(select(result.scores, metric=metric, subset=subset))
+    said = [f"{s.model} {words.value_in_text(s)}" for s in scores if s.value is not None]
+    after = time.perf_counter() - started
+    what = f"{result.title}, {words.metric_in_text(metric)}"
+    typer.echo(f"{what}: {', '.join(said)} ({after:.0f} s after the start)")
+
+
+def _joined(before: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
+    """Return what was made, in its order, where a step was looked at twice as it was first."""
+    first = {step.name: step for step in before}
+    return [first.get(step.name, step) for step in steps]
 
 
 def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: float) -> str | None:

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -212,8 +213,11 @@ def fetch(
 
 
 def is_available(name: str, *, cache: Path | None = None) -> bool:
-    """Return whether a name need not be downloaded: all its files are found in one place."""
-    return download_finding(describe(name), cache=cache).state == "ok"
+    """Return whether a name need not be downloaded: its files, or a package with them, are here."""
+    item = describe(name)
+    if item.installed and find_spec(item.installed):
+        return True
+    return download_finding(item, cache=cache).state == "ok"
 
 
 def _size(n_bytes: int) -> str:

@@ -205,7 +205,8 @@ def make(
     Parameters
     ----------
     configs
-        Name of a checkpoint to the TOML of its training, without ``[data]``.
+        Name of a checkpoint to the TOML of its training, without ``[data]``; of none, the corpus
+        alone is built.
     workers
         Processes; None: one per core.
     """
@@ -222,6 +223,8 @@ def make(
             progress=progress,
         )
         _note(steps, "etude: corpus", started, tell, done_now=made_now)
+        if not configs:
+            return steps
         shards = {}
         for split in ("train", "val"):
             started = time.perf_counter()
@@ -236,6 +239,18 @@ def make(
         ]
         steps += _train_all(jobs, workers or usable_cores(), tell)
     return steps
+
+
+def needs_no_training(suite: Suite) -> bool:
+    """Return whether a suite is measured on the large corpus and has no model trained on it."""
+    sources = [*suite.datasets.values(), *suite.models.values()]
+    values = [str(value) for source in sources for value in source.options.values()]
+    on_corpus = any(value.startswith("{data}/etude/") for value in values)
+    return (
+        on_corpus
+        and not further_of([suite])
+        and not any(value.startswith("{models}/etude/") for value in values)
+    )
 
 
 def further_of(suites: Iterable[Suite]) -> list[str]:

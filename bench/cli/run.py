@@ -251,6 +251,7 @@ def evaluate(
     trust_card: bool = False,
     gate: Gate | None = None,
     speed: Sequence[Path] = (),
+    scored: Callable[[TaskResult], None] = lambda result: None,
 ) -> Evaluated:
     """Run a suite, write its reports and print its first scores.
 
@@ -266,6 +267,8 @@ def evaluate(
         Its verdict is shown in the reports.
     speed
         Files of pytest-benchmark for the reports.
+    scored
+        Called with what a task found, as soon as it did.
     """
     from rich.markup import escape
 
@@ -278,7 +281,7 @@ def evaluate(
     head = (read_suite(source) if isinstance(source, Path) else source).suite
     path = source if isinstance(source, Path) else Path(head.name)
     if fetch:
-        _fetch_for(head.fetch, left)
+        fetch_for(head.fetch, left)
     with progress_bar() as progress:
         folder, not_run = runner.run_suite(
             source,
@@ -288,6 +291,7 @@ def evaluate(
             replicates=replicates,
             progress=progress,
             trust_card=trust_card,
+            scored=scored,
         )
     verdict = None if gate is None else gate(head.name, folder)
     left.add(head.name, not_run)
@@ -308,7 +312,7 @@ def evaluate(
     return Evaluated(head.name, path, folder, reports, not_run, seconds)
 
 
-def _fetch_for(names: Iterable[str], left: LeftOut) -> None:
+def fetch_for(names: Iterable[str], left: LeftOut) -> None:
     """Download what a suite needs and is nowhere; a failure is noted once, and not fatal."""
     from earmark.bench.cli.catalogue import is_available
     from earmark.datasets.base import DataError

@@ -54,6 +54,8 @@ class Run:
     replicates: int
     given: Mapping[str, Any] = field(default_factory=dict)
     """Objects in place of what loaders open, by ``models.<name>`` and ``datasets.<name>``."""
+    scored: Callable[[schema.TaskResult], None] = lambda result: None
+    """Called with what a task found, as soon as it did."""
     tasks: dict[str, Task] = field(default_factory=dict)
     """By id."""
     datasets: dict[str, Any | Unavailable] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def run_suite(
     progress: Progress | None = None,
     trust_card: bool = False,
     given: Mapping[str, Any] | None = None,
+    scored: Callable[[schema.TaskResult], None] = lambda result: None,
 ) -> tuple[Path | None, list[schema.NotRun]]:
     """Run one suite; return its record's folder (None if nothing ran) and what did not run.
 
@@ -97,6 +100,8 @@ def run_suite(
         Take kept vectors of a model with the same card, whatever code made them.
     given
         Objects to use instead of opening them, by ``models.<name>`` and ``datasets.<name>``.
+    scored
+        Called with what a task found, as soon as it did.
 
     Raises
     ------
@@ -112,6 +117,7 @@ def run_suite(
         embeddings=Embeddings(Store(store), progress=progress, trust_card=trust_card),
         replicates=replicates or suite.suite.replicates,
         given=given or {},
+        scored=scored,
     )
     open_all(run, strict=not available)
     for task in suite.tasks:
@@ -280,10 +286,16 @@ def _run_task(run: Run, task: TaskEntry, *, strict: bool) -> None:
     if isinstance(dataset, Unavailable):
         run.not_run.append(schema.NotRun(what=task_id, reason=dataset.reason))
         return
+    models = able(run, task)
+    lacking = [name for name in run.suite.models_of(task) if name not in models]
+    if lacking and set(models) == {RANDOM_BASELINE}:  # alone it says nothing
+        reason = f"of its models none is available: {', '.join(lacking)}"
+        run.not_run.append(schema.NotRun(what=task_id, reason=reason))
+        return
     context = context_of(run, task, strict=strict)
     started = time.perf_counter()
     try:
-        ran = run.tasks[task_id].run(context, dataset, able(run, task))
+        ran = run.tasks[task_id].run(context, dataset, models)
     except Exception as error:
         _failed(run, task_id, error, strict=strict)
         return
@@ -298,6 +310,7 @@ def _run_task(run: Run, task: TaskEntry, *, strict: bool) -> None:
     run.cards |= ran.cards
     for name, seconds in ran.seconds.items():
         run.seconds[name] = run.seconds.get(name, 0.0) + seconds
+    run.scored(result)
 
 
 def able(run: Run, task: TaskEntry) -> dict[str, Any]:

@@ -81,6 +81,8 @@ class Item:
     files: tuple[RemoteFile, ...]
     wheel: Wheel | None = None
     """In which the files are, where they have no addresses of their own."""
+    installed: str | None = None
+    """A module that holds the same, where it is installed."""
 
     @property
     def n_bytes(self) -> int:
@@ -106,12 +108,13 @@ def _item(
     files: list[dict[str, Any]],
     base_urls: Sequence[str] = (),
     wheel: dict[str, Any] | None = None,
+    installed: str | None = None,
 ) -> Item:
     listed = tuple(
         RemoteFile(f["path"], f["url"], f["bytes"], f["sha256"], f.get("made_by")) for f in files
     )
     held = Wheel(wheel["requirement"], wheel["bytes"], wheel["sha256"]) if wheel else None
-    return Item(name, title, licence, publisher, folder, tuple(base_urls), listed, held)
+    return Item(name, title, licence, publisher, folder, tuple(base_urls), listed, held, installed)
 
 
 def describe(name: str) -> Item:

@@ -135,6 +135,12 @@ def cross_validated(
 def _stratified(targets: Targets, units: NDArray[np.str_], folds: int, seed: int) -> list[Rows]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+    largest = int(np.unique(targets, return_counts=True)[1].max())
+    if largest < folds:
+        raise DataError(
+            f"{len(targets)} clips, at most {largest} of a class, cannot be divided into {folds} "
+            f"folds: give fewer folds or more clips"
+        )
     own = len(np.unique(units)) == len(units)
     split = StratifiedKFold if own else StratifiedGroupKFold
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from earmark.bench.cli.gate import update_baseline
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.run import runner
 from earmark.bench.run.suite import read_suite
+from earmark.datasets.files.fetch import FetchError
 from earmark.reports.record import files as record_io
 
 ROOT = Path(__file__).parents[3]
@@ -197,6 +198,56 @@ def test_a_fault_in_the_policy_is_told_before_anything_is_made(bench, baselines,
     assert code == INVALID
     assert "no folder of baselines" in error
     assert bench.made == []
+
+
+def test_what_needs_no_training_is_fetched_and_measured_before_anything_is_trained(
+    earmark, tmp_path, monkeypatch
+):
+    events = []
+
+    def make(folder, *, n_tracks, seconds, configs=None, **_):
+        events.append("corpus" if configs == {} else "training")
+        steps = [Step("etude: corpus", configs == {}, 5.0)]
+        return steps if configs == {} else [*steps, Step("train: tiny", True, 9.0)]
+
+    def run_suite(path, *, out, scored, **_):
+        name = read_suite(path).suite.name
+        events.append(name)
+        run = ran("unchanged").copy()
+        run.record["suite"]["name"] = name
+        run.record["id"] = name
+        folder = run.write(out)
+        for task in record_io.read(folder).tasks:
+            scored(task)
+        return folder, []
+
+    monkeypatch.setattr(bench_command, "make", make)
+    monkeypatch.setattr(runner, "run_suite", run_suite)
+    monkeypatch.setattr(report_command, "render_reports", lambda *_, **__: [])
+    monkeypatch.setattr("earmark.bench.cli.catalogue.is_available", lambda name: False)
+
+    def fetch(name, **_):
+        events.append(f"fetch {name}")
+        raise FetchError(f"{name}: no index here")
+
+    monkeypatch.setattr("earmark.datasets.files.fetch.fetch", fetch)
+    trained = SUITE.format(name="a-trained")
+    real = SUITE.format(name="real").replace('"nowhere"', '"{data}/etude/emomusic"')
+    real = real.replace('title = "Invented"', 'title = "Invented"\nfetch = ["musicnn"]')
+    places = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    for place, text in zip(places, (trained, real), strict=True):
+        place.write_text(text)
+    options = ("--out", tmp_path / "runs", "--store", tmp_path / "store", "--no-gate", "--fetch")
+    code, printed, _ = earmark("bench", *places, *options)
+    assert code == 0
+    assert events == ["fetch musicnn", "corpus", "real", "training", "a-trained"]
+    assert "could not fetch musicnn: musicnn: no index here" in printed
+    assert re.search(r"one .*\(\d+ s after the start\)", printed)
+    assert "made: etude: corpus 5 s, train: tiny 9 s" in printed
+    # Alone it trains nothing.
+    events.clear()
+    earmark("bench", places[1], *options[:-1])
+    assert events == ["corpus", "real"]
 
 
 def shipped():

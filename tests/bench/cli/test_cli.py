@@ -269,6 +269,14 @@ def test_fetch_refuses_an_unknown_name_before_any_download(earmark, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_an_installed_package_holds_need_not_be_downloaded(monkeypatch, tmp_path):
+    from earmark.bench.cli import catalogue
+
+    for there in (True, False):
+        monkeypatch.setattr(catalogue, "find_spec", lambda name, there=there: there or None)
+        assert catalogue.is_available("minilm", cache=tmp_path) == there
+
+
 def test_an_empty_folder_is_not_taken_for_a_download(monkeypatch, tmp_path):
     from earmark.bench.cli.catalogue import is_available
     from earmark.datasets.files.fetch import describe

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from earmark.bench.cli.etude import further_of, make, make_further
+from earmark.bench.cli.etude import further_of, make, make_further, needs_no_training
 from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.ratings.folder import load_rated_folder
 from earmark.models.base import ModelError
@@ -94,6 +94,17 @@ def test_a_training_that_fails_is_named_with_its_last_words(made):
         make(made, configs={"odd": config("tiny", batch_size=4000)}, **SIZES)
     with pytest.raises(ModelError, match="Did you mean 'tiny'"):
         make(made, configs={"odd": config("tini")}, **SIZES)
+
+
+def test_without_checkpoints_the_corpus_alone_is_built(tmp_path):
+    sizes = SIZES | {"n_tracks": 30}
+    assert [step.name for step in make(tmp_path, configs={}, **sizes)] == ["etude: corpus"]
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_suite_on_the_corpus_without_models_trained_on_it_needs_no_training():
+    needless = {path.stem for path in shipped_suites() if needs_no_training(read_suite(path))}
+    assert needless == {"first_real"}
 
 
 def test_suites_say_which_further_corpora_they_need():

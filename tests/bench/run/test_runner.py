@@ -323,6 +323,39 @@ def test_a_model_that_cannot_be_made_is_named_and_the_others_run(root):
     assert [gap.what for gap in not_run] == ["louder"]
 
 
+def test_the_random_baseline_is_not_measured_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, genre in enumerate(("blues", "jazz", "blues", "jazz")):
+        place = tmp_path / "genres" / genre / f"{genre}.{number:05}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place, rng.uniform(-0.5, 0.5, RATE), RATE)
+    (tmp_path / "suite.toml").write_text(f"""
+[suite]
+name = "absent"
+title = "A model whose weights are not here"
+[datasets.genres]
+loader = "gtzan"
+root = "{tmp_path}"
+[models.mine]
+loader = "musicnn"
+weights = "{tmp_path}/nowhere.safetensors"
+[[tasks]]
+task = "zero_shot_classification"
+dataset = "genres"
+""")
+    folder, not_run = run(tmp_path, available=True)
+    assert folder is None
+    assert [gap.what for gap in not_run] == ["mine", "zero_shot_classification-genres"]
+    assert not_run[1].reason == "of its models none is available: mine"
+
+
+def test_what_a_task_found_is_told_as_soon_as_it_did(root):
+    told = []
+    folder, _ = run(root, scored=told.append)
+    assert [task.id for task in told] == TASK_IDS
+    assert [task.scores for task in told] == [task.scores for task in read(folder).tasks]
+
+
 def test_where_nothing_can_run_there_is_no_record(root):
     write_suite(root, change=(str(root), "/nowhere"))
     folder, not_run = run(root, available=True)

@@ -339,6 +339,19 @@ def test_options_that_do_not_fit_are_named(options, message):
         evaluate(dataset, vectors, **options)
 
 
+@pytest.mark.parametrize(
+    ("each", "folds", "message"),
+    [
+        (3, 5, "6 clips, at most 3 of a class, cannot be divided into 5 folds"),
+        (4, 2, "4 clips, at most 2 of a class, cannot be divided into 3 folds"),  # to choose C
+    ],
+)
+def test_classes_with_fewer_clips_than_folds_are_refused(each, folds, message):
+    few = rated(["jazz", "rock"] * each)
+    with pytest.raises(DataError, match=message):
+        evaluate(few, joint(few, m=np.eye(2 * each)), folds=folds)
+
+
 def test_data_that_cannot_be_probed_are_named():
     dataset, vectors, _ = classes_problem()
     with pytest.raises(DataError, match=r"all 8 clips are 'jazz'; a probe needs two classes"):
