@@ -34,6 +34,7 @@ from earmark.models.support.adapter import (
 )
 from earmark.models.support.crops import CropPolicy
 from earmark.models.support.pretrained import (
+    muq_explained,
     pretrained_folder,
     quiet_loading,
     settings_digest,
@@ -75,7 +76,8 @@ class MuQMuLanModel(JointAdapter):
         )
 
     def _encode_audio(self, crops: Floats) -> Floats:
-        found = self.model(wavs=torch.from_numpy(crops).to(self.device))
+        with muq_explained():
+            found = self.model(wavs=torch.from_numpy(crops).to(self.device))
         return unit_vectors(found.float().cpu().numpy(), dimension=self.dimension, of="window")
 
     def _encode_text(self, texts: list[str]) -> Floats:

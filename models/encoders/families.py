@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from earmark.models.base import Floats, ModelError
+from earmark.models.support.pretrained import muq_explained
 
 _TRIED_SECONDS = 60.0
 """On which an extractor must show that it cuts nothing off, where the whole clip is one window."""
@@ -215,13 +216,8 @@ class MuQNetwork(HubNetwork):
     """MuQ, of the package ``muq``: the waveform goes in as it is."""
 
     def _run(self, inputs: Mapping[str, Tensor]) -> Any:
-        try:
+        with muq_explained():
             return self.model(inputs[self._main], output_hidden_states=True)
-        except (AttributeError, KeyError) as error:
-            raise ModelError(
-                f"the package muq does not run with the installed transformers ({error!r}); its "
-                f"release 0.1.0 needs transformers 4, run: pip install 'transformers<5'"
-            ) from error
 
 
 FAMILIES: Mapping[str, type[HubNetwork]] = {

@@ -92,6 +92,18 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def muq_explained() -> Iterator[None]:
+    """Say what to install where the package ``muq`` fails within newer versions of transformers."""
+    try:
+        yield
+    except (AttributeError, KeyError) as error:
+        raise ModelError(
+            f"the package muq does not run with the installed transformers ({error!r}); its "
+            f"release 0.1.0 needs transformers 4, run: pip install 'transformers<5'"
+        ) from error
+
+
 def weights_digest(folder: Path) -> str:
     """Return one sha256 of the weights files of a folder, whatever else lies there."""
     return fingerprint(_named_digests(folder, _weights_files(folder)))

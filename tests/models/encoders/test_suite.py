@@ -80,6 +80,8 @@ def test_three_lines_give_the_probe_every_layer(suite, tmp_path, monkeypatch):
     assert sum(windows) == N_CLIPS + 1  # one of noise, when it is opened
     scores = run.scores().set_index(["model", "metric"])["value"]
     assert scores["tiny", "accuracy"] > 0.9
+    (table,) = (one for one in run.record.tasks[0].tables if one.title == "Layers")
+    assert [row[1] for row in table.rows] == [str(n) for n in range(N_LAYERS["wav2vec2"])]
     identities = [json.loads(space.identity) for space in Store(tmp_path / "store").spaces()]
     (own,) = (one for one in identities if one["output"] == "layers")
     assert own["layers"] == [[str(n), 16] for n in range(N_LAYERS["wav2vec2"])]

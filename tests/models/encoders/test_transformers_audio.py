@@ -299,3 +299,10 @@ def test_muq_takes_the_waveform_as_it_is(tmp_path, monkeypatch, sound):
         assert found[name][0] == pytest.approx(unit(state[0].mean(0).numpy()), abs=1e-5)
     with pytest.raises(ModelError, match="NaN in float16"):
         build(tmp_path, dtype="float16")
+
+    def outdated(self, x, **options):
+        raise KeyError("hidden_states")
+
+    monkeypatch.setattr(FakeMuQ, "forward", outdated)
+    with pytest.raises(ModelError, match=r"pip install 'transformers<5'"):
+        build(tmp_path)
