@@ -46,8 +46,9 @@ def evaluate(
     model
         An object with a ``card`` and the methods that the task needs, a registered name,
         ``module:attribute`` or ``path/to/file.py:attribute``, a mapping of ``loader`` and its
-        options, or a function of ``(samples, sample_rate)`` that returns arousal and valence, or
-        a vector. Several: a mapping of names to these. None: the task reads files instead.
+        options, or a function of ``(samples, sample_rate)`` that returns arousal and valence (one
+        that returns vectors: ``{"loader": "function", "function": "file.py:name", ...}``).
+        Several: a mapping of names to these. None: the task reads files instead.
     dataset
         An object of :func:`earmark.datasets.open`, or of one's own with the same attributes; a
         registered name; or a mapping of ``loader`` and its options.
