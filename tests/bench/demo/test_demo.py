@@ -1,5 +1,6 @@
 """The demo on invented songs with an invented tagger and text model, and on real ones."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_parts_cover_the_middle_of_a_song_once():
         cut = songs.parts(samples[: int(seconds * 10)], 10)
         assert len(cut) == n_parts
         assert np.array_equal(np.concatenate(cut), samples[: int(seconds * 10)])
+
+
+@pytest.mark.parametrize("rate", [8_000, 96_000])
+def test_songs_of_any_rate_are_played_where_the_model_takes_them_as_they_are(tmp_path, rate):
+    tone(tmp_path / "tone.wav", rate=rate, seconds=12)
+    (song,) = songs.read(
+        songs.find(tmp_path).songs, sample_rate=None, seconds=30, progress=lambda *_: None
+    )
+    assert {part.sample_rate for part in song.parts} == {rate}
+    played, at = soundfile.read(io.BytesIO(song.excerpt))
+    assert at == songs.EXCERPT_RATE
+    assert len(played) == pytest.approx(10 * at, abs=3000)
+    assert np.abs(np.fft.rfft(played[:at])).argmax() == 220
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_processed(folder, tones):
