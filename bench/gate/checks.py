@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-_OF_A_MODEL = ("crop of ", "scale of ", "predictions of ")
+_OF_A_MODEL = ("crop of ", "layer of ", "layers of ", "predictions of ", "scale of ")
 DIRECTIONS: Final[Mapping[str, bool]] = {
     metric.name: metric.higher_is_better
     for metric in (

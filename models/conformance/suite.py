@@ -12,6 +12,7 @@ import numpy as np
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import Progress
 from earmark.models.conformance import listening
+from earmark.models.conformance.layers import layer_checks
 from earmark.models.conformance.listening import listening_checks
 from earmark.models.conformance.outputs import (
     Check,
@@ -69,6 +70,7 @@ def check(
         if not (name == "head" and "av" in can.audio):  # which hears through the same patches
             checks += listening_checks(output, can.sample_rates[name], seed=seed)
         if name == "audio":
+            checks += layer_checks(model, output)
             checks.append(_toy_check(output, can.text.get("text"), seed=seed))
         if name == "av":
             checks += av_checks(model)

@@ -310,7 +310,7 @@ def _choose(
     if np.isnan(quality).any():
         raise DataError(
             f"fold {fold.name}: the clips that choose C hold no tag that some have and some have "
-            f"not: give one C, e.g. grid = [0.01]"
+            f"not: give one C, e.g. grid = [0.01], and a model with one layer"
         )
     # A difference in the last digits is none: of equally good ones the smallest.
     best = int(np.flatnonzero(quality >= quality.max() - 1e-12)[0])

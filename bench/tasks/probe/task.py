@@ -181,7 +181,7 @@ def evaluate(
         dataset=dataset.card.id,
         title=f"Linear probe: {dataset.card.title}",
         protocol=_protocol(problem, options.grid, tagged=tagged, replicates=replicates, seed=seed)
-        | _layers_stated(probed, problem, tagged=tagged),
+        | _layers_stated(probed, problem),
         models=list(probed),
         headline_metric="roc_auc" if tagged else "accuracy",
         headline_subset=problem.subset,
@@ -315,18 +315,15 @@ def _headline_of(truth: ClassTruth | TagTruth, scores: Floats) -> Estimate:
     return named.metrics[classification.ACCURACY.name]
 
 
-def _layers_stated(
-    probed: Mapping[str, Probed], problem: _Problem, *, tagged: bool
-) -> dict[str, Plain]:
-    layered = {model: one for model, one in probed.items() if one.layers}
-    if not layered:
-        return {}
-    valid = problem.folds[0].valid is not None
-    return {
-        "layer chosen by": "roc_auc" if tagged else "balanced_accuracy",
-        "layer chosen on": "valid" if valid else "inner-folds",
-        **{f"layers of {model}": ", ".join(one.layers) for model, one in layered.items()},
-    }
+def _layers_stated(probed: Mapping[str, Probed], problem: _Problem) -> dict[str, Plain]:
+    """Return what the protocol says of each model with several layers, and of no other."""
+    stated: dict[str, Plain] = {}
+    for model, one in probed.items():
+        if one.layers:
+            chosen_on = "inner-folds" if problem.folds[0].valid is None else "valid"
+            stated[f"layers of {model}"] = ", ".join(one.layers)
+            stated[f"layer of {model}"] = chosen_on
+    return stated
 
 
 def _protocol(

@@ -122,13 +122,10 @@ VIEW = View(
             "balanced_accuracy": "balanced accuracy",
         },
         "C chosen on": {"inner-folds": "folds within the clips fitted on"},
-        "layer chosen by": {
-            "roc_auc": "macro ROC-AUC",
-            "balanced_accuracy": "balanced accuracy",
-        },
-        "layer chosen on": {
-            "inner-folds": "folds within the clips fitted on, in every fold",
-            "valid": "the partition valid",
+        "layer": {
+            "inner-folds": "in every fold that which is best, with its C, in folds within the "
+            "clips fitted on",
+            "valid": "that which is best, with its C, on the partition valid",
         },
         "solver": {"lbfgs": "L-BFGS, float64"},
         "chance": {
