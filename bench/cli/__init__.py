@@ -53,6 +53,10 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "report:report",
             "Render a run record, or a leaderboard of several, as HTML, PDF or Markdown.",
         ),
+        "export-record": (
+            "report:export_record",
+            "Write a run's scores in the format of another place, and say what it cannot hold.",
+        ),
         "gate": ("gate:gate", "Test a run for regressions against its baseline."),
         "compare": (
             "gate:compare",

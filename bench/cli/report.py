@@ -183,3 +183,24 @@ def parsed_formats(words: str) -> list[str]:
         named = unknown[0] if unknown else "none"
         raise ReportError(f"format {named} of a report: expected some of {', '.join(FORMATS)}")
     return list(dict.fromkeys(wanted))
+
+
+def export_record(
+    run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
+    out: Annotated[Path, typer.Argument(help="A folder for the files.")],
+    to: Annotated[str, typer.Option(help="csv, eee (Every Eval Ever), hf (a model's repository).")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of the format; its value as in TOML."),
+    ] = None,
+) -> None:
+    """Write a run's scores in the format of another place, and say what it cannot hold."""
+    from earmark.bench.cli.check import parse_options
+    from earmark.bench.run.record_exports import export_record as write
+    from earmark.reports.record.files import read
+
+    done = write(to, read(run), out, parse_options(option or ()))
+    for path in done.files:
+        typer.echo(path)
+    for left in done.left_out:
+        typer.echo(f"not in it: {left}")
