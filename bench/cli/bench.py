@@ -21,29 +21,14 @@ from earmark.bench.cli import (
     if_interrupted,
 )
 from earmark.bench.cli.console import new_console, progress_bar
-from earmark.bench.cli.etude import (
-    N_TRACKS,
-    SECONDS,
-    Step,
-    further_of,
-    make,
-    make_further,
-    needs_no_training,
-)
-from earmark.bench.cli.gate import SuiteGates, print_verdict
-from earmark.bench.cli.run import Evaluated, LeftOut, evaluate, fetch_for, found
-from earmark.bench.gate.baseline import shipped_baselines
-from earmark.bench.run.suite import read_suite, shipped_suites
-from earmark.datasets.files.data_paths import cache_folder
-from earmark.reports import words
-from earmark.reports.gate import verdict as verdicts
-from earmark.reports.page.speed import read_benchmarks
-from earmark.reports.record import files as record_io
-from earmark.reports.record.lookup import best_first, headline, select
+from earmark.bench.cli.etude import N_TRACKS, SECONDS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from earmark.bench.cli.etude import Step
+    from earmark.bench.cli.gate import SuiteGates
+    from earmark.bench.cli.run import Evaluated
     from earmark.reports.record.schema import TaskResult
 
 
@@ -79,6 +64,14 @@ def bench(
     What needs no training is measured first: with --fetch, a real model on the corpus.
     The exit code is the worst verdict's: 0 pass, 1 regression, 2 inconclusive, 3 invalid.
     """
+    from earmark.bench.cli.etude import further_of, make, make_further, needs_no_training
+    from earmark.bench.cli.gate import SuiteGates
+    from earmark.bench.cli.run import LeftOut, evaluate, fetch_for, found
+    from earmark.bench.gate.baseline import shipped_baselines
+    from earmark.bench.run.suite import read_suite, shipped_suites
+    from earmark.datasets.files.data_paths import cache_folder
+    from earmark.reports.page.speed import read_benchmarks
+
     paths = found(suites) if suites else shipped_suites()
     if_interrupted(
         f"what was built and trained is kept in the cache, finished embeddings in {store}, records "
@@ -139,6 +132,9 @@ def bench(
 
 def _tell(started: float, result: TaskResult) -> None:
     """Print the first scores of a task, and how long after the start they came."""
+    from earmark.reports import words
+    from earmark.reports.record.lookup import best_first, headline, select
+
     metric, subset = headline(result) or ("", "")
     scores = best_first(select(result.scores, metric=metric, subset=subset))
     said = [f"{s.model} {words.value_in_text(s)}" for s in scores if s.value is not None]
@@ -166,6 +162,8 @@ def _why_no_gate(*, gate: bool, baselines: Path | None, tracks: int, seconds: fl
 
 
 def _print_verdicts(gates: SuiteGates, console: Console) -> None:
+    from earmark.bench.cli.gate import print_verdict
+
     for one in gates.verdicts:
         console.print(f"\n[bold]Gate of the suite {one.suite}[/bold]")
         print_verdict(one.plain, console, with_passed=False)
@@ -207,6 +205,8 @@ def _places(measured: Sequence[Evaluated], gates: SuiteGates | None) -> Iterator
 
 def _synthetic(measured: Sequence[Evaluated]) -> Iterator[str]:
     """Yield which suites rest on data that nobody played or judged."""
+    from earmark.reports.record import files as record_io
+
     suites = []
     for one in measured:
         if one.record is None:
@@ -224,6 +224,8 @@ def _synthetic(measured: Sequence[Evaluated]) -> Iterator[str]:
 
 
 def _last_line(gates: SuiteGates | None, why_not: str | None, *, asked_for: bool) -> str:
+    from earmark.reports.gate import verdict as verdicts
+
     if gates is None:
         return f"not gated: {why_not}"
     bare = ", ".join(gates.without_baseline)

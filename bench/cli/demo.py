@@ -10,10 +10,6 @@ import typer
 
 from earmark.bench.cli import Json
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
-from earmark.datasets.base import DataError
-from earmark.datasets.files.atomic_files import write_whole
-from earmark.datasets.files.fetch import describe, fetch
-from earmark.datasets.files.text_files import read_text, text_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +57,9 @@ def demo(
     from earmark.bench.demo.page import build
     from earmark.bench.demo.run import process
     from earmark.bench.demo.songs import find
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.atomic_files import write_whole
+    from earmark.datasets.files.fetch import describe, fetch
     from earmark.reports.render.html import page_html
 
     console = new_console(stderr=json)
@@ -98,6 +97,9 @@ def demo(
 
 def _labels(given: str) -> tuple[str, ...]:
     """Return the labels of the option: of a file, one a line, or between commas."""
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.text_files import read_text, text_lines
+
     path = Path(given)
     listed = text_lines(read_text(path)) if path.is_file() else given.split(",")
     names = tuple(dict.fromkeys(name.strip() for name in listed if name.strip()))

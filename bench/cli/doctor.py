@@ -27,18 +27,13 @@ import typer
 
 from earmark.bench.cli import INVALID, ExitError, Json
 from earmark.bench.cli.console import new_console, new_table, print_table
-from earmark.bench.gate.baseline import shipped_baselines
-from earmark.bench.run.environment import processor_name
-from earmark.bench.run.suite import Suite, SuiteError, read_suite, shipped_suites
-from earmark.datasets.base import DataError
-from earmark.datasets.files.cores import usable_cores
-from earmark.datasets.files.data_paths import PLACES, cache_folder, candidates, data_roots
-from earmark.datasets.files.fetch import Item, available, find_weights
-from earmark.datasets.registry import DATASETS
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from rich.console import Console
+
+    from earmark.bench.run.suite import Suite
+    from earmark.datasets.files.fetch import Item
 
 State = Literal["ok", "missing", "broken", "low"]
 
@@ -108,6 +103,9 @@ def doctor(
 
 def examine(*, store: Path, out: Path, imports: bool = False) -> list[Finding]:
     """Look at everything; an error in one part is a finding, and the others are looked at."""
+    from earmark.bench.gate.baseline import shipped_baselines
+    from earmark.datasets.files.data_paths import cache_folder
+
     parts: dict[str, Callable[[], list[Finding]]] = {
         "packages": partial(packages, imports=imports),
         "devices": machine,
@@ -368,6 +366,9 @@ _SMI_SECONDS = 2.0
 
 def machine() -> list[Finding]:
     """Return what there is to compute with."""
+    from earmark.bench.run.environment import processor_name
+    from earmark.datasets.files.cores import usable_cores
+
     flags = _flags()
     bf16 = sorted(flags & {"avx512_bf16", "amx_bf16"}) or ["no bf16 arithmetic"]
     cores = f"{usable_cores()} usable cores, {processor_name()}, {', '.join(bf16)}"
@@ -566,6 +567,8 @@ def places() -> list[Finding]:
 
 def _readable_suites() -> tuple[dict[str, Suite], list[Finding]]:
     """Return the suites that come with Earmark, and what is wrong with those that are damaged."""
+    from earmark.bench.run.suite import SuiteError, read_suite, shipped_suites
+
     suites: dict[str, Suite] = {}
     findings = []
     for path in shipped_suites():
@@ -578,6 +581,8 @@ def _readable_suites() -> tuple[dict[str, Suite], list[Finding]]:
 
 def missing_of(suite: Suite) -> list[Finding]:
     """Return each place and download that a suite names and that is not found."""
+    from earmark.datasets.files.fetch import available
+
     places = dict.fromkeys(template for template, _ in _asked_by(suite))
     found = [_place(template, []) for template in places]
     found += [download(available()[name]) for name in suite.suite.fetch]
@@ -586,6 +591,8 @@ def missing_of(suite: Suite) -> list[Finding]:
 
 def fetchable() -> list[Finding]:
     """Return each item of ``earmark fetch``: where it is, or where it was looked for."""
+    from earmark.datasets.files.fetch import available
+
     suites, _ = _readable_suites()
     return [
         download(item, [stem for stem, suite in suites.items() if name in suite.suite.fetch])
@@ -598,6 +605,10 @@ def registered() -> list[Finding]:
 
     A suite gives a dataset's root, so that one that lies elsewhere is not missed by this.
     """
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.data_paths import data_roots
+    from earmark.datasets.registry import DATASETS
+
     try:
         names = list(DATASETS.targets())
     except DataError as error:
@@ -658,6 +669,8 @@ def _who(suite: str, what: str, tasks: list[str]) -> str:
 
 
 def _templates(value: Any) -> Iterator[str]:
+    from earmark.datasets.files.data_paths import PLACES
+
     if isinstance(value, str) and value.startswith(PLACES):
         yield value
     elif isinstance(value, dict):
@@ -669,6 +682,9 @@ def _templates(value: Any) -> Iterator[str]:
 
 
 def _place(template: str, who: Sequence[str]) -> Finding:
+    from earmark.datasets.files.data_paths import candidates
+    from earmark.datasets.files.fetch import available
+
     looked = tuple(map(str, candidates(template)))
     area = "weights" if template.startswith("{models}") else "data"
     place = _first_there(looked)
@@ -697,6 +713,10 @@ def download(item: Item, users: Sequence[str] = (), *, cache: Path | None = None
     cache
         Folder of downloads, instead of EARMARK_CACHE.
     """
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.data_paths import cache_folder, candidates
+    from earmark.datasets.files.fetch import find_weights
+
     # "models/x" stands beside a data folder, as {models}/x of a suite does.
     template = f"{{data}}/{item.folder}".replace("{data}/models/", "{models}/")
     folders = [(cache or cache_folder()) / item.folder, *candidates(template)]

@@ -30,20 +30,14 @@ import typer
 
 from earmark.bench.cli import Json, if_interrupted
 from earmark.bench.cli.console import progress_bar, silent
-from earmark.bench.run.suite import Suite
-from earmark.datasets.base import DataError, Progress, fingerprint
-from earmark.datasets.etude.layouts import LAYOUTS, Corpus, read_corpus
-from earmark.datasets.files.atomic_files import one_at_a_time, room_left, write_whole
-from earmark.datasets.files.cores import usable_cores
-from earmark.models.base import ModelError
-from earmark.models.support.exported import LOG, METRICS
-from earmark.models.training.config import load_config
-from earmark.models.training.prepare import open_source, prepare
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from earmark.bench.run.suite import Suite
+    from earmark.datasets.base import Progress
+    from earmark.datasets.etude.layouts import Corpus
     from earmark.datasets.etude.score import Score
 
 CONFIGS: Mapping[str, str] = {
@@ -132,6 +126,7 @@ def draw_corpus(
 
     from earmark.datasets.etude.compose import compose
     from earmark.datasets.etude.render import render
+    from earmark.datasets.files.atomic_files import write_whole
 
     figure = Figure(figsize=(10, 11), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
@@ -194,7 +189,7 @@ def make(
     n_tracks: int = N_TRACKS,
     seconds: float = SECONDS,
     seed: int = SEED,
-    layouts: Sequence[str] = tuple(LAYOUTS),
+    layouts: Sequence[str] | None = None,
     configs: Mapping[str, str] = CONFIGS,
     workers: int | None = None,
     progress: Progress = silent,
@@ -204,12 +199,18 @@ def make(
 
     Parameters
     ----------
+    layouts
+        Names of the layouts to write; None: all.
     configs
         Name of a checkpoint to the TOML of its training, without ``[data]``; of none, the corpus
         alone is built.
     workers
         Processes; None: one per core.
     """
+    from earmark.datasets.etude.layouts import LAYOUTS
+    from earmark.datasets.files.cores import usable_cores
+    from earmark.models.training.prepare import open_source, prepare
+
     steps: list[Step] = []
     with _alone(folder, tell):
         started = time.perf_counter()
@@ -218,7 +219,7 @@ def make(
             n_tracks=n_tracks,
             seconds=seconds,
             seed=seed,
-            layouts=layouts,
+            layouts=tuple(LAYOUTS) if layouts is None else layouts,
             workers=workers,
             progress=progress,
         )
@@ -293,7 +294,9 @@ def make_further(
 
 def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
     """Build a corpus; return it, and whether there was anything to do."""
+    from earmark.datasets.base import DataError
     from earmark.datasets.etude.build import build
+    from earmark.datasets.etude.layouts import read_corpus
 
     try:
         before = read_corpus(place).fingerprint
@@ -306,6 +309,9 @@ def _built(place: Path, **options: Any) -> tuple[Corpus, bool]:
 @contextmanager
 def _alone(folder: Path, tell: Tell) -> Iterator[None]:
     """Wait until no other process makes the same folder; a disk that refuses is named."""
+    from earmark.datasets.base import DataError
+    from earmark.datasets.files.atomic_files import one_at_a_time, room_left
+
     try:
         with one_at_a_time(
             folder / "making.lock",
@@ -349,6 +355,7 @@ class _Job:
 
     def lacks_its_log(self, made_from: Mapping[str, str]) -> bool:
         """Return whether it was exported without the log that its run still has."""
+        from earmark.models.support.exported import LOG, METRICS
         from earmark.models.training.checkpoints import BEST, CHECKPOINTS
 
         there = (self.run / METRICS, self.run / CHECKPOINTS / BEST)
@@ -360,6 +367,9 @@ class _Job:
 
     def write_config(self) -> tuple[Path, dict[str, str]]:
         """Write the training's config; return it, and what the checkpoint is made from."""
+        from earmark.datasets.base import fingerprint
+        from earmark.models.training.config import load_config
+
         path = self.folder / "work" / f"{self.name}.toml"
         # A TOML string is a JSON string.
         data = {"train": [str(self.shards["train"])], "valid": [str(self.shards["val"])]}
@@ -387,6 +397,8 @@ def _train_all(jobs: Sequence[_Job], workers: int, tell: Tell) -> list[Step]:
 
 def _train(job: _Job, children: list[subprocess.Popen[str]], tell: Tell) -> Step:
     """Train and export one checkpoint, unless it is there."""
+    from earmark.models.base import ModelError
+
     started = time.perf_counter()
     config, made_from = job.write_config()
     if _read(job.exported) == made_from:

@@ -15,24 +15,13 @@ import typer
 
 from earmark.bench.cli import INVALID, CustomTask, ExitError, Json
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table
-from earmark.bench.gate.baseline import baseline_for, write_baseline
-from earmark.bench.gate.checks import Mismatch
-from earmark.bench.gate.difference import Compared, Difference, Flip, compare_runs
-from earmark.bench.gate.evidence import read_evidence
-from earmark.bench.gate.policy import read_policy
-from earmark.bench.gate.verdict import EXIT_CODES, Outcome, judge_files, unreadable
-from earmark.bench.run.environment import git_state
-from earmark.bench.tasks.registry import load_tasks
-from earmark.datasets.files.atomic_files import write_whole
-from earmark.reports import words
-from earmark.reports.gate import verdict as verdicts
-from earmark.reports.gate.junit import render_junit
-from earmark.reports.gate.summary import render_comment, render_step_summary
-from earmark.reports.record.schema import RecordError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from earmark.bench.gate.difference import Compared, Difference, Flip
+    from earmark.bench.gate.verdict import Outcome
 
 _STYLES = {"pass": "green", "regression": "bold red", "inconclusive": "yellow", "invalid": "red"}
 _MOST_CAUSES = 40
@@ -71,6 +60,11 @@ def gate(
 
     Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid or not comparable.
     """
+    from earmark.bench.gate.policy import read_policy
+    from earmark.bench.gate.verdict import judge_files
+    from earmark.bench.tasks.registry import load_tasks
+    from earmark.reports.record.schema import RecordError
+
     load_tasks(custom_task)
     if report and out is None:
         raise RecordError("a report needs a place: give --out FOLDER beside --report")
@@ -94,6 +88,11 @@ def gate(
 
 def write_verdict(plain: Mapping[str, Any], out: Path) -> list[Path]:
     """Write the verdict as JSON, JUnit XML and two pages of Markdown; return the paths."""
+    from earmark.datasets.files.atomic_files import write_whole
+    from earmark.reports.gate.junit import render_junit
+    from earmark.reports.gate.summary import render_comment, render_step_summary
+    from earmark.reports.record.schema import RecordError
+
     contents = {
         "verdict.json": json_module.dumps(plain, indent=1, allow_nan=False) + "\n",
         "junit.xml": render_junit(plain),
@@ -114,6 +113,9 @@ def write_verdict(plain: Mapping[str, Any], out: Path) -> list[Path]:
 
 def append_step_summary(plain: Mapping[str, Any]) -> None:
     """Append to the summary of a step of GitHub Actions, which names the file; else nothing."""
+    from earmark.reports.gate.summary import render_step_summary
+    from earmark.reports.record.schema import RecordError
+
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if not place:
         return
@@ -129,6 +131,8 @@ def append_step_summary(plain: Mapping[str, Any]) -> None:
 
 def print_verdict(plain: Mapping[str, Any], console: Console, *, with_passed: bool = True) -> None:
     """Print the gated scores, those that did not pass first, the causes, and the verdict last."""
+    from earmark.reports.gate import verdict as verdicts
+
     found = verdicts.causes(plain)
     # What ails a whole task stands among the causes, once.
     rows = [
@@ -158,6 +162,8 @@ def print_verdict(plain: Mapping[str, Any], console: Console, *, with_passed: bo
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table for the scores in a row that are of one task and metric."""
+    from earmark.reports.gate import verdict as verdicts
+
     status, _, _, model, *numbers = verdicts.HEADS
     for (task, name, tier), group in groupby(rows, key=_heading):
         title = f"{task}\n{name}" + (f" ({tier})" if tier != "critical" else "")
@@ -171,6 +177,8 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
 
 
 def _heading(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    from earmark.reports.gate import verdict as verdicts
+
     return row["task"], verdicts.name(row), row["tier"]
 
 
@@ -199,6 +207,9 @@ class SuiteGates:
 
     def prepare(self, suites: Iterable[str]) -> None:
         """Read what the suites will be held against, before hours are spent on running them."""
+        from earmark.bench.gate.baseline import baseline_for
+        from earmark.bench.gate.policy import read_policy
+
         for suite in suites:
             kept = baseline_for(suite, self.baselines)
             if kept is not None:
@@ -210,6 +221,11 @@ class SuiteGates:
         A suite that has a baseline and left no record is invalid; its verdict is written to
         ``out/gate/<suite>``.
         """
+        from earmark.bench.gate.baseline import baseline_for
+        from earmark.bench.gate.checks import Mismatch
+        from earmark.bench.gate.policy import read_policy
+        from earmark.bench.gate.verdict import judge_files, unreadable
+
         started = time.perf_counter()
         kept = baseline_for(suite, self.baselines)
         if kept is None:
@@ -238,6 +254,8 @@ class SuiteGates:
     @property
     def exit_code(self) -> int:
         """The worst verdict's exit code; 0 where no suite has a baseline."""
+        from earmark.bench.gate.verdict import EXIT_CODES
+
         outcome = self.outcome
         return 0 if outcome is None else EXIT_CODES[outcome]
 
@@ -259,6 +277,10 @@ def compare(
     custom_task: CustomTask = None,
 ) -> None:
     """Compare two runs item by item, with paired tests and effect sizes."""
+    from earmark.bench.gate.difference import compare_runs
+    from earmark.bench.gate.evidence import read_evidence
+    from earmark.bench.tasks.registry import load_tasks
+
     load_tasks(custom_task)
     found = compare_runs(
         read_evidence(first),
@@ -296,6 +318,9 @@ def _print_differences(found: Compared, console: Console) -> None:
 
 
 def _cells(one: Difference) -> list[str]:
+    from earmark.reports import words
+    from earmark.reports.gate import verdict as verdicts
+
     row = asdict(one)
     ends = [verdicts.value(row, end) for end in (one.low, one.high)]
     sizes = [f"{name} {value:.2f}" for name, value in one.effects.items() if value is not None]
@@ -315,6 +340,8 @@ def _cells(one: Difference) -> list[str]:
 
 
 def _print_flips(one: Difference, console: Console) -> None:
+    from earmark.reports.gate import verdict as verdicts
+
     if one.gained is None or one.lost is None:
         return
     head = f"{one.task} / {one.model} / {verdicts.name(asdict(one))}"
@@ -354,6 +381,12 @@ def update_baseline(
     custom_task: CustomTask = None,
 ) -> Path:
     """Write a run to OUT/<suite>: scores and per-item outcomes, no texts, labels or ratings."""
+    from earmark.bench.gate.baseline import write_baseline
+    from earmark.bench.gate.evidence import read_evidence
+    from earmark.bench.run.environment import git_state
+    from earmark.bench.tasks.registry import load_tasks
+    from earmark.reports.record.schema import RecordError
+
     load_tasks(custom_task)
     read = read_evidence(run)
     try:

@@ -10,13 +10,11 @@ import typer
 
 from earmark.bench.cli import CustomTask, Speed, if_interrupted, same_command
 from earmark.bench.cli.console import progress_bar
-from earmark.datasets.base import first_ten
-from earmark.datasets.files.atomic_files import room_left, write_whole
-from earmark.reports.record.files import RUN_FILE, Run, load
-from earmark.reports.record.schema import RecordError, RunRecord
 
 if TYPE_CHECKING:
     from earmark.reports.content import Page
+    from earmark.reports.record.files import Run
+    from earmark.reports.record.schema import RunRecord
 
 FORMATS: Final = ("html", "pdf", "md")
 
@@ -54,6 +52,8 @@ def report(
     custom_task: CustomTask = None,
 ) -> list[Path]:
     """Render a run record, or a leaderboard of several, as HTML, PDF or Markdown."""
+    from earmark.reports.record.files import RUN_FILE, load
+
     if_interrupted(
         lambda: (
             f"reports that were finished are whole, no other was begun; `{same_command()}` "
@@ -93,6 +93,7 @@ def report(
 def _with_players(built: Page, shown: RunRecord, runs: Sequence[Run], *, mib: float) -> Page:
     """Add players of at most so many MiB; say what licences ask for, and what cannot be played."""
     from earmark.bench.run.excerpts import excerpts_of
+    from earmark.datasets.base import first_ten
     from earmark.reports.page.players import wishes, with_players
 
     with progress_bar() as progress:
@@ -123,6 +124,7 @@ def render_reports(
     from earmark.reports.gate.verdict import section
     from earmark.reports.page.page import build
     from earmark.reports.page.speed import read_benchmarks, with_speed
+    from earmark.reports.record.files import load
 
     timed = [read_benchmarks(path) for path in speed]
     found = load(run)
@@ -141,6 +143,8 @@ def _write(
     figures: bool = False,
 ) -> list[Path]:
     """Write a page in some formats (``html``: the page with players) and perhaps its figures."""
+    from earmark.datasets.files.atomic_files import room_left, write_whole
+    from earmark.reports.record.schema import RecordError
     from earmark.reports.render.html import page_html
     from earmark.reports.render.markdown import page_markdown
     from earmark.reports.render.pdf import pdf_bytes

@@ -10,7 +10,6 @@ import typer
 
 from earmark.bench.cli import Json, Replicates, Runs, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table
-from earmark.datasets.base import DataError
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -63,6 +62,7 @@ def score(
     ratings: truth `item,arousal,valence`; outputs `songid,arousal_mean,valence_mean`.
     """
     from earmark.bench.tasks.registry import FROM_FILES
+    from earmark.datasets.base import DataError
     from earmark.datasets.files.names import suggest
 
     if kind not in FROM_FILES:
@@ -98,6 +98,8 @@ def score(
 
 def _truth(kind: str, path: Path, scale: tuple[float, float] | None) -> dict[str, Any]:
     """Return the options of the truth's loader."""
+    from earmark.datasets.base import DataError
+
     if kind != "ratings":
         if scale is not None:
             raise DataError(f"--scale is of ratings, and does not go with {kind}")
@@ -168,6 +170,7 @@ def musav(
 
 def _read_all(files: Sequence[Path]) -> list[Predictions]:
     from earmark.bench.tasks.av_predictions import read_predictions
+    from earmark.datasets.base import DataError
 
     found: dict[str, Predictions] = {}
     for path in files:

@@ -13,23 +13,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from earmark.bench.cli import TERMINATED, Json, Store, fail, if_interrupted, same_command
-from earmark.bench.cli.check import parse_options
 from earmark.bench.cli.console import progress_bar
-from earmark.bench.metrics.retrieval import KS, recall_at_k
-from earmark.bench.ranking import count_ranks
-from earmark.datasets.files.atomic_files import one_at_a_time, room_left
-from earmark.datasets.files.config_files import toml_value
-from earmark.models.base import ModelError
-from earmark.models.training import prepare as preparation
-from earmark.models.training.config import load_config
-from earmark.models.training.prepare import open_source
 
 if TYPE_CHECKING:
     from earmark.models.training.train import Embedded
@@ -67,6 +58,10 @@ def prepare(
 
     The same command continues where an interrupted one stopped.
     """
+    from earmark.bench.cli.check import parse_options
+    from earmark.models.training import prepare as preparation
+    from earmark.models.training.prepare import open_source
+
     if_interrupted(f"finished shards are kept in {out}")
     opened = open_source(source, parse_options(option or ()))
     with progress_bar() as progress:
@@ -121,6 +116,8 @@ def train(
 
     SIGTERM saves a checkpoint and ends with exit code 143.
     """
+    from earmark.models.training.config import load_config
+
     folder = out or Path("trained") / config.stem
     if_interrupted(lambda: _kept_of(folder, resume=resume))
     from earmark.models.training.config import is_locked
@@ -171,6 +168,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
     Of the processes of one run, the first holds the folder for all.
     """
+    from earmark.datasets.files.atomic_files import one_at_a_time, room_left
+    from earmark.models.base import ModelError
+
     if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         yield
         return
@@ -193,6 +193,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train_locked(config: Path, folder: Path, *, resume: bool, json: bool) -> None:
     """Learn the projections of frozen towers (preset ``locked``)."""
+    from earmark.models.base import ModelError
     from earmark.models.training.config import load_locked_config
 
     if resume:
@@ -262,6 +263,8 @@ def export(
     Checkpoints are read by the models `muscall` and `dcase`, heads by `av-head`, ensembles by
     `av-ensemble`.
     """
+    from earmark.models.base import ModelError
+
     if model is not None:
         if name is not None or licence is not None or dataset is not None:
             raise ModelError("--name, --licence and --dataset are of a checkpoint, not of --model")
@@ -281,6 +284,7 @@ def _export_trained(suite: Path, model: str, out: Path, *, store: Path, onnx: bo
     from earmark.bench.embeddings.embeddings import Embeddings
     from earmark.bench.run.export import export_trained
     from earmark.bench.run.suite import find_suite
+    from earmark.datasets.files.config_files import toml_value
 
     if_interrupted(f"finished embeddings are kept in {store}")
     with progress_bar() as progress:
@@ -298,10 +302,21 @@ class TextToAudio:
     as in the task ``retrieval``.
     """
 
-    names = tuple(f"R@{k}" for k in KS)
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What it scores by: R@1, R@5 and R@10."""
+        from earmark.bench.metrics.retrieval import KS
+
+        return tuple(f"R@{k}" for k in KS)
 
     def __call__(self, embedded: Embedded) -> Mapping[str, float]:
         """Return R@1, R@5 and R@10, means over captions, in [0, 1]."""
+        import numpy as np
+
+        from earmark.bench.metrics.retrieval import KS, recall_at_k
+        from earmark.bench.ranking import count_ranks
+        from earmark.models.base import ModelError
+
         n_clips = len(embedded.audio)
         if n_clips < max(KS):
             raise ModelError(

@@ -630,7 +630,8 @@ class Embedded:
 class Score(Protocol):
     """Maps embeddings to scores by name, higher being better."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def __call__(self, embedded: Embedded) -> Mapping[str, float]: ...
 

@@ -104,7 +104,7 @@ STEPS: dict[str, tuple[str, str, str, str]] = {
     "listening": ("bench", "earmark.bench.embeddings.store", "write_shard", "after"),
     "scoring": ("bench", "earmark.bench.run.runner", "_record", "before"),
     "the record": ("bench", "earmark.reports.record.files", "_sync_folders", "before"),
-    "the gate": ("bench", "earmark.bench.cli.gate", "judge_files", "after"),
+    "the gate": ("bench", "earmark.bench.gate.verdict", "judge_files", "after"),
     "the page": ("bench", "earmark.reports.render.html", "page_html", "after"),
     "the PDF": ("bench", "earmark.reports.render.pdf", "pdf_bytes", "after"),
     # In the process that trains: it dies alone, or the command dies and leaves it to itself.
@@ -212,10 +212,10 @@ def start(folder: Path, hooks: Callable[[str], None], *, reports: bool) -> int:
     sys.argv += ["--baselines", "baselines"] if (folder / "baselines").exists() else ["--no-gate"]
 
     def plan() -> None:
-        from earmark.bench.cli import bench, etude, report
+        from earmark.bench.cli import etude, report
 
-        bench.make = functools.partial(
-            bench.make, layouts=("captions", "gtzan"), configs={"one": CONFIG}, workers=1
+        etude.make = functools.partial(
+            etude.make, layouts=("captions", "gtzan"), configs={"one": CONFIG}, workers=1
         )
         etude.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=-1, STDOUT=-2)
         if not reports:
@@ -281,7 +281,7 @@ def two_at_once(folder: Path) -> list[int]:
     def second(role: str) -> None:
         if role != "bench":
             return
-        from earmark.bench.cli import bench
+        from earmark.bench.cli import etude
         from earmark.datasets.etude import build as building
 
         os.close(over[1])
@@ -293,7 +293,7 @@ def two_at_once(folder: Path) -> list[int]:
                 os.read(over[0], 1)
 
         building.shutil = types.SimpleNamespace(rmtree=replacing)
-        hooked(bench, "make_further", lambda: os.write(made[1], b"."))
+        hooked(etude, "make_further", lambda: os.write(made[1], b"."))
 
     one = start(folder, first, reports=False)
     os.close(begun[1])

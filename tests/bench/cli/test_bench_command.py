@@ -12,13 +12,13 @@ import pytest
 from gated_runs import recording
 
 from earmark.bench.cli import INVALID
-from earmark.bench.cli import bench as bench_command
+from earmark.bench.cli import etude as etude_command
 from earmark.bench.cli import report as report_command
 from earmark.bench.cli.etude import Step
 from earmark.bench.cli.gate import update_baseline
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.run import runner
-from earmark.bench.run.suite import read_suite
+from earmark.bench.run.suite import read_suite, shipped_suites
 from earmark.datasets.files.fetch import FetchError
 from earmark.reports.record import files as record_io
 
@@ -82,7 +82,7 @@ def bench(earmark, tmp_path, monkeypatch):
             run.record["id"] = f"{name}-{outcomes[name]}"
             return run.write(out), []
 
-        monkeypatch.setattr(bench_command, "make", make)
+        monkeypatch.setattr(etude_command, "make", make)
         monkeypatch.setattr(runner, "run_suite", run_suite)
         # Drawing takes most of the time, and most of these tests look at no picture.
         drawing = rendered if render else lambda *_, **__: []
@@ -221,7 +221,7 @@ def test_what_needs_no_training_is_fetched_and_measured_before_anything_is_train
             scored(task)
         return folder, []
 
-    monkeypatch.setattr(bench_command, "make", make)
+    monkeypatch.setattr(etude_command, "make", make)
     monkeypatch.setattr(runner, "run_suite", run_suite)
     monkeypatch.setattr(report_command, "render_reports", lambda *_, **__: [])
     monkeypatch.setattr("earmark.bench.cli.catalogue.is_available", lambda name: False)
@@ -257,9 +257,7 @@ def shipped():
 
 @pytest.mark.parametrize("policy", shipped(), ids=lambda path: path.stem)
 def test_a_policy_that_comes_with_earmark_is_one_of_a_suite_that_does(policy):
-    suites = {
-        read_suite(path).suite.name: read_suite(path) for path in bench_command.shipped_suites()
-    }
+    suites = {read_suite(path).suite.name: read_suite(path) for path in shipped_suites()}
     suite = suites[policy.stem]
     tasks = {suite.id_of(task) for task in suite.tasks}
     rules = read_policy(policy)

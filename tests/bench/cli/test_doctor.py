@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from earmark.bench.cli import doctor
 from earmark.bench.cli.doctor import UNLOCKS, fault_of, module_of, packages, requirements
+from earmark.bench.run import suite
 
 PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 Usage = namedtuple("Usage", "total used free")
@@ -295,7 +296,7 @@ def test_an_unreadable_data_folder_is_not_fatal(findings, monkeypatch):
 def test_a_suite_that_cannot_be_read_is_a_finding_of_its_own(tmp_path, monkeypatch):
     broken = tmp_path / "broken.toml"
     broken.write_text("[suite")
-    monkeypatch.setattr(doctor, "shipped_suites", lambda: [broken])
+    monkeypatch.setattr(suite, "shipped_suites", lambda: [broken])
     assert [(one.name, one.state) for one in doctor.places()] == [("broken.toml", "broken")]
     assert {one.unlocks for one in doctor.fetchable()} == {""}
 

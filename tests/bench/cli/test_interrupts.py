@@ -16,6 +16,7 @@ import soundfile
 
 from earmark.bench import cli
 from earmark.bench.cli import INTERRUPTED
+from earmark.bench.run import suite
 from earmark.datasets.audio import load
 from earmark.datasets.containers import SpanFile
 from earmark.datasets.etude import build as building
@@ -126,10 +127,8 @@ def test_interrupts_wait_for_a_callback_and_come_after_it():
 
 
 def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monkeypatch, earmark):
-    from earmark.bench.cli import catalogue
-
     dropped = ctypes.CFUNCTYPE(None)(interrupt)
-    monkeypatch.setattr(catalogue, "shipped_suites", lambda: dropped() or [])
+    monkeypatch.setattr(suite, "shipped_suites", lambda: dropped() or [])
     monkeypatch.setattr(sys, "unraisablehook", lambda dropped: None)
     code, said = earmark("list suites")
     assert code == INTERRUPTED
@@ -141,26 +140,38 @@ def test_an_interrupt_that_a_library_drops_still_ends_the_command_with_130(monke
     [
         (
             "run musav_baselines --store st",
-            "cli.run.evaluate",
+            "bench.cli.run.evaluate",
             "finished embeddings are kept in st, records",
         ),
         (
             "embed musav_baselines --store st",
-            "run.runner.read_checked",
+            "bench.run.runner.read_checked",
             "finished embeddings are kept in st;",
         ),
-        ("bench", "cli.bench.make", "what was built and trained is kept in the cache"),
-        ("prepare m.csv out", "cli.train.open_source", "finished shards are kept in out"),
-        ("fetch musav", "cli.catalogue.download", "what arrived is kept in the cache"),
-        ("report r", "cli.report.load", "`earmark report r` renders them again"),
-        ("train c.toml", "cli.train.load_config", "no checkpoint had been written; `earmark"),
-        ("check-model x", "cli.check.parse_options", "nothing was written; `earmark check-model"),
+        ("bench", "bench.cli.etude.make", "what was built and trained is kept in the cache"),
+        (
+            "prepare m.csv out",
+            "models.training.prepare.open_source",
+            "finished shards are kept in out",
+        ),
+        ("fetch musav", "datasets.files.fetch.fetch", "what arrived is kept in the cache"),
+        ("report r", "reports.record.files.load", "`earmark report r` renders them again"),
+        (
+            "train c.toml",
+            "models.training.config.load_config",
+            "no checkpoint had been written; `earmark",
+        ),
+        (
+            "check-model x",
+            "bench.cli.check.parse_options",
+            "nothing was written; `earmark check-model",
+        ),
     ],
 )
 def test_what_is_kept_is_said_in_one_sentence(monkeypatch, tmp_path, earmark, line, works, said):
     monkeypatch.chdir(tmp_path)
     Path("c.toml").write_text("")
-    monkeypatch.setattr(f"earmark.bench.{works}", twice)
+    monkeypatch.setattr(f"earmark.{works}", twice)
     code, message = earmark(line)
     assert code == INTERRUPTED
     assert message.startswith("earmark: interrupted: ")
@@ -178,7 +189,7 @@ def test_a_training_names_its_last_checkpoint_and_how_to_go_on(
     kept.mkdir(parents=True)
     for step in (20, 100):
         (kept / f"step-{step:08d}.pt").touch()
-    monkeypatch.setattr("earmark.bench.cli.train.load_config", interrupt)
+    monkeypatch.setattr("earmark.models.training.config.load_config", interrupt)
     Path("c.toml").write_text("")
     code, message = earmark(f"train c.toml{given}")
     assert code == INTERRUPTED
