@@ -194,7 +194,10 @@ UNLOCKS: Mapping[str, str] = {
     "of audio; suites av_real, av_cross_dataset, music_text_real, locked_real (AGPL-3.0)",
     "clap": "model clap",
     "muq": "model muq-mulan",
-    "onnx": "export of arousal/valence heads",
+    "onnx": "export of arousal/valence heads; model onnx",
+    "transformers": "model transformers-audio",
+    "ms-clap": "model ms-clap (in an environment of its own)",
+    "docs": "the site of the documentation",
     "dev": "the tests, lint, types and speed benchmarks",
 }
 """What cannot be done without each extra."""
