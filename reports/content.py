@@ -36,9 +36,13 @@ def even_parts(names: Sequence[str], *, at_most: int) -> list[list[str]]:
 
     >>> even_parts(["a", "b", "c", "d", "e"], at_most=4)
     [['a', 'b', 'c'], ['d', 'e']]
+    >>> even_parts([], at_most=4)
+    []
     """
+    if not names:
+        return []
     n_parts = math.ceil(len(names) / at_most)
-    return [[str(name) for name in part] for part in np.array_split(names, n_parts or 1)]
+    return [[str(name) for name in part] for part in np.array_split(names, n_parts)]
 
 
 def part_of(number: int, parts: Sequence[object]) -> str:

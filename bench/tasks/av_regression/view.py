@@ -128,7 +128,7 @@ def _residuals(
         )
     ] * bool(left)
     there = list(dict.fromkeys(columns["model"]))
-    parts = even_parts(there, at_most=MOST_PANELS) if there else []
+    parts = even_parts(there, at_most=MOST_PANELS)
     plots = [
         _residuals_of(
             {n: [v for v, m in zip(c, columns["model"], strict=True) if m in part]

@@ -208,7 +208,7 @@ def _histograms(task: TaskResult, arrays: Arrays) -> list[Plot | Gap]:
     absent = _absent(task, {model for model, _, _ in rows})
     gaps = [Gap(f"No histogram of ranks of {absent}: no ranks were counted.")] if absent else []
     models = list(dict.fromkeys(model for model, _, _ in rows))
-    parts = even_parts(models, at_most=HISTOGRAMS) if models else []
+    parts = even_parts(models, at_most=HISTOGRAMS)
     plots: list[Plot | Gap] = []
     for number, part in enumerate(parts, start=1):
         columns = _histogram_columns(task, [row for row in rows if row[0] in part], edges)

@@ -196,6 +196,16 @@ def test_from_audio_the_layer_that_knows_is_found_with_one_decode_and_one_pass(p
     assert {one.model for one in output.result.comparisons} <= {"m", "random"}
 
 
+def test_without_layers_there_is_no_figure_of_them(probed):
+    output, _, _ = probed
+    plain = [one for one in output.result.tables if one.title != LAYERS]
+    result = output.result.model_copy(update={"tables": plain})
+    titles = [
+        one.title for one in VIEW.figures(result, table_of(output.items), output.arrays, None)
+    ]
+    assert titles and not any("layer" in title for title in titles)
+
+
 def test_the_figure_has_each_layer_the_headline_and_chance(probed):
     output, _, _ = probed
     items = table_of(output.items)
