@@ -10,8 +10,31 @@ import numpy as np
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
 from earmark.models.av_heads.head import TrainedHead, load_head
-from earmark.models.base import AudioEmbedder, Floats, ModelCard, ModelError, PatchEmbedder
+from earmark.models.base import (
+    AudioEmbedder,
+    Floats,
+    LayerEmbedder,
+    ModelCard,
+    ModelError,
+    PatchEmbedder,
+    layers_of,
+)
 from earmark.models.support.weights import open_given, towers_of
+
+
+class StackedLayers:
+    """The layers of an encoder one after the other: what a head that chose a layer reads."""
+
+    def __init__(self, embedder: LayerEmbedder) -> None:
+        self.embedder = embedder
+        self.card = embedder.card
+        self.sample_rate = embedder.sample_rate
+        self.dimension = sum(embedder.layer_dimensions.values())
+
+    def embed_audio(self, clips: Sequence[Waveform]) -> Floats:
+        """Return the layers' unit vectors, shape ``(n_clips, sum of dimensions)``."""
+        found = self.embedder.embed_layers(clips)
+        return np.concatenate([found[name] for name in self.embedder.layer_dimensions], axis=1)
 
 
 class AVHead:
@@ -106,6 +129,10 @@ def put_on(trained: TrainedHead, embedder: object) -> AVHead:
     """
     if isinstance(embedder, PatchEmbedder):
         return PatchAVHead(trained, embedder)
+    if isinstance(embedder, LayerEmbedder) and len(layers_of(embedder)) > 1:
+        stacked = StackedLayers(embedder)
+        if trained.head.dimension == stacked.dimension:
+            return AVHead(trained, stacked)
     if isinstance(embedder, AudioEmbedder):
         return AVHead(trained, embedder)
     raise ModelError(

@@ -117,6 +117,11 @@ class Fitted:
     facts: Mapping[str, Plain] = field(default_factory=dict)
     """What was chosen, by which rule, on how many rows."""
     warnings: tuple[str, ...] = ()
+    error: float = float("nan")
+    """Mean squared error on held-out rows over the variance, the mean of both dimensions; NaN where
+    nothing was chosen by it."""
+    layers: Mapping[str, Head] = field(default_factory=dict)
+    """The head of each layer, where one of several was chosen."""
 
 
 def _units(hidden: Hidden | None) -> int:
@@ -174,6 +179,25 @@ def check_rated(features: ArrayLike, targets: ArrayLike) -> tuple[Doubles, Doubl
             value = f"{column[0]:g} for all {len(column)} rows" if len(column) else "no row's"
             raise ModelError(f"{name} is {value}: there is nothing to learn from")
     return rows, rated
+
+
+def within(head: Head, layers: Mapping[str, int], name: str) -> Head:
+    """Return a head on one layer as one on all, one after the other, that reads this one alone."""
+    ends = np.cumsum([0, *layers.values()])
+    place = list(layers).index(name)
+    columns = slice(int(ends[place]), int(ends[place + 1]))
+
+    def spread(values: Doubles, empty: float) -> Doubles:
+        wide = np.full((int(ends[-1]), *values.shape[1:]), empty, np.float64)
+        wide[columns] = values
+        return wide
+
+    hidden = head.hidden and Hidden(
+        spread(head.hidden.weights, 0), head.hidden.bias, head.hidden.out
+    )
+    return Head(
+        spread(head.mean, 0), spread(head.scale, 1), spread(head.linear, 0), head.bias, hidden
+    )
 
 
 _METADATA_KEY = "earmark.av-head"

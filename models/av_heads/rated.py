@@ -27,9 +27,9 @@ References
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +43,7 @@ from earmark.models.av_heads.head import (
     Hidden,
     check_rated,
     standardisation,
+    within,
 )
 from earmark.models.base import ModelError
 
@@ -85,12 +86,13 @@ def fit_ridge(
     """
     rows, rated = check_rated(features, targets)
     grid = check_penalties(alphas, name="alphas")
-    chosen, warnings = np.full(2, grid[0]), []
+    chosen, warnings, error = np.full(2, grid[0]), [], float("nan")
     if len(grid) > 1:
         errors = _validated(rows, rated, grid, group_numbers(groups, len(rows)), inner_folds, seed)
         chosen = np.array(
             [max(a for a, e in zip(grid, c, strict=True) if e == c.min()) for c in errors.T]
         )
+        error = float((errors.min(axis=0) / rated.var(axis=0)).mean())
         warnings = [
             f"alpha of {name} is {alpha:g}, an end of the grid: a better one may lie beyond"
             for name, alpha in zip(COLUMNS, chosen, strict=True)
@@ -102,7 +104,36 @@ def fit_ridge(
         mean, scale, np.stack([weights[0][:, 0], weights[1][:, 1]], axis=1), rated.mean(axis=0)
     )
     facts = {f"alpha_{name}": float(a) for name, a in zip(COLUMNS, chosen, strict=True)}
-    return Fitted(head, {"head": "ridge", "rows": len(rows), **facts}, tuple(warnings))
+    return Fitted(head, {"head": "ridge", "rows": len(rows), **facts}, tuple(warnings), error)
+
+
+def fit_ridge_of_layers(
+    features: ArrayLike, targets: ArrayLike, *, layers: Mapping[str, int], **options: Any
+) -> Fitted:
+    """Fit a ridge head to each of several layers and keep the best, as one that reads it alone.
+
+    The best has the least error on the held-out rows that choose ``alpha``; of equal ones the
+    first. Raises as :func:`fit_ridge`.
+
+    Parameters
+    ----------
+    features
+        Shape ``(n, sum of dimensions)``: the layers one after the other.
+    layers
+        Their names and dimensions.
+    options
+        Of :func:`fit_ridge`.
+    """
+    ends = np.cumsum(list(layers.values()))[:-1]
+    parts = np.split(np.asarray(features, np.float64), ends, axis=1)
+    found = {
+        name: fit_ridge(part, targets, **options) for name, part in zip(layers, parts, strict=True)
+    }
+    best = min(found, key=lambda name: found[name].error)
+    own = found[best]
+    heads = {name: within(one.head, layers, name) for name, one in found.items()}
+    facts = {**own.facts, "layer": best}
+    return replace(own, head=heads[best], facts=facts, layers=heads)
 
 
 def ridge_weights(centred: Doubles, targets: Doubles, alphas: ArrayLike) -> Doubles:

@@ -342,14 +342,14 @@ def _name_layers(axes: Axes, names: Sequence[str], *, room: float) -> None:
 
 def _legend_of_layers(figure: Figure, axes: Axes, *, chosen: bool, chance: bool) -> None:
     looks: list[dict[str, Any]] = [
-        {"color": SERIES[0].light, "marker": "o", "markersize": 3.2, "label": "a layer by itself"}
+        {"color": SERIES[0].light, "marker": "o", "markersize": 3.2, "label": "layer by itself"}
     ]
     if chosen:
         looks.append(
             {
                 "color": SERIES[1].light,
                 "linestyle": (0, (3, 1.5)),
-                "label": "headline: layers chosen without the scored clips",
+                "label": "headline: chosen in folds",
             }
         )
     if chance:

@@ -8,7 +8,8 @@ by one id, and files that are the same byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,9 @@ from earmark.datasets.judgements.overlap import overlap
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.adapters.ensembles import Moments
 from earmark.models.av_heads.folds import cross_validate
-from earmark.models.av_heads.head import Fitted, Head, TrainedHead
+from earmark.models.av_heads.head import Fitted, Head, TrainedHead, within
 from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise, fit_pairwise
-from earmark.models.av_heads.rated import fit_mlp, fit_ridge
+from earmark.models.av_heads.rated import fit_mlp, fit_ridge, fit_ridge_of_layers
 from earmark.models.base import Plain
 from earmark.models.essentia.descriptors import SignalDescriptors
 from earmark.models.support.weights import Tower
@@ -78,6 +79,8 @@ class Cell:
     fits: Sequence[Mapping[str, Plain]] = ()
     """What each fit of the first run chose."""
     warnings: tuple[str, ...] = ()
+    by_layer: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    """Where a layer was chosen: what the head of each says in the first run, by clip id."""
 
     @property
     def facts(self) -> Mapping[str, Plain]:
@@ -140,7 +143,7 @@ def _in_folds(job: Job, plan: FitOptions) -> Cell:
     found = cross_validate(
         job.heard_train.rows(ids),
         rated.ratings[chosen],
-        _recording(RATED_HEADS[job.head], recorded),
+        _recording(fit_of(job.head, job.heard_train), recorded),
         groups=[clip.unit or clip.id for clip in clips],
         folds=plan.folds,
         runs=plan.runs,
@@ -152,6 +155,11 @@ def _in_folds(job: Job, plan: FitOptions) -> Cell:
         if fold.run == 0
         for row in fold.test.tolist()
     }
+    by_layer: dict[str, dict[str, tuple[float, float]]] = {}
+    for fitted, fold in zip(recorded, found.fits, strict=True):
+        there = [ids[row] for row in fold.test.tolist()] if fold.run == 0 else []
+        for name, head in fitted.layers.items() if there else ():
+            by_layer.setdefault(name, {}).update(_by_id(there, head(job.heard_train.rows(there))))
     return _cell(
         job,
         [_by_id(ids, run) for run in found.predictions],
@@ -159,6 +167,7 @@ def _in_folds(job: Job, plan: FitOptions) -> Cell:
         recorded,
         n_train=len(ids),
         scale=(rated.scale.low, rated.scale.high),
+        by_layer=by_layer,
     )
 
 
@@ -168,7 +177,7 @@ def _judged_in_folds(job: Job, judged: PairwiseJudgements, plan: FitOptions) -> 
     found = cross_validate_pairwise(
         job.heard_train.rows(ids),
         collect(judged, ids).compared,
-        _recording(PAIRWISE_HEADS[job.head], recorded),
+        _recording(fit_of(job.head, job.heard_train), recorded),
         folds=plan.folds,
         runs=plan.runs,
         seed=plan.seed,
@@ -215,6 +224,7 @@ def _across(job: Job, plan: FitOptions, recordings: Recordings, known: FittedOn)
         scale=_scale(learned),
         left_out=len(gone & set(job.heard_train.vectors)),
         overlap_known=told_by_id,
+        by_layer={name: _by_id(tested, head(rows)) for name, head in fitted[0].layers.items()},
     )
 
 
@@ -233,10 +243,32 @@ def fit_head(
     clips = [learned.clips[i] for i in places]
     ids = [clip.id for clip in clips]
     features = heard.rows(ids)
+    fit = fit_of(head, heard)
     if isinstance(learned, PairwiseJudgements):
-        return PAIRWISE_HEADS[head](features, collect(learned, ids).compared, seed=seed)
+        return fit(features, collect(learned, ids).compared, seed=seed)
     groups = [clip.unit or clip.id for clip in clips]
-    return RATED_HEADS[head](features, learned.ratings[places], groups=groups, seed=seed)
+    return fit(features, learned.ratings[places], groups=groups, seed=seed)
+
+
+def fit_of(head: str, heard: Heard) -> Fits:
+    """Return how a head of one kind is fitted to vectors.
+
+    Of several layers a ridge head chooses one, the others read the last.
+    """
+    fit = RATED_HEADS.get(head) or PAIRWISE_HEADS[head]
+    layers = heard.layers
+    if not layers:
+        return fit
+    if fit is fit_ridge:
+        return partial(fit_ridge_of_layers, layers=layers)
+    last, size = list(layers.items())[-1]
+
+    def fit_last(features: ArrayLike, targets: Any, **options: Any) -> Fitted:
+        own = fit(np.asarray(features)[:, -size:], targets, **options)
+        facts = {**own.facts, "layer": last}
+        return replace(own, head=within(own.head, layers, last), facts=facts)
+
+    return fit_last
 
 
 def trained_head(
@@ -305,6 +337,7 @@ def _cell(
     scale: tuple[float, float] | None,
     left_out: int = 0,
     overlap_known: bool = True,
+    by_layer: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
 ) -> Cell:
     return Cell(
         model=job.model,
@@ -321,6 +354,7 @@ def _cell(
         scale=scale,
         fits=[dict(one.facts) for one in fitted[: len(fitted) // len(predictions)]],
         warnings=tuple(dict.fromkeys(text for one in fitted for text in one.warnings)),
+        by_layer=by_layer or {},
     )
 
 

@@ -131,7 +131,9 @@ class Exporter:
     def _from_vectors(self, model: Any, embedder: str, name: str) -> ByClip:
         heard = self._heard(embedder, name)
         ids = list(heard.vectors)
-        rows = model.predict_av_from_vectors(heard.rows(ids)).tolist()
+        trained = isinstance(model, AVHead)
+        read = heard.rows(ids) if trained else heard.own_rows(ids)
+        rows = model.predict_av_from_vectors(read).tolist()
         return {one: (row[0], row[1]) for one, row in zip(ids, rows, strict=True)}
 
     def _heard(self, embedder: str, name: str) -> Heard:

@@ -76,7 +76,8 @@ def _gained(state: State, name: str, tested: RatedClips, gain: float) -> dict[st
             continue
         if other.embedder is not None:
             vectors = heard[other.embedder].vectors
-            rows = other.model.predict_av_from_vectors(np.stack(list(vectors.values())))
+            own = heard[other.embedder].own_rows(list(vectors))
+            rows = other.model.predict_av_from_vectors(own)
             found[other.name] = {c: _pair(r) for c, r in zip(vectors, rows, strict=True)}
         elif isinstance(other.model, PatchHead):
             patches = kept.patches(gained(other.model, gain), tested.clips)

@@ -17,7 +17,7 @@ from earmark.datasets.captions.stored_pairs import read_means
 from earmark.datasets.files.data_paths import resolve
 from earmark.datasets.judgements.musav import MusAV
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
-from earmark.models.base import PatchEmbedder
+from earmark.models.base import PatchEmbedder, layers_of
 from earmark.reports.record.schema import ItemProblem
 
 Floats = NDArray[np.float32]
@@ -36,14 +36,24 @@ class Heard:
     problems: Sequence[ItemProblem] = ()
     warnings: Sequence[str] = ()
     seconds: float | None = None
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """Of an embedder with several layers, which stand one after the other in a vector: their names
+    and dimensions."""
 
     def rows(self, ids: Sequence[str]) -> Floats:
         """Return the vectors of clips, shape ``(n, dimension)``."""
         return np.stack([self.vectors[one] for one in ids])
 
+    def own_rows(self, ids: Sequence[str]) -> Floats:
+        """Return the embedder's own vectors, of several layers the last one's."""
+        rows = self.rows(ids)
+        return rows[:, -list(self.layers.values())[-1] :] if self.layers else rows
+
 
 def hear(model: Any, clips: Sequence[Clip], embeddings: Embeddings, *, stored: str | None) -> Heard:
     """Return one vector a clip: the mean of its patches, or its vector of unit norm.
+
+    Of an embedder with several layers a vector is that of each, one after the other.
 
     Parameters
     ----------
@@ -62,10 +72,12 @@ def hear(model: Any, clips: Sequence[Clip], embeddings: Embeddings, *, stored: s
         raise DataError("no clip has audio here, and no file of embeddings is named for it")
     path = resolve(stored)
     ids, rows = read_means(path)
-    if rows.shape[1] != model.dimension:
+    layers = layers_read(model)
+    expected = sum(layers.values()) if layers else model.dimension
+    if rows.shape[1] != expected:
         raise DataError(
             f"embeddings {path} have {rows.shape[1]} dimensions, {model.card.id} gives "
-            f"{model.dimension}: they are of another embedder"
+            f"{expected}{' in all its layers' * bool(layers)}: they are of another embedder"
         )
     known = dict(zip(ids, rows, strict=True))
     found = {clip.id: known[clip.id] for clip in clips if clip.id in known}
@@ -76,7 +88,8 @@ def hear(model: Any, clips: Sequence[Clip], embeddings: Embeddings, *, stored: s
         for clip in clips
         if clip.id not in found
     ]
-    return Heard(found, f"embeddings, {path.name}, sha256 {file_digest(path)[:12]}", missing)
+    source = f"embeddings, {path.name}, sha256 {file_digest(path)[:12]}"
+    return Heard(found, source, missing, layers=layers)
 
 
 def _from_audio(model: Any, clips: Sequence[Clip], embeddings: Embeddings) -> Heard:
@@ -89,8 +102,15 @@ def _from_audio(model: Any, clips: Sequence[Clip], embeddings: Embeddings) -> He
         }
         return Heard(means, "audio", patches.problems, patches.warnings, patches.seconds)
     found = embeddings.audio_vectors(model, clips)
-    vectors = dict(zip(found.ids, found.rows, strict=True))
-    return Heard(vectors, "audio", found.problems, found.warnings, found.seconds)
+    layers = layers_read(model)
+    rows = np.concatenate([found.layers[name] for name in layers], axis=1) if layers else found.rows
+    vectors = dict(zip(found.ids, rows, strict=True))
+    return Heard(vectors, "audio", found.problems, found.warnings, found.seconds, layers)
+
+
+def layers_read(model: Any) -> dict[str, int]:
+    """Return the layers that heads choose from; none of a network that is read patch by patch."""
+    return {} if isinstance(model, PatchEmbedder) else layers_of(model)
 
 
 def clips_of(dataset: LearnedFrom | TestedOn) -> Sequence[Clip]:

@@ -18,6 +18,7 @@ from earmark.bench.tasks.av_cross_dataset.cells import (
     State,
     trained_head,
 )
+from earmark.bench.tasks.av_cross_dataset.inputs import layers_read
 from earmark.bench.tasks.av_cross_dataset.view import MATRIX
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.task import DIMENSIONS
@@ -39,6 +40,7 @@ from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, 
 
 KIND = "av_cross_dataset"
 HEADS = "Trained heads"
+LAYERS = "Layers"
 CEILING = "one annotator with the mean rating"
 FEWEST_CALIBRATED = 50
 """Pairs in a tenth of MusAV's, below which its accuracy says nothing."""
@@ -106,7 +108,12 @@ def results(
             "dataset": name,
             "out_of_fold": out_of_fold(state, name),
             "protocol": protocol,
-            "tables": [_heads_table(own), *_spread(state, plan, name), *kept],
+            "tables": [
+                *_layers_tables(state, name),
+                _heads_table(own),
+                *_spread(state, plan, name),
+                *kept,
+            ],
             "warnings": [*output.result.warnings, *_warnings(state, name)],
         }
         outputs.append(replace(output, result=output.result.model_copy(update=added)))
@@ -219,6 +226,41 @@ def _heads_table(cells: Sequence[Cell]) -> Table:
     )
 
 
+def _layers_tables(state: State, name: str) -> list[Table]:
+    """Return r of each layer by itself on a rated set, of heads that chose a layer."""
+    tested = state.tested[name]
+    rows: list[list[Plain]] = []
+    for cell in state.cells:
+        if cell.test != name or not cell.by_layer or not isinstance(tested, RatedClips):
+            continue
+        found = av_regression.evaluate(
+            tested,
+            cell.by_layer,
+            scales=dict.fromkeys(cell.by_layer, cell.scale),
+            replicates=100,  # of the paired tests of layers, which are not told
+            seed=state.context.seed,
+        )
+        chosen = [fit.get("layer") for fit in cell.fits]
+        for score in found.result.scores:
+            if score.metric == PEARSON_R.name:
+                ends = (score.interval.low, score.interval.high) if score.interval else (None, None)
+                own = [cell.model, score.dimension, score.model, score.value, *ends]
+                rows.append([*own, chosen.count(score.model)])
+    if not rows:
+        return []
+    return [
+        Table(
+            title=LAYERS,
+            columns=["model", "dimension", "layer", "r", "low", "high", "fits that chose it"],
+            rows=rows,
+            note="Pearson’s r of a head on each layer by itself, with 95 % intervals. The highest "
+            "is too high as a model’s score, since the tested clips choose it: the model’s own is "
+            "that of the layers that its fits chose, in folds of what they were fitted to, both "
+            "dimensions together.",
+        )
+    ]
+
+
 def _spread(state: State, plan: FitOptions, name: str) -> list[Table]:
     """Return mean and deviation over runs, where there are several."""
     cells = [one for one in state.cells if one.test == name]
@@ -294,6 +336,9 @@ def _protocol(state: State, plan: FitOptions) -> dict[str, Plain]:
         stated[f"embedding {name}"] = model.card.id
         pooled = "patch-mean" if isinstance(model, PatchEmbedder) else "unit-vector"
         stated[f"vector of {name}"] = pooled
+        if layers := layers_read(model):
+            stated[f"layers of {name}"] = ", ".join(layers)
+            stated[f"layer of {name}"] = "inner-folds"
     for other in state.untrained.values():
         if isinstance(other.model, TextAxisAV):
             for dimension, (high, low) in other.model.prompts.items():

@@ -6,6 +6,9 @@ set without what is tested on (:mod:`earmark.bench.tasks.av_cross_dataset.cells`
 suite, joint audio-text models through :class:`~earmark.models.adapters.text_axis.TextAxisAV`, and
 ensembles of any of these stand beside them and are compared with them on the same clips.
 
+Of an embedder with several layers a ridge head chooses one where it chooses its penalty, in folds
+of the rows that it is fitted to; the other heads read the last. A table has each layer by itself.
+
 Rated sets are scored as ``av_regression`` does, MusAV as ``musav`` does: its listeners, its
 loudness baseline and its tables with it. Each tested set is a result of its own; the first has the
 matrix.
@@ -341,7 +344,7 @@ def _rate(
     for other in state.untrained.values():
         if other.embedder is not None and (other.embedder, name) in state.heard:
             heard = state.heard[other.embedder, name]
-            rows = other.model.predict_av_from_vectors(heard.rows(list(heard.vectors))).tolist()
+            rows = other.model.predict_av_from_vectors(heard.own_rows(list(heard.vectors))).tolist()
             pairs = zip(heard.vectors, rows, strict=True)
             values[other.name] = {i: (row[0], row[1]) for i, row in pairs}
         elif other.embedder is not None and _anybody_heard(state, name):

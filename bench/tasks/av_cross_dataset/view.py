@@ -157,4 +157,15 @@ def _or_nan(value: Plain) -> float:
     return math.nan if value is None else float(value)
 
 
-VIEW = View(noun="clip", people=people, findings=_findings, figures=_figures)
+VIEW = View(
+    noun="clip",
+    protocol={
+        "layer": {
+            "inner-folds": "of a ridge head that with the least error in the inner folds that "
+            "choose its penalty; other heads read the last"
+        }
+    },
+    people=people,
+    findings=_findings,
+    figures=_figures,
+)
