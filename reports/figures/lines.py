@@ -62,8 +62,6 @@ HEIGHT = 2.6
 """Inches of a panel."""
 BAND = 2.0
 """Decibels over which the marks of one gain are spread, so that intervals stand apart."""
-LAYERS_PER_FIGURE = 6
-"""Models whose layers one figure has room for."""
 _PAIRS = {"aligned": (0, "-"), "random": (1, (0, (3, 1.5)))}
 
 
@@ -349,7 +347,7 @@ def _legend_of_layers(figure: Figure, axes: Axes, *, chosen: bool, chance: bool)
             {
                 "color": SERIES[1].light,
                 "linestyle": (0, (3, 1.5)),
-                "label": "headline: chosen in folds",
+                "label": "chosen in folds",
             }
         )
     if chance:

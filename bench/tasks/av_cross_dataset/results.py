@@ -19,7 +19,7 @@ from earmark.bench.tasks.av_cross_dataset.cells import (
     trained_head,
 )
 from earmark.bench.tasks.av_cross_dataset.inputs import layers_read
-from earmark.bench.tasks.av_cross_dataset.view import MATRIX
+from earmark.bench.tasks.av_cross_dataset.view import LAYERS, MATRIX
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.task import DIMENSIONS
 from earmark.bench.tasks.musav import task as musav
@@ -40,7 +40,6 @@ from earmark.reports.record.schema import ItemProblem, Plain, Reference, Score, 
 
 KIND = "av_cross_dataset"
 HEADS = "Trained heads"
-LAYERS = "Layers"
 CEILING = "one annotator with the mean rating"
 FEWEST_CALIBRATED = 50
 """Pairs in a tenth of MusAV's, below which its accuracy says nothing."""

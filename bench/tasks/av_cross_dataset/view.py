@@ -20,13 +20,15 @@ from earmark.reports.content import (
     part_of,
     plain,
 )
-from earmark.reports.record.lookup import table
+from earmark.reports.findings.layers import layer_curves
+from earmark.reports.record.lookup import select, table
 from earmark.reports.record.schema import Plain, RunRecord, TaskResult
 from earmark.reports.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LAYERS = "Layers"
 MATRIX = "Trained on, tested on"
 GAIN = "Sensitivity to gain"
 """Titles of tables that figures and findings read."""
@@ -34,6 +36,25 @@ LARGE = 0.5
 """Deviations: a shift beyond this, with all of its interval, is told of."""
 MOST_NAMED = 4
 """Shifts that are told one by one, the greatest."""
+
+
+def _layers(task: TaskResult) -> list[Plot | Gap]:
+    """Return how r goes with the layer, a panel per head and dimension."""
+    rows = [
+        {**row, "model": f"{row['model']}, {row['dimension']}", "value": row["r"]}
+        for row in table(task, LAYERS, "model", "dimension", "layer", "r", "low", "high")
+    ]
+    word = words.metric("pearson_r")
+    return layer_curves(
+        rows,
+        chosen={
+            f"{one.model}, {one.dimension}": one.value
+            for one in select(task.scores, metric="pearson_r", subset="all")
+        },
+        chance={},
+        factor=word.factor,
+        head=word.head,
+    )
 
 
 def _shifts(task: TaskResult) -> list[Mapping[str, Plain]]:
@@ -82,7 +103,7 @@ def _signed(value: float, digits: str) -> str:
 def _figures(
     task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
 ) -> list[Plot | Gap]:
-    return [*_matrices(task), *_gains(task)]
+    return [*_matrices(task), *_layers(task), *_gains(task)]
 
 
 def _matrices(task: TaskResult) -> list[Plot]:

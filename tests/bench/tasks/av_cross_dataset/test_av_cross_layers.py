@@ -8,6 +8,7 @@ from av_cross_sets import Stored, cross_world, names, predicted, rated, vectors
 from layered import LAYERS, Layered, tones
 
 from earmark.bench.tasks.av_cross_dataset.cells import trained_head
+from earmark.bench.tasks.av_cross_dataset.view import VIEW
 from earmark.datasets.audio import load
 from earmark.datasets.base import DataError
 from earmark.models.av_heads.adapter import put_on
@@ -81,6 +82,12 @@ def test_in_and_across_a_ridge_head_is_that_of_the_layer_that_it_chooses(world):
             assert row["r"] == pytest.approx(score.value, abs=1e-9)
             assert row["low"] == pytest.approx(score.interval.low, abs=1e-9)
             assert row["r"] > 0.5 > max(by["first", dimension]["r"], by["last", dimension]["r"])
+        curves = [
+            one for one in VIEW.figures(found[name].result, None, {}, None)
+            if one.title == "Scores by layer"
+        ]  # fmt: skip
+        assert [one.data["layer"] for one in curves] == [[*SIZES, *SIZES]]
+        assert len(curves[0].draw(width="full").axes) == 2
         stated = found[name].result.protocol
         assert stated["layers of e"] == "first, knows, last"
         assert not [one for one in plain[name].result.tables if one.title == "Layers"]
