@@ -181,6 +181,8 @@ class TableBlock:
     notes: list[str] = field(default_factory=list)
     folded: bool = False
     """Too long to read through: folded away where a page can fold."""
+    detail: bool = False
+    """The first to be left out where a report must be short."""
     kind: Literal["table"] = "table"
 
 
@@ -216,6 +218,8 @@ class Plots:
     """Figures that belong together."""
 
     plots: list[Plot]
+    detail: bool = False
+    """The first to be left out where a report must be short."""
     kind: Literal["plots"] = "plots"
 
 
@@ -230,6 +234,8 @@ class Section:
     anchor: str
     blocks: list[Block]
     sections: list[Section] = field(default_factory=list)
+    detail: bool = False
+    """The first to be left out where a report must be short."""
 
 
 @dataclass(frozen=True, slots=True)

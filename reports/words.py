@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import PurePath
 
 from earmark.reports.record.schema import Comparison, Interval, Plain, RecordError, Score
 
@@ -293,6 +295,28 @@ def scored(score: Score, noun: str) -> str:
     """
     part = f"{score.n:,} of " if score.n < score.n_items else ""
     return f"{part}{plural(score.n_items, noun)}"
+
+
+def file_name(path: str) -> str:
+    """Return a path by its name; of a page, only the machine it was made on knows the whole.
+
+    >>> file_name("/data/run/policy.toml"), file_name("etude"), file_name("/")
+    ('policy.toml', 'etude', '/')
+    """
+    return PurePath(path).name or path
+
+
+def command(words: Sequence[str]) -> str:
+    """Return a command to copy, with absolute paths by their names.
+
+    >>> command(["earmark", "run", "/home/me/suite.toml", "--out=/tmp/runs", "a b"])
+    "earmark run suite.toml --out=runs 'a b'"
+    """
+    named = []
+    for word in words:
+        option, equals, value = word.rpartition("=")
+        named.append(f"{option}{equals}{file_name(value) if value.startswith('/') else value}")
+    return shlex.join(named)
 
 
 def moment(iso: str) -> str:

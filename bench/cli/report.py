@@ -33,6 +33,14 @@ def report(
         typer.Option(help="Folder of the report; by default, for one record, the record's own."),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="Some of html,pdf,md.")] = "html,pdf",
+    brief: Annotated[
+        bool,
+        typer.Option(
+            "--brief",
+            help="Only the first page: one figure, one table, three sentences; brief.html and so "
+            "on, beside a whole report.",
+        ),
+    ] = False,
     figures: Annotated[
         bool,
         typer.Option("--figures", help="Export each figure: SVG, PDF, PNG, and its data as CSV."),
@@ -63,6 +71,8 @@ def report(
     wanted = parsed_formats(formats)
     if audio and "html" not in wanted:
         raise ReportError("only the HTML report has players: add html to --format")
+    if audio and brief:
+        raise ReportError("a brief report has no tables of clips to play: leave out --audio")
     if out is None and len(runs) != 1:
         raise ReportError(f"a report of {len(runs)} records needs a folder: give --out DIR")
     loaded = [load(run) for run in runs]  # a wrong path is named before figures are imported
@@ -81,10 +91,16 @@ def report(
         side = side_by_side(loaded, compare_models)
         shown, built = side.record, page.build_side_by_side(side, views=VIEWS)
     built = with_speed(built, timed)
+    if brief:
+        from earmark.reports.render.short import brief as first_page
+
+        names = [run.name if run.name != RUN_FILE else run.resolve().parent.name for run in runs]
+        built = first_page(built, whole=f"earmark report {' '.join(names)}")
     played = _with_players(built, shown, loaded, mib=audio_mib) if audio else built
     folder = runs[0] if out is None else out
     folder = folder.parent if folder.name == RUN_FILE else folder
-    written = _write(built, folder, wanted, html=played, figures=figures)
+    stem = "brief" if brief else "report"
+    written = _write(built, folder, wanted, html=played, figures=figures, stem=stem)
     for path in written:
         typer.echo(path)
     return written
@@ -141,6 +157,7 @@ def _write(
     *,
     html: Page | None = None,
     figures: bool = False,
+    stem: str = "report",
 ) -> list[Path]:
     """Write a page in some formats (``html``: the page with players) and perhaps its figures."""
     from earmark.datasets.files.atomic_files import room_left, write_whole
@@ -153,7 +170,7 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in formats:
-            path = folder / f"report.{name}"
+            path = folder / f"{stem}.{name}"
             if name == "html":
                 content = page_html(html or page).encode()
             elif name == "md":

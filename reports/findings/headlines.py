@@ -44,6 +44,8 @@ class Headline:
     """What the task calls one of its items."""
     place: str
     """As a sentence has it: ``arousal``, ``“Caption retrieval: GTZAN”``; empty for the only one."""
+    name: str
+    """Of its task, the shortest that no other has."""
 
     @property
     def best(self) -> Score:
@@ -87,6 +89,7 @@ def headlines_of(record: RunRecord, views: Views) -> list[Headline]:
                     place=" of ".join(
                         part for part in (side, names[task.id] if several else "") if part
                     ),
+                    name=names[task.id].strip("“”"),
                 )
             )
     return found

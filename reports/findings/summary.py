@@ -299,7 +299,8 @@ MANY_TIES = 0.05
 def doubts(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     """Return alarms, contamination, what is at chance, and warnings; or that there is none."""
     found = [
-        *_broken(headlines),
+        *_alarms(headlines),
+        *_lucky(headlines),
         *_trained_on(record, headlines),
         *_fewer(headlines),
         *_tied(headlines),
@@ -320,32 +321,43 @@ def doubts(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     return joined([(Span(words.listed(said)),)])
 
 
-def _broken(headlines: Sequence[Headline]) -> list[Text]:
-    """Return where the baseline scores above chance: an alarm, or a caution."""
-    found: list[Text] = []
-    above = [
+def _above_chance(headlines: Sequence[Headline]) -> list[Headline]:
+    """Return where the baseline scores above chance."""
+    return [
         b
         for b in headlines
         if b.baseline is not None and relation_to_chance(b.baseline) == "better"
     ]
+
+
+def _alarms(headlines: Sequence[Headline]) -> list[Text]:
+    """Return where the baseline is further above chance than luck explains."""
+    above = _above_chance(headlines)
     alarms = [b for b in above if b.baseline is not None and is_alarm(b.baseline)]
-    if alarms:
-        found.append(
-            (
-                Span(f"do not trust {places(alarms, headlines)}", "strong"),
-                Span(f": {RANDOM_BASELINE}, {words.NO_INPUT}, is far above chance there"),
-            )
+    if not alarms:
+        return []
+    return [
+        (
+            Span(f"do not trust {places(alarms, headlines)}", "strong"),
+            Span(f": {RANDOM_BASELINE}, {words.NO_INPUT}, is far above chance there"),
         )
-    if lucky := [headline for headline in above if headline not in alarms]:
-        found.append(
-            (
-                Span(
-                    f"{RANDOM_BASELINE}, {words.NO_INPUT}, is slightly above chance on "
-                    f"{places(lucky, headlines)}, {words.ONCE_IN_40}"
-                ),
-            )
+    ]
+
+
+def _lucky(headlines: Sequence[Headline]) -> list[Text]:
+    """Return where the baseline is above chance as luck explains."""
+    above = _above_chance(headlines)
+    lucky = [b for b in above if b.baseline is not None and not is_alarm(b.baseline)]
+    if not lucky:
+        return []
+    return [
+        (
+            Span(
+                f"{RANDOM_BASELINE}, {words.NO_INPUT}, is slightly above chance on "
+                f"{places(lucky, headlines)}, {words.ONCE_IN_40}"
+            ),
         )
-    return found
+    ]
 
 
 def _trained_on(record: RunRecord, headlines: Sequence[Headline]) -> list[Text]:
@@ -472,6 +484,20 @@ def _warned(record: RunRecord) -> list[Text]:
 
 def limits(record: RunRecord, headlines: Sequence[Headline]) -> Text:
     """Return what the data cannot show: synthetic, few, not run; or that they are some of many."""
+    found = _limits(record, headlines)
+    return joined(found) if found else ()
+
+
+def cautions(record: RunRecord, headlines: Sequence[Headline]) -> list[Text]:
+    """Return what a reader must know before any number, the most severe first."""
+    return [
+        *_alarms(headlines),
+        *_trained_on(record, headlines),
+        *_limits(record, headlines),
+    ]
+
+
+def _limits(record: RunRecord, headlines: Sequence[Headline]) -> list[Text]:
     datasets = {headline.task.dataset for headline in headlines}
     entries = [entry for entry in record.datasets if entry.id in datasets]
     titles = list(dict.fromkeys(entry.title for entry in entries))
@@ -490,7 +516,7 @@ def limits(record: RunRecord, headlines: Sequence[Headline]) -> Text:
         only = listed(titles, "dataset")
         said = f"all of this holds for {only} alone: other music may give other scores"
         found.append((Span(said),))
-    return joined(found) if found else ()
+    return found
 
 
 def _small(headlines: Sequence[Headline]) -> list[Text]:

@@ -164,7 +164,8 @@ def identities(verdict: Plain) -> list[tuple[str, str]]:
         commit = f", commit {run['git_commit'][:12]}{dirty}" if run["git_commit"] else ""
         reason = f"; {run['reason']}" if run["reason"] else ""
         found.append((side, f"{run['id']}, Earmark {run['earmark_version']}{commit}{reason}"))
-    found.append(("policy", f"{verdict['policy']} (sha256 {verdict['policy_digest'][:12]})"))
+    policy = words.file_name(verdict["policy"])
+    found.append(("policy", f"{policy} (sha256 {verdict['policy_digest'][:12]})"))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable
 
@@ -90,7 +89,7 @@ def models(record: RunRecord) -> Section:
         notes=notes,
     )
     cards = [
-        Section(model.id, f"model-{place}", _model(model))
+        Section(model.id, f"model-{place}", _model(model), detail=True)
         for place, model in enumerate(record.models)
     ]
     return Section("Models", "models", [table], cards)
@@ -135,7 +134,7 @@ def bibtex(record: RunRecord) -> Section:
     if without:
         said = f"Without a citation: {words.listed(without)}."
         blocks.append(Paragraph(text(said), "muted"))
-    return Section("Citations", "citations", blocks)
+    return Section("Citations", "citations", blocks, detail=True)
 
 
 def reproducibility(record: RunRecord) -> Section:
@@ -170,7 +169,7 @@ def reproduced(record: RunRecord) -> list[Block]:
         ("suite (sha256)", (Span(record.suite.digest, "code"),)),
     ]
     blocks: list[Block] = [
-        Code("Command", shlex.join(record.command)),
+        Code("Command", words.command(record.command)),
         Facts(rows),
         Code("Suite", record.suite.toml, folded=True),
     ]

@@ -70,7 +70,7 @@ def leaderboard(
         for task, (metric, subset) in boards
         for side in dimensions(task)
     ]
-    order = _order(heads)
+    order = ranked([_scores(head) for head in heads])
     n_tables = math.ceil(len(heads) / MOST_COLUMNS)
     size = math.ceil(len(heads) / n_tables)
     starts = range(0, len(heads), size)
@@ -84,10 +84,10 @@ def leaderboard(
         if (plot := _plot(task, metric, subset, small=len(boards) > MANY_BOARDS)) is not None
     ]
     if plots:
-        blocks.append(Plots(plots))
+        blocks.append(Plots(plots, detail=True))  # the first figure has the best of them
     blocks.append(cost_table(record, order, origin))
     if (speeds := speed_plot(record, headlines_of(record, views))) is not None:
-        blocks.append(Plots([speeds]))
+        blocks.append(Plots([speeds], detail=True))
     return Section("Leaderboard", "leaderboard", blocks)
 
 
@@ -99,11 +99,10 @@ def _scores(head: Head) -> list[Score]:
     return best_first(select(task.scores, metric=metric, subset=subset, dimension=side))
 
 
-def _order(heads: Sequence[Head]) -> list[str]:
+def ranked(boards: Sequence[Sequence[Score]]) -> list[str]:
     """Return models by how many scores they have, then by their mean place there, best first."""
     places: dict[str, list[float]] = {}
-    for head in heads:
-        scores = _scores(head)
+    for scores in boards:
         for place, score in enumerate(scores):
             share = place / max(1, len(scores) - 1)
             places.setdefault(score.model, []).append(1.0 if score.value is None else share)

@@ -27,11 +27,13 @@ from earmark.reports.content import (
     text,
 )
 from earmark.reports.findings import summary as findings_whole
+from earmark.reports.findings.headlines import headlines_of
 from earmark.reports.findings.task import contaminated, findings
 from earmark.reports.page import tables
 from earmark.reports.page import training as page_training
 from earmark.reports.page.back_matter import bibtex, datasets, models, reproduced, reproducibility
 from earmark.reports.page.leaderboard import leaderboard
+from earmark.reports.page.opening import opening
 from earmark.reports.page.side_by_side import SideBySide
 from earmark.reports.record.lookup import (
     best_first,
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 200
 """Bad items that are listed by name; the record holds all."""
+DETAILS = {"comparisons", "tables", "protocol", "problems"}
+"""Parts of a task that a short report leaves to the HTML."""
 FEW_PAIRS = 6
 """Comparisons on other sets that are not folded away."""
 
@@ -86,7 +90,9 @@ def build(
         verdict=verdict(record, views, gate),
         sections=[
             *([gate] if gate else []),
-            with_opening(leaderboard(record, views), scope(record, items, views)),
+            with_opening(
+                leaderboard(record, views), [*scope(record, items, views), *found(record, views)]
+            ),
             *tasks(record, items, arrays, views),
             *page_training.sections(record),
             datasets(record),
@@ -146,16 +152,24 @@ def tasks(
 
 
 def verdict(record: RunRecord, views: Views, gate: Section | None = None) -> list[Block]:
-    """Return a line on what came out, a gate's where there is one, and at most three sentences."""
-    line = findings_whole.verdict(record, views)
+    """Return the first screen: a gate's verdict where there is one, then what came out."""
     judged = gate.blocks[0] if gate and gate.blocks else None
-    blocks: list[Block] = []
-    if isinstance(judged, Paragraph):
-        blocks.append(judged)
-    blocks.append(Paragraph(line, "plain" if blocks else "lead"))
-    if said := findings_whole.sentences(record, views):
-        blocks.append(Bullets(said))
-    return blocks
+    blocks: list[Block] = [judged] if isinstance(judged, Paragraph) else []
+    shown = opening(record, views)
+    if not shown:
+        line = findings_whole.verdict(record, views)
+        shown = [Paragraph(line, "plain" if blocks else "lead")]
+        if said := findings_whole.sentences(record, views):
+            shown.append(Bullets(said))
+    return [*blocks, *shown]
+
+
+def found(record: RunRecord, views: Views) -> list[Block]:
+    """Return what came out in the words of statistics: who leads, doubts, limits."""
+    if not headlines_of(record, views):  # the first screen has said so
+        return []
+    said = findings_whole.sentences(record, views)
+    return [Paragraph(findings_whole.verdict(record, views), "lead"), Bullets(said)]
 
 
 def scope(record: RunRecord, items: Mapping[str, pd.DataFrame], views: Views) -> list[Block]:
@@ -233,7 +247,7 @@ def _task(
         anchor=f"task-{task.id}",
         blocks=blocks,
         sections=[
-            Section(title, f"task-{task.id}-{anchor}", content)
+            Section(title, f"task-{task.id}-{anchor}", content, detail=anchor in DETAILS)
             for title, anchor, content in parts
             if content
         ],
@@ -373,25 +387,25 @@ def build_side_by_side(side: SideBySide, *, views: Views) -> Page:
     record, runs = side.record, [run.record for run in side.runs]
     _learn_words(record, views)
     board = leaderboard(record, views, side.origin)
-    opening: list[Block] = [*scope(record, side.items, views), _runs(side)]
+    board_opening: list[Block] = [*scope(record, side.items, views), _runs(side)]
     if side.apart:
-        opening.append(
+        board_opening.append(
             Bullets(
                 [text(Span("Shown apart. ", "strong"), reason) for reason in side.apart], "warning"
             )
         )
     if len({one.earmark_version for one in runs}) > 1:
         said = "The runs were made by different versions of Earmark: read its changelog."
-        opening.append(Paragraph(text(said), "warning"))
+        board_opening.append(Paragraph(text(said), "warning"))
     if side.notes:
-        opening.append(Bullets([text(note) for note in side.notes]))
+        board_opening.append(Bullets([text(note) for note in side.notes]))
     return Page(
         title=record.suite.title,
         subtitle=f"{words.plural(len(runs), 'run')} side by side · latest of "
         f"{words.moment(record.created)} · Earmark {record.earmark_version}",
         verdict=verdict(record, views),
         sections=[
-            with_opening(board, opening),
+            with_opening(board, [*board_opening, *found(record, views)]),
             *tasks(record, side.items, side.arrays, views),
             *page_training.sections(record),
             datasets(record),

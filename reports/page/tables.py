@@ -149,6 +149,7 @@ def every_set(task: TaskResult, *, metric: str, dimension: Dimension) -> TableBl
         ],
         rows=rows,
         foot=foot,
+        detail=True,
         notes=[
             note for note in (about_intervals(scores), about_coverage(scores), *notes.texts) if note
         ],
@@ -186,6 +187,7 @@ def every_metric(task: TaskResult, *, subset: str) -> TableBlock:
         rows=rows,
         foot=foot,
         notes=[note for note in (about_intervals(scores), *notes.texts) if note],
+        detail=True,
     )
 
 

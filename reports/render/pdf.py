@@ -30,9 +30,9 @@ from earmark.reports.content import (
     TableBlock,
     as_plain,
     plain,
-    text,
 )
 from earmark.reports.figures.style import printable, svg
+from earmark.reports.render.short import IN_HTML, LEVELS, in_html, shortened
 from earmark.reports.words import timestamp
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parents[1] / "templates" / "report.typ"
 FACE = "Libertinus Serif"
+Drawings = dict[int, dict[str, Any]]
+"""Figures that were drawn, by the identity of their plots."""
+MOST_PAGES = 10
+"""Of a report of a few tasks: the least important is left to the HTML until it fits."""
 MOST_ROWS = 300
 """Rows of a table on paper; a web page has all."""
 HALVED = 6
@@ -52,13 +56,27 @@ LONGEST_TEXT = 160
 
 def pdf_bytes(report: Page) -> bytes:
     """Return a report's content as a PDF."""
+    drawn: Drawings = {}
     with tempfile.TemporaryDirectory() as name:
-        return _compiled(write_sources(report, Path(name)), timestamp(report.created))
+        for level in LEVELS:
+            source = write_sources(shortened(report, level), Path(name), drawn)
+            printed = _compiled(source, timestamp(report.created))
+            if n_pages(printed) <= MOST_PAGES:
+                break
+    return printed
 
 
-def write_sources(report: Page, folder: Path) -> Path:
-    """Write what Typst reads into the folder (template, content, figures); return the template."""
-    content = _laid_out(report, folder)
+def n_pages(printed: bytes) -> int:
+    """Return the number of pages of a PDF by Typst."""
+    return len(re.findall(rb"/Type\s*/Page\b", printed))
+
+
+def write_sources(report: Page, folder: Path, drawn: Drawings | None = None) -> Path:
+    """Write what Typst reads into the folder (template, content, figures); return the template.
+
+    ``drawn`` holds the figures that are in the folder already.
+    """
+    content = _laid_out(report, _Figures(folder, {} if drawn is None else drawn))
     content["run"] = report.run
     written = json.dumps(content, ensure_ascii=False)
     (folder / "content.json").write_text(written, encoding="utf-8")
@@ -84,18 +102,42 @@ def _compiled(source: Path, timestamp: int) -> bytes:
         return compiled(system_fonts=True, standards=[])
 
 
-def _laid_out(report: Page, folder: Path) -> dict[str, Any]:
-    """Return the page as JSON's own types, with its figures drawn into the folder."""
-    numbers = itertools.count(1)
+class _Figures:
+    """Draws figures into a folder, each once, and numbers them in order of appearance."""
+
+    def __init__(self, folder: Path, drawn: Drawings) -> None:
+        self._folder, self._drawn, self._numbers = folder, drawn, itertools.count(1)
+
+    def __call__(self, plot: Plot) -> dict[str, Any]:
+        number = next(self._numbers)
+        if id(plot) not in self._drawn:
+            self._drawn[id(plot)] = _plot(plot, self._folder, len(self._drawn) + 1)
+        return self._drawn[id(plot)] | {"number": number}
+
+
+def _laid_out(report: Page, figures: _Figures) -> dict[str, Any]:
+    """Return the page as JSON's own types, with its figures drawn."""
     sections = [_printed(section) for section in report.sections]
     return {
         "title": report.title,
         "subtitle": report.subtitle,
         "colophon": report.colophon,
-        "unprinted": sections != report.sections,
-        "verdict": [_block(block, folder, numbers) for block in report.verdict],
-        "sections": [_section(section, folder, numbers) for section in sections],
+        "unprinted": any(map(_is_short, sections)),
+        "verdict": [_block(block, figures) for block in report.verdict],
+        "sections": [_section(section, figures) for section in sections],
     }
+
+
+def _is_short(section: Section) -> bool:
+    """Return whether something of a section is left to the HTML report."""
+    said = [plain(one.text) for one in section.blocks if isinstance(one, Paragraph)]
+    cut = any(one.startswith(IN_HTML) for one in said) or any(
+        "The HTML report has all." in note
+        for one in section.blocks
+        if isinstance(one, TableBlock)
+        for note in one.notes
+    )
+    return cut or any(map(_is_short, section.sections))
 
 
 def _printed(section: Section) -> Section:
@@ -107,17 +149,13 @@ def _printed(section: Section) -> Section:
             pointers.append(f"{block.caption} ({words.plural(len(block.rows), 'row')})")
             continue
         if pointers:
-            blocks.append(_in_html(pointers))
+            blocks.append(in_html(pointers))
             pointers = []
         blocks.append(_cut(block) if isinstance(block, TableBlock) else block)
     if pointers:
-        blocks.append(_in_html(pointers))
+        blocks.append(in_html(pointers))
     sections = [_printed(part) for part in section.sections]
     return replace(section, blocks=blocks, sections=sections)
-
-
-def _in_html(captions: list[str]) -> Paragraph:
-    return Paragraph(text(f"In the HTML report: {'; '.join(captions)}."), "muted")
 
 
 def _cut(table: TableBlock) -> TableBlock:
@@ -143,23 +181,21 @@ def _shortened(words: str) -> str:
     return f"{kept.rsplit(' ', 1)[0] if ' ' in kept else kept} …"
 
 
-def _section(
-    section: Section, folder: Path, numbers: itertools.count[int], *, outlined: bool = True
-) -> dict[str, Any]:
+def _section(section: Section, figures: _Figures, *, outlined: bool = True) -> dict[str, Any]:
     """Return a section; of its parts the contents name those of tasks, not every model's card."""
     named = section.anchor.startswith("task-")
     return {
         "title": section.title,
         "outlined": outlined,
-        "blocks": [_block(block, folder, numbers) for block in section.blocks],
-        "sections": [_section(part, folder, numbers, outlined=named) for part in section.sections],
+        "blocks": [_block(block, figures) for block in section.blocks],
+        "sections": [_section(part, figures, outlined=named) for part in section.sections],
     }
 
 
-def _block(block: Block, folder: Path, numbers: itertools.count[int]) -> dict[str, Any]:
+def _block(block: Block, figures: _Figures) -> dict[str, Any]:
     content: dict[str, Any] = as_plain(block)
     if isinstance(block, Plots):
-        content["plots"] = [_plot(plot, folder, next(numbers)) for plot in block.plots]
+        content["plots"] = [figures(plot) for plot in block.plots]
     if isinstance(block, TableBlock):
         runs = itertools.groupby(block.columns, key=lambda column: column.group)
         content["groups"] = [{"label": name, "width": len(list(run))} for name, run in runs]

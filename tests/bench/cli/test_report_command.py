@@ -315,3 +315,12 @@ def test_a_speed_file_that_is_none_is_refused_by_name_before_any_work(
     code, out, err = earmark(command, given, "--speed", speed)
     assert (code, out) == (3, "")
     assert f"speed file {speed} is no file of pytest-benchmark" in err
+
+
+def test_a_brief_report_stands_beside_the_whole_one(base, tmp_path, capsys):
+    run = written(base, "one", [half(joint.retrieval(), MODELS[:2])], tmp_path)
+    paths = report([run], brief=True, formats="html,md")
+    assert [path.name for path in paths] == ["brief.html", "brief.md"]
+    assert f"earmark report {run.name}" in paths[1].read_text().replace("\\", "")
+    with pytest.raises(ReportError, match="no tables of clips to play"):
+        report([run], brief=True, audio=True)

@@ -87,7 +87,7 @@ def test_every_model_figure_and_table_is_there(hostile, sources):
     for model in hostile.record.models:
         assert json.dumps(model.id, ensure_ascii=False)[1:-1] in said
     images = json.loads(typst.query(sources, "image", root=sources.parent))
-    assert len(images) == 2 + 3 + 6
+    assert len(images) == 1 + 2 + 3 + 6
     assert all(len(image["alt"]) > 40 for image in images)
     tables = json.loads(typst.query(sources, "table", root=sources.parent))
     captions = re.findall(r'"caption": "([^"]+)", "columns"', said)
