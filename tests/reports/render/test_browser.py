@@ -129,7 +129,8 @@ def test_latex_is_copied_and_links_hold_the_same(html, tmp_path):
     }, 50);
     """
     found, _ = opened(html, script, tmp_path)
-    assert found["copied"].startswith("\\begin{table}\n\\caption{Who is best, and how sure that is}\n")
+    head = "\\begin{table}\n\\caption{Who is best, and how sure that is}\n"
+    assert found["copied"].startswith(head)
     assert found["copied"].endswith("\\end{table}\n") and found["said"] == "copied"
     assert found["errors"] == []
 
