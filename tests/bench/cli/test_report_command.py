@@ -181,7 +181,8 @@ def test_figures_are_exported_each_with_its_data_and_the_same_bytes_again(two, t
     first = report([two[0]], out=tmp_path / "a", formats="md", figures=True)[1:]
     again = report([two[0]], out=tmp_path / "b", formats="md", figures=True)[1:]
     assert {path.suffix for path in first} == {".svg", ".pdf", ".png", ".csv"}
-    assert first[0].name.startswith("figure-1-genres-made-from-noise-linear-probe-accuracy")
+    assert first[0].name == "figure-1-every-model-on-every-task.csv"
+    assert first[4].name.startswith("figure-2-genres-made-from-noise-linear-probe-accuracy")
     assert len(first) % 4 == 0 and len(first) >= 8
     for one, other in zip(first, again, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
