@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.datasets.base import DataError
+from earmark.datasets.files.names import as_file_name
 from earmark.reports.record.files import RUN_FILE
 from earmark.runs import Run
 
@@ -89,7 +90,7 @@ def evaluate(
 
     suite, given = suite_of(
         {
-            "name": name or _file_name(f"{short}-{first}"),
+            "name": name or as_file_name(f"{short}-{first}"),
             "title": title or f"{short} on {first}",
             "seed": seed,
             "replicates": replicates,
@@ -242,10 +243,6 @@ def _task_name(task: str | type) -> str:
     if TASKS.targets().get(kind := getattr(task, "kind", "")) == named(task):
         return kind
     return named(task)
-
-
-def _file_name(words: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)
 
 
 def _as_model(model: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.reports.record.files import RUN_FILE, read, read_arrays, read_items
+from earmark.reports.record.lookup import score_row
 from earmark.reports.record.schema import RecordError, RunRecord, TaskResult
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Run:
 
         tasks = self.record.tasks if task is None else [self._task(task)]
         return pd.DataFrame(
-            [_score_row(one, score) for one in tasks for score in one.scores],
+            [score_row(one, score) for one in tasks for score in one.scores],
             columns=list(_COLUMNS),
         )
 
@@ -204,20 +205,3 @@ _COLUMNS = (
     *("level", "chance", "n", "n_items", "unit", "n_units", "higher_is_better", "headline"),
     "reason",
 )
-
-
-def _score_row(task: TaskResult, score: Any) -> dict[str, Any]:
-    from earmark.reports.record.lookup import headline
-
-    interval = score.interval
-    ends: dict[str, Any] = dict.fromkeys(("low", "high", "level", "unit", "n_units"))
-    if interval is not None:
-        ends = {name: getattr(interval, name) for name in ends}
-    plain = {name: getattr(score, name, None) for name in _COLUMNS}
-    return plain | {
-        "task": task.id,
-        "kind": task.kind,
-        "dataset": task.dataset,
-        "headline": headline(task) == (score.metric, score.subset),
-        **ends,
-    }

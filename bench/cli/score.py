@@ -76,10 +76,11 @@ def score(
             raise DataError(f"{flag} is of {of}, and does not go with {kind}")
     from earmark.bench.cli.run import report_on
     from earmark.bench.run.suite import suite_of
+    from earmark.datasets.files.names import as_file_name
 
     names = ", ".join(path.stem for path in predictions)
     suite, _ = suite_of(
-        {"name": _file_name(f"score-{truth.stem}"), "title": title or f"{names} on {truth.name}"},
+        {"name": as_file_name(f"score-{truth.stem}"), "title": title or f"{names} on {truth.name}"},
         datasets={truth.stem: {"loader": known.truth, **_truth(kind, truth, scale)}},
         models={},
         tasks=[
@@ -118,10 +119,6 @@ def _truth(kind: str, path: Path, scale: tuple[float, float] | None) -> dict[str
         "require_audio": False,
         "id": path.stem,
     }
-
-
-def _file_name(words: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)
 
 
 def musav(

@@ -23,9 +23,10 @@ from typing import Any, Protocol
 
 from earmark.datasets.base import DataError
 from earmark.datasets.files.atomic_files import write_whole
+from earmark.datasets.files.names import as_file_name
 from earmark.datasets.registry import Registry
 from earmark.reports import words
-from earmark.reports.record.lookup import RANDOM_BASELINE, headline
+from earmark.reports.record.lookup import RANDOM_BASELINE, headline, score_row
 from earmark.reports.record.schema import DatasetEntry, RunRecord, Score, TaskResult
 
 
@@ -93,29 +94,13 @@ class TableExporter:
         """Write ``scores.csv`` and ``protocol.csv``."""
         rows = []
         for task, dataset, score in _scores(record):
-            interval = score.interval
-            rows.append(
-                {
-                    "run": record.id,
-                    "created": record.created,
-                    "task": task.id,
-                    "kind": task.kind,
-                    "dataset": task.dataset,
-                    "dataset_version": dataset.version if dataset else "",
-                    "low": interval.low if interval else None,
-                    "high": interval.high if interval else None,
-                    "level": interval.level if interval else None,
-                    "unit": interval.unit if interval else None,
-                    "n_units": interval.n_units if interval else None,
-                    "interval_method": interval.method if interval else None,
-                    "headline": headline(task) == (score.metric, score.subset),
-                    **{
-                        name: getattr(score, name)
-                        for name in self.COLUMNS
-                        if name in type(score).model_fields
-                    },
-                }
-            )
+            row = score_row(task, score) | {
+                "run": record.id,
+                "created": record.created,
+                "dataset_version": dataset.version if dataset else "",
+            }
+            row["interval_method"] = row["method"]
+            rows.append({name: row[name] for name in self.COLUMNS})
         protocol = [
             {"task": task.id, "key": key, "value": value}
             for task in record.tasks
@@ -166,7 +151,7 @@ class EveryEvalEverExporter:
                 continue
             results = [self._result(*one, record) for one in own if one[2].value is not None]
             if results:
-                path = out / f"{_file_name(model)}.json"
+                path = out / f"{as_file_name(model, other='_')}.json"
                 content = self._of_model(record, model, results)
                 write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
                 files.append(path)
@@ -345,10 +330,6 @@ def _between(score: Score) -> str:
         return ""
     level = f"{100 * score.interval.level:g} %"
     return f", {level} interval {score.interval.low:.4g} to {score.interval.high:.4g}"
-
-
-def _file_name(model: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in model)
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -202,3 +202,12 @@ def _nearest(name: str, alike: dict[str, Path]) -> tuple[str, str]:
     if not near:
         return "", ""
     return "near", f"nearest to {shown(name)} is {shown(alike[near[0]].name)}"
+
+
+def as_file_name(words: str, *, other: str = "-") -> str:
+    """Return words with ``other`` for whatever no file name on every system may hold.
+
+    >>> as_file_name("probe on my songs")
+    'probe-on-my-songs'
+    """
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else other for c in words)

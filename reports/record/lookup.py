@@ -67,6 +67,21 @@ def headline(task: TaskResult) -> tuple[str, str] | None:
     return None
 
 
+def score_row(task: TaskResult, score: Score) -> dict[str, Plain]:
+    """Return a score with its interval and what it is of as one row of a table."""
+    ends: dict[str, Plain] = dict.fromkeys(("low", "high", "level", "unit", "n_units", "method"))
+    if score.interval is not None:
+        ends = {name: getattr(score.interval, name) for name in ends}
+    return {
+        **score.model_dump(exclude={"interval"}),
+        **ends,
+        "task": task.id,
+        "kind": task.kind,
+        "dataset": task.dataset,
+        "headline": headline(task) == (score.metric, score.subset),
+    }
+
+
 def dimensions(task: TaskResult) -> list[Dimension]:
     """Return the dimensions that were scored, ``[None]`` where a task has none."""
     return unique(score.dimension for score in task.scores)

@@ -49,16 +49,19 @@ class _Outputs(Task):
     def wanted(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> Wanted:
         """Return nothing: no model is asked. Files and truth are read, so that faults come now."""
         self.read(dataset)
+        self._refuse(models)
+        return Wanted(())
+
+    def _refuse(self, models: Mapping[str, Any]) -> None:
         if models:
             raise DataError(
                 f"the task {self.kind} reads files and asks no model: leave out models (models = "
                 f"[] in a suite that has some), found {', '.join(models)}"
             )
-        return Wanted(())
 
     def run(self, context: Context, dataset: Any, models: Mapping[str, Any]) -> TaskRun:
         """Read the files and score them."""
-        self.wanted(context, dataset, models)
+        self._refuse(models)
         return TaskRun(self.evaluate(context, dataset), {})
 
     def paths(self) -> dict[str, Path]:
