@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("bench", "reports", "models", "datasets")
 TASKS = "bench.tasks"
 LAYERS = {
-    "bench": ("cli", "demo", "gate", "run", "tasks", "embeddings", "scoring", "metrics"),
+    "bench": ("cli", "demo", "judge", "gate", "run", "tasks", "embeddings", "scoring", "metrics"),
     "reports": ("render", "page", "findings", "gate", "content", "figures", "words", "record"),
 }
 """Of two rooms of a package, the one that stands earlier may import the later one."""

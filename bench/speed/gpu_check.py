@@ -57,8 +57,9 @@ def make_importable(folder: Path) -> None:
 
         return
     (folder / "earmark").mkdir()
-    for part in ("bench", "datasets", "models", "reports"):
-        (folder / "earmark" / part).symlink_to(ROOT / part, target_is_directory=True)
+    parts = [ROOT / part for part in ("bench", "datasets", "models", "reports")]
+    for part in (*parts, *(ROOT / "earmark").iterdir()):  # with __init__.py it is found first
+        (folder / "earmark" / part.name).symlink_to(part, target_is_directory=part.is_dir())
     sys.path.insert(0, str(folder))
     # A failed import above may have left the namespace behind, without the new place.
     for name in [name for name in sys.modules if name.partition(".")[0] == "earmark"]:

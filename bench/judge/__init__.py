@@ -1,0 +1,1 @@
+"""From a folder of audio to pairwise judgements: plan, listening page, results."""

@@ -1,0 +1,182 @@
+"""The plan of a listening study: what is judged, by how many, and who sees what.
+
+A study is a folder that ``earmark judge plan`` writes::
+
+    plan.json           this schema; never changed once judging has begun
+    excerpts/<id>.ogg   one excerpt per song, or .wav; the listening page serves nothing else
+    left_out.csv        recordings that were left out: path, reason
+    judge.sqlite        written by ``earmark judge serve``: listeners and their answers
+
+Ids of songs and triplets are 32 hexadecimal digits and tell nothing of the files. In a triplet
+``(s1, s2, s3)`` the pairs are (s1, s2), (s1, s3) and (s2, s3), the first song of each being ``a``:
+as MusAV, so that a triplet has three judged pairs [1]_.
+
+References
+----------
+.. [1] D. Bogdanov et al., "MusAV", ISMIR 2022, section 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import model_validator as whole
+
+from earmark.datasets.base import DataError
+from earmark.datasets.files.atomic_files import write_whole
+
+SCHEMA_VERSION: Final = 1
+PLAN, EXCERPTS, LEFT_OUT, STORE = "plan.json", "excerpts", "left_out.csv", "judge.sqlite"
+TARGET_LUFS = -20.0
+"""Playback level of MusAV's annotation tool."""
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
+"""Names a dimension, and files."""
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+
+
+class Part(BaseModel):
+    """Base of every part: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Dimension(Part):
+    """What listeners compare two songs by."""
+
+    name: Word
+    question: Text
+    """As asked, e.g. ``Which song has the higher arousal (energy)?``"""
+    low: Text
+    """In words, the low end, e.g. ``calm, sleepy``."""
+    high: Text
+
+
+class Song(Part):
+    """One song of the study."""
+
+    id: Id
+    """From the decoded samples of the recording: a copy under another name has the same."""
+    source: str
+    """Path below the scanned folder, with ``/``; never shown to listeners."""
+    excerpt: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\.(ogg|wav)$")]
+    """File in ``excerpts/``."""
+    start: float = Field(ge=0)
+    """Where the excerpt begins in the recording, s."""
+    seconds: float = Field(gt=0)
+    """Length of the excerpt, s."""
+    lufs: float
+    """Integrated loudness of the excerpt (EBU R128), LUFS."""
+    peak: float = Field(gt=0)
+    """Highest absolute sample of the excerpt, 1 at full scale."""
+    genres: tuple[Text, ...] = ()
+
+
+class Triplet(Part):
+    """Three songs that are compared with each other."""
+
+    id: Id
+    type: str = Field(pattern=r"^(global_triplet|genre_triplet--.+)$")
+    songs: tuple[Id, Id, Id]
+    listeners: tuple[int, ...]
+    """Indices of the plan's listeners who judge it, exactly ``annotators`` of them."""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The three pairs (a, b)."""
+        return tuple(itertools.combinations(self.songs, 2))
+
+
+class Plan(Part):
+    """A whole study."""
+
+    schema_version: int = Field(SCHEMA_VERSION, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
+    title: Text
+    """Of the set that comes of it."""
+    licence: Text
+    citation: str = ""
+    """BibTeX, or nothing."""
+    created: str
+    """Date, ISO 8601."""
+    seed: int
+    dimensions: tuple[Dimension, ...] = Field(min_length=1)
+    annotators: int = Field(ge=1)
+    """How many different listeners judge each pair."""
+    listeners: tuple[str, ...]
+    """Pseudonyms of all listeners, e.g. ``listener-001``; a link is made for each."""
+    target_lufs: float = TARGET_LUFS
+    """Level that players bring each excerpt to; below -20 where a gain would clip."""
+    loudness_by: str
+    """What measured the loudness, in words."""
+    songs: tuple[Song, ...]
+    triplets: tuple[Triplet, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def gain(self, song: Song) -> float:
+        """Return the factor that brings an excerpt to the target level; at most ``1 / peak``."""
+        return min(float(10 ** ((self.target_lufs - song.lufs) / 20)), 1 / song.peak)
+
+    @whole(mode="after")
+    def _holds_together(self) -> Plan:
+        known = {song.id for song in self.songs}
+        if len(known) < len(self.songs):
+            raise ValueError("a song is listed twice")
+        seen: set[str] = set()
+        for triplet in self.triplets:
+            strange = [song for song in triplet.songs if song not in known]
+            if strange:
+                raise ValueError(f"triplet {triplet.id}: no song {strange[0]}")
+            twice = [song for song in triplet.songs if song in seen]
+            if twice or len(set(triplet.songs)) < 3:
+                raise ValueError(f"triplet {triplet.id}: a song of it is in another triplet too")
+            seen.update(triplet.songs)
+            who = triplet.listeners
+            if len(set(who)) != len(who) or len(who) != self.annotators:
+                raise ValueError(
+                    f"triplet {triplet.id}: {len(set(who))} listeners, expected {self.annotators}"
+                )
+            if not all(0 <= one < len(self.listeners) for one in who):
+                raise ValueError(f"triplet {triplet.id}: a listener that the plan does not name")
+        if len(set(self.listeners)) < len(self.listeners):
+            raise ValueError("a listener is named twice")
+        names = [dimension.name for dimension in self.dimensions]
+        if len(set(names)) < len(names):
+            raise ValueError("a dimension is named twice")
+        return self
+
+
+def write(plan: Plan, folder: Path) -> None:
+    """Write the plan of a study."""
+    write_whole(folder / PLAN, (plan.model_dump_json(indent=1) + "\n").encode())
+
+
+def read(folder: Path | str) -> Plan:
+    """Read the plan of a study.
+
+    Raises
+    ------
+    DataError
+        If the folder holds none, or one that is not sound; the message names the file and value.
+    """
+    path = Path(folder) / PLAN
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"no study at {folder}: expected {PLAN} in it; earmark judge plan writes one"
+        ) from None
+    try:
+        return Plan.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: {place or 'the plan'}: {first['msg']}") from None
