@@ -355,7 +355,8 @@ def song_plane(
         first.xaxis.set_major_locator(NullLocator())
         first.set_xlabel(_from_to(*ends["valence"]))
         for axes in (first,) if not stacked else (first, second):
-            axes.set_ylabel(_from_to(*ends["arousal"]))
+            label = _from_to(*ends["arousal"])
+            axes.set_ylabel(label.replace(" · ", "\n") if stacked else label)
         second.set_xlabel("Loudness (LUFS)")
         first.set_title("Arousal and valence from words")
         second.set_title("Arousal beside loudness alone")
