@@ -121,7 +121,9 @@ def about_chance(task: TaskResult, metric: str, subset: str) -> list[Text]:
             )
         ]
     many = words.plural(len(scores), "model")
-    who = "Every model is" if len(above) == len(scores) else f"{len(above)} of {many} are"
+    there = {score.model for score in select(task.scores, metric=metric, subset=subset)}
+    every = f"Every model but {RANDOM_BASELINE}" if RANDOM_BASELINE in there else "Every model"
+    who = f"{every} is" if len(above) == len(scores) else f"{len(above)} of {many} are"
     return [(level, Span(f"{who} above it {words.WHOLE_INTERVAL}."))]
 
 

@@ -237,6 +237,13 @@ def test_a_retrieval_is_told_in_both_directions_with_its_chance():
     ]
 
 
+def test_random_is_not_among_every_model_above_chance():
+    scores = [recall(name, 0.6, 0.55, 0.65) for name in "ab"] + [recall("random", 0.1, 0.05, 0.15)]
+    assert "Chance is 10.0 %. Every model but random is above it with the whole interval." in (
+        of_retrieval(scores)
+    )
+
+
 def test_random_above_chance_is_the_first_thing_that_is_said():
     scores = [recall("a", 0.6, 0.55, 0.65), recall("random", 0.2, 0.15, 0.25)]
     texts = of_retrieval(scores)
