@@ -36,7 +36,7 @@ from types import MappingProxyType
 from earmark.datasets.base import DataError
 from earmark.datasets.etude.describe import Affect
 from earmark.datasets.etude.score import Draws
-from earmark.datasets.judgements.musav_files import (
+from earmark.datasets.judgements.rules import (
     ANNOTATORS_PER_PAIR,
     DIMENSIONS,
     LABELS,

@@ -43,7 +43,7 @@ from earmark.datasets.etude.judge import judge, triplets
 from earmark.datasets.etude.score import VERSION as MUSIC_VERSION
 from earmark.datasets.etude.score import Score
 from earmark.datasets.gtzan import GENRE_TEXTS, GENRES, UNREADABLE, fault_filtered
-from earmark.datasets.judgements.musav_files import (
+from earmark.datasets.judgements.rules import (
     DIMENSIONS,
     SUBSETS,
     Judgement,

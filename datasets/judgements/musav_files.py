@@ -1,40 +1,22 @@
-"""The files of MusAV, and the ground truth that follows from its judgements.
+"""The files of judged pairs in MusAV's layout: reading, and what is wrong with them.
 
-Files
------
 They are read row by row, with every fault named by file and line;
-:mod:`earmark.datasets.judgements.musav` describes the layout. Files are read as UTF-8; blank lines
-are skipped, and fields that are not needed are not looked at.
-
-Rules
------
-MusAV asks three annotators which of two songs has the higher arousal (or valence). From their
-judgements follows what the release ships as ``.agreement`` and ``.gt*`` files.
-
-A judgement is one of :data:`LABELS`: song ``a`` is higher, song ``b`` is, ``ab`` (equal), or
-``not_selected``. Three songs form a triplet, so that a triplet has at most three pairs. A song
-belongs to one triplet only: triplets are the independent units.
-
-The rules are those of the official ``annotations_agreement.py`` and
-``annotations_triplet_consistency.py`` [1]_, but for one case that the release does not hold: a pair
-with fewer than three judgements is never ground truth here.
-
-References
-----------
-.. [1] https://github.com/MTG/musav-dataset, folder ``scripts``.
+:mod:`earmark.datasets.judgements.musav` and :mod:`~.judged` describe the layout. Files are read as
+UTF-8; blank lines are skipped, and fields that are not needed are not looked at.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from earmark.datasets.base import DataError, Problem, audio_files, first_ten
+from earmark.datasets.base import Problem, audio_files, first_ten
 from earmark.datasets.files.text_files import (
     UnreadableError,
     as_number,
@@ -42,6 +24,18 @@ from earmark.datasets.files.text_files import (
     read_text,
     text_lines,
 )
+from earmark.datasets.judgements.rules import (
+    ANNOTATORS_PER_PAIR,
+    DIMENSIONS,
+    LABELS,
+    SUBSETS,
+    Judgement,
+    Pair,
+    Triplet,
+    select,
+)
+
+MUSE = Path("annotations", "ismir2022", "ismir2022-muse.songids")
 
 
 @dataclass
@@ -51,43 +45,80 @@ class Reading:
     data: Path
     triplets: dict[str, Triplet] = field(default_factory=dict)
     judgements: dict[str, list[Judgement]] = field(default_factory=dict)
-    muse: frozenset[str] = frozenset()
+    per_pair: int = ANNOTATORS_PER_PAIR
+    """Judgements of a complete pair."""
+    muse: frozenset[str] | None = None
+    """None: no list of MuSe's songs belongs to the set."""
     faults: list[Problem] = field(default_factory=list)
     """Nothing can be computed until these are fixed."""
     gaps: list[Problem] = field(default_factory=list)
     """What is missing, but not in the way of the ground truth."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know of how it was read."""
+    line_of: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """Of a dimension and two songs: the first line of their judgements."""
 
 
-def data_folder(root: Path | str) -> Path:
-    """Return the folder that holds ``annotations/``: the root or its ``data/``.
-
-    Raises
-    ------
-    DataError
-        If neither holds it.
-    """
-    root = Path(root)
-    for folder in (root / "data", root):
+def data_folder(root: Path | str) -> Path | None:
+    """Return the folder that holds ``annotations/``, the root or its ``data/``; None: neither."""
+    for folder in (Path(root, "data"), Path(root)):
         if (folder / "annotations").is_dir():
             return folder
-    raise DataError(
-        f"MusAV at {root}: expected data/annotations/ and data/triplets.jsonl, found neither; "
-        f"clone https://github.com/MTG/musav-dataset and give its folder"
+    return None
+
+
+def read(data: Path) -> Reading:
+    """Read MusAV: two dimensions, three annotators a pair, and MuSe's songs.
+
+    What is wrong is collected, not raised.
+    """
+    reading = Reading(data)
+    _read_all(reading, DIMENSIONS, most=ANNOTATORS_PER_PAIR)
+    reading.muse = frozenset(_lines(data / MUSE, reading.faults)) - {""}
+    return _settled(reading)
+
+
+def read_any(data: Path, dimensions: Sequence[str]) -> Reading:
+    """Read any set in this layout; the most judgements that a pair has are those of a complete one.
+
+    ``dimensions`` are those that the set names; without them, those that have a file.
+    """
+    reading = Reading(data)
+    named = dimensions or sorted(
+        path.name.removeprefix("annotations.").removesuffix(".all")
+        for path in (data / "annotations").glob("annotations.*.all")
     )
+    if not named:
+        message = "expected annotations.<dimension>.all, found none"
+        reading.faults.append(Problem(data / "annotations", message))
+    _read_all(reading, named, most=None)
+    judged = (Counter((j.song_a, j.song_b) for j in rows) for rows in reading.judgements.values())
+    reading.per_pair = max((n for count in judged for n in count.values()), default=1)
+    if (data / MUSE).is_file():
+        reading.muse = frozenset(_lines(data / MUSE, reading.faults)) - {""}
+    return _settled(reading)
 
 
-def read(root: Path | str) -> Reading:
-    """Read all that ground truth is computed from; what is wrong is collected, not raised."""
-    reading = Reading(data_folder(root))
+def _read_all(reading: Reading, dimensions: Sequence[str], *, most: int | None) -> None:
     _read_triplets(reading)
-    for dimension in DIMENSIONS:
-        _read_judgements(reading, dimension)
-    muse = reading.data / "annotations" / "ismir2022" / "ismir2022-muse.songids"
-    reading.muse = frozenset(_lines(muse, reading.faults)) - {""}
+    for dimension in dimensions:
+        _read_judgements(reading, dimension, most)
+
+
+def _settled(reading: Reading) -> Reading:
+    """Return a reading with its gaps, where it has no fault."""
     if reading.faults:  # a row that is refused would be reported a second time, as missing
-        reading.gaps.clear()
-    else:
-        _compare_dimensions(reading)
+        return reading
+    for dimension, rows in reading.judgements.items():
+        path = _judgements_file(reading.data, dimension)
+        count = Counter((j.song_a, j.song_b) for j in rows)
+        of = "three" if reading.per_pair == ANNOTATORS_PER_PAIR else f"{reading.per_pair}"
+        for (song_a, song_b), n in count.items():
+            if n < reading.per_pair:
+                message = f"pair {song_a}-{song_b} has {n} of {of} judgements"
+                line = reading.line_of[dimension, song_a, song_b]
+                reading.gaps.append(Problem(path, message, line))
+    _compare_dimensions(reading)
     return reading
 
 
@@ -184,7 +215,7 @@ def _three_songs(songs: object) -> bool:
     )
 
 
-def _read_judgements(reading: Reading, dimension: str) -> None:
+def _read_judgements(reading: Reading, dimension: str, most: int | None) -> None:
     path = _judgements_file(reading.data, dimension)
     judgements = reading.judgements[dimension] = []
     lines_of: dict[tuple[str, str], dict[str, int]] = {}
@@ -205,17 +236,14 @@ def _read_judgements(reading: Reading, dimension: str) -> None:
                 message = (
                     f"annotator {annotator} judged {pair} on line {line_of[annotator]} already"
                 )
-            elif len(line_of) == ANNOTATORS_PER_PAIR:
+            elif len(line_of) == most:
                 message = f"{pair} has three judgements already, on lines {[*line_of.values()]}"
         if message:
             reading.faults.append(Problem(path, message, number))
             continue
         line_of[annotator] = number
+        reading.line_of.setdefault((dimension, song_a, song_b), number)
         judgements.append(Judgement(triplet, song_a, song_b, annotator, dimension, higher))
-    for (song_a, song_b), line_of in lines_of.items():
-        if 0 < len(line_of) < ANNOTATORS_PER_PAIR:
-            message = f"pair {song_a}-{song_b} has {len(line_of)} of three judgements"
-            reading.gaps.append(Problem(path, message, min(line_of.values())))
 
 
 _JUDGEMENT = ("tripletid", "songid_a", "songid_b", "annotator", "type", "higher_value")
@@ -245,12 +273,12 @@ def _wrong_judgement(
 
 
 def _compare_dimensions(reading: Reading) -> None:
-    """List who judged a pair on one dimension only: annotators were asked for both at once."""
+    """List who judged a pair on one dimension only: annotators are asked for all at once."""
     judged = {
         dimension: {(j.annotator, j.song_a, j.song_b) for j in judgements}
         for dimension, judgements in reading.judgements.items()
     }
-    for here, there in (DIMENSIONS, DIMENSIONS[::-1]):
+    for here, there in permutations(judged, 2):
         for annotator, song_a, song_b in sorted(judged[there] - judged[here]):
             if (annotator, song_b, song_a) not in judged[here]:
                 message = f"annotator {annotator} judged pair {song_a}-{song_b} only for {there}"
@@ -407,215 +435,3 @@ def check_audio(reading: Reading) -> list[Problem]:
     if missing:
         problems.append(Problem(folder, f"no audio of the judged songs {first_ten(missing)}"))
     return problems
-
-
-DIMENSIONS = ("arousal", "valence")
-
-LABELS = ("a", "b", "ab", "not_selected")
-
-SUBSETS = (
-    "gt",
-    "gt.fa",
-    "gt.ct",
-    "gt.ct.fa",
-    "ismir2022.gt",
-    "ismir2022.gt.fa",
-    "ismir2022.gt.ct",
-    "ismir2022.gt.ct.fa",
-)
-"""``fa``: fully agreed pairs; ``ct``: pairs of consistent triplets; ``ismir2022``: without every
-pair that touches a song of MuSe, on which some models of the paper were trained."""
-
-ANNOTATORS_PER_PAIR = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Triplet:
-    """Three songs that were compared with each other."""
-
-    id: str
-    songs: tuple[str, str, str]
-    type: str
-    """``global_triplet`` or ``genre_triplet--<genre>``."""
-
-    @property
-    def genre(self) -> str | None:
-        """The genre that all three songs share; None for a global triplet."""
-        kind, _, genre = self.type.partition("--")
-        return genre if kind == "genre_triplet" else None
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What one annotator answered on one pair of songs."""
-
-    triplet: str
-    song_a: str
-    song_b: str
-    annotator: str
-    dimension: str
-    higher_value: str
-    """One of :data:`LABELS`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What the annotators of one pair of songs say together."""
-
-    triplet: str
-    triplet_type: str
-    song_a: str
-    song_b: str
-    agreement: str
-    """``full-agreement``, ``majority-agreement``, ``disagreement`` or ``incomplete``."""
-    higher_value: str
-    """``a``, ``b``, ``ab`` or ``undefined``. A disagreement can carry ``a`` or ``b``, too."""
-    consistency: str
-    """Of the triplet: ``consistent``, ``inconsistent`` or ``incomplete``."""
-
-    @property
-    def id(self) -> str:
-        """The release's ``pairid``: both song ids, joined by ``-``."""
-        return f"{self.song_a}-{self.song_b}"
-
-    @property
-    def in_ground_truth(self) -> bool:
-        """Whether the annotators agree, fully or by majority."""
-        return self.agreement in ("full-agreement", "majority-agreement")
-
-
-def agreement(labels: Sequence[str]) -> str:
-    """Return how far the judgements of one pair agree; their order does not matter.
-
-    Two equal answers are a majority only if the third does not contradict them: ``a a ab`` is one,
-    ``a a b`` and ``a a not_selected`` are disagreements.
-
-    >>> agreement(["a", "ab", "a"]), agreement(["a", "b", "a"])
-    ('majority-agreement', 'disagreement')
-
-    Raises
-    ------
-    ValueError
-        If a label is unknown, or there are more than three.
-    """
-    _check_labels(labels)
-    if len(labels) < ANNOTATORS_PER_PAIR:
-        return "incomplete"
-    answers = set(labels)
-    if "not_selected" in answers or answers >= {"a", "b"}:
-        return "disagreement"
-    return "full-agreement" if len(answers) == 1 else "majority-agreement"
-
-
-def higher_value(labels: Sequence[str]) -> str:
-    """Return the answer that at least two annotators gave, else ``undefined``.
-
-    >>> higher_value(["ab", "b", "b"]), higher_value(["a", "ab", "b"])
-    ('b', 'undefined')
-    """
-    _check_labels(labels)
-    for label in ("a", "b", "ab"):
-        if labels.count(label) >= 2:
-            return label
-    return "undefined"
-
-
-def triplet_consistency(outcomes: Sequence[tuple[str, str, str]]) -> str:
-    """Return whether the outcomes of a triplet's pairs fit one ranking, ties allowed.
-
-    Walking round the triplet, the differences from song to song add up to zero in every ranking.
-    So their signs are either all zero or include a rise and a fall; and whatever signs do so can
-    be given sizes that add up to zero.
-
-    Parameters
-    ----------
-    outcomes
-        ``(song_a, song_b, higher_value)`` of each pair that is ground truth.
-
-    Returns
-    -------
-    str
-        ``consistent``, ``inconsistent``, or ``incomplete`` for fewer than three pairs.
-
-    Raises
-    ------
-    ValueError
-        If there are more than three pairs, or three that do not join three songs.
-
-    >>> triplet_consistency([("x", "y", "a"), ("y", "z", "ab"), ("x", "z", "a")])
-    'consistent'
-    >>> triplet_consistency([("x", "y", "a"), ("y", "z", "a"), ("z", "x", "a")])
-    'inconsistent'
-    """
-    if len(outcomes) < 3:
-        return "incomplete"
-    signs = {}
-    for song_a, song_b, higher in outcomes:
-        sign = {"a": 1, "b": -1, "ab": 0}[higher]
-        signs[song_a, song_b] = sign
-        signs[song_b, song_a] = -sign
-    songs = sorted({song for pair in signs for song in pair})
-    if len(outcomes) != 3 or len(songs) != 3 or len(signs) != 6:
-        raise ValueError(f"a triplet is three pairs of three songs, got {list(outcomes)}")
-    x, y, z = songs
-    steps = {signs[x, y], signs[y, z], signs[z, x]}
-    return "consistent" if steps == {0} or steps >= {-1, 1} else "inconsistent"
-
-
-def derive_pairs(
-    judgements: Iterable[Judgement], triplets: Mapping[str, Triplet]
-) -> tuple[Pair, ...]:
-    """Return every judged pair of one dimension, ordered by triplet and songs.
-
-    ``judgements`` are of one dimension, at most three a pair, and name the two songs of a pair in
-    one order, as :func:`earmark.datasets.judgements.musav.load` makes sure.
-    """
-    labels: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
-    for judgement in judgements:
-        songs = (judgement.song_a, judgement.song_b)
-        labels[judgement.triplet][songs].append(judgement.higher_value)
-    pairs = []
-    for triplet, judged in sorted(labels.items()):
-        rows = [(*songs, agreement(said), higher_value(said)) for songs, said in judged.items()]
-        agreed = [(a, b, higher) for a, b, level, higher in rows if level in _AGREED]
-        consistency = triplet_consistency(agreed)
-        for song_a, song_b, level, higher in sorted(rows):
-            kind = triplets[triplet].type
-            pairs.append(Pair(triplet, kind, song_a, song_b, level, higher, consistency))
-    return tuple(pairs)
-
-
-def select(pairs: Iterable[Pair], subset: str, *, muse: Collection[str]) -> tuple[Pair, ...]:
-    """Return the pairs of a ground-truth subset.
-
-    Consistency is the whole triplet's: of a consistent triplet, ``gt.ct.fa`` may hold one pair and
-    ``ismir2022.gt.ct`` may lack the pairs that touch a song in ``muse``.
-
-    Raises
-    ------
-    DataError
-        If ``subset`` is not one of :data:`SUBSETS`.
-    """
-    if subset not in SUBSETS:
-        raise DataError(f"MusAV has no ground truth {subset!r}, expected {', '.join(SUBSETS)}")
-    conditions = subset.split(".")
-    left_out = frozenset(muse if "ismir2022" in conditions else ())
-    return tuple(
-        pair
-        for pair in pairs
-        if pair.in_ground_truth
-        and ("fa" not in conditions or pair.agreement == "full-agreement")
-        and ("ct" not in conditions or pair.consistency == "consistent")
-        and left_out.isdisjoint((pair.song_a, pair.song_b))
-    )
-
-
-_AGREED = frozenset({"full-agreement", "majority-agreement"})
-
-
-def _check_labels(labels: Sequence[str]) -> None:
-    if len(labels) > ANNOTATORS_PER_PAIR:
-        raise ValueError(f"a pair has at most three judgements, got {len(labels)}: {list(labels)}")
-    for label in labels:
-        if label not in LABELS:
-            raise ValueError(f"unknown judgement {label!r}, expected {', '.join(LABELS)}")

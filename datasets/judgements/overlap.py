@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from earmark.datasets.base import RatedClips
-from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.datasets.ratings.table import subset
 
-Tested = RatedClips | MusAV | PairwiseJudgements
+Tested = RatedClips | JudgedPairs | PairwiseJudgements
 
 
 def overlap(train: RatedClips, test: Tested) -> tuple[str, ...] | None:
@@ -54,6 +54,6 @@ def without_overlap(train: RatedClips, test: Tested) -> RatedClips:
 
 
 def _known(test: Tested) -> tuple[str, set[str]]:
-    if isinstance(test, MusAV):
-        return "spotify", set(test.song_ids)
+    if isinstance(test, JudgedPairs):
+        return test.namespace, set(test.song_ids)
     return test.namespace, {clip.id for clip in test.clips}

@@ -1,53 +1,21 @@
-"""Which of two clips has the higher arousal, or valence: comparisons from any source, in one form.
+"""Which of two clips is higher on a dimension: comparisons from any source, in one form.
 
-What learns or is tested on comparisons takes :class:`PairwiseJudgements`; MusAV's own become such
-by :meth:`.musav.MusAV.comparisons`, rankings by :mod:`.rankings`, quadrants by :mod:`.mer_taffc`,
-and those of one's own are read from a table.
-
-Layout
-------
-::
-
-    judgements.csv          dimension,higher,lower with this header, and of these what is known:
-                            tied        1 where the two are held equal, else 0; default 0
-                            votes       how many said so, e.g. 2; default 1
-                            annotator   who said so
-    audio/<id>.wav          at any depth, or another audio file; optional
-
-``dimension`` is ``arousal`` or ``valence``; ``higher`` and ``lower`` are ids of clips, with or
-without the suffix of their files. Of a tied pair the order means nothing. A pair may have several
-rows that contradict each other, but not two of one annotator, or two that say the same.
+What learns from comparisons takes :class:`PairwiseJudgements`; judged pairs become such by
+:meth:`.judged.JudgedPairs.comparisons`, rankings by :mod:`.rankings`, quadrants by
+:mod:`.mer_taffc`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Unpack
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.base import (
-    NOT_STATED,
-    CardOptions,
-    Clip,
-    DataError,
-    DatasetCard,
-    Floats,
-    Problem,
-    card_of_folder,
-    fingerprint,
-    refuse,
-    with_origin,
-)
-from earmark.datasets.files.text_files import as_number, read_table
-from earmark.datasets.ratings.table import (
-    DIMENSIONS,
-    audio_paths,
-    read_columns,
-)
+from earmark.datasets.base import Clip, DataError, DatasetCard, Floats, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,42 +79,6 @@ class Said:
     annotator: str | None = None
 
 
-def load(
-    root: Path | str,
-    *,
-    table: str = "judgements.csv",
-    audio: Path | str | None = None,
-    **card: Unpack[CardOptions],
-) -> PairwiseJudgements:
-    """Open a table of comparisons, laid out as the module's text says; nothing is decoded.
-
-    Parameters
-    ----------
-    audio
-        The folder of the clips, if it is not ``audio`` below the root.
-
-    Raises
-    ------
-    DataError
-        If the table is absent, or :func:`validate` finds a problem.
-    """
-    root = Path(root)
-    said, faults = _read(root / table)
-    refuse(f"comparisons at {root}", faults)
-    name = card.get("id") or root.resolve().name
-    names = {each.higher for each in said} | {each.lower for each in said}
-    paths = audio_paths(names, of=name, root=root, usual=("audio",), audio=audio)
-    units = joined(said)
-    clips = [Clip(each, paths.get(each), unit=units[each]) for each in sorted(names)]
-    stated = with_origin(card_of_folder(root, **(NOT_STATED | card)), root)
-    return assemble(said, clips, stated, rule=f"rows of {table}")
-
-
-def validate(root: Path | str, *, table: str = "judgements.csv") -> list[Problem]:
-    """Return all that is wrong with a table of comparisons."""
-    return _read(Path(root) / table)[1]
-
-
 def assemble(
     said: Iterable[Said],
     clips: Sequence[Clip],
@@ -159,16 +91,15 @@ def assemble(
     rows = sorted(map(_in_order, said), key=_key)
     index = {clip.id: i for i, clip in enumerate(clips)}
     comparisons = {}
-    for dimension in DIMENSIONS:
-        of_it = [row for row in rows if row.dimension == dimension]
-        if of_it:
-            comparisons[dimension] = Comparisons(
-                higher=np.array([index[row.higher] for row in of_it], np.int64),
-                lower=np.array([index[row.lower] for row in of_it], np.int64),
-                tied=np.array([row.tied for row in of_it], bool),
-                votes=np.array([row.votes for row in of_it], float),
-                annotators=tuple(row.annotator for row in of_it),
-            )
+    for dimension, found in groupby(rows, attrgetter("dimension")):
+        of_it = list(found)
+        comparisons[dimension] = Comparisons(
+            higher=np.array([index[row.higher] for row in of_it], np.int64),
+            lower=np.array([index[row.lower] for row in of_it], np.int64),
+            tied=np.array([row.tied for row in of_it], bool),
+            votes=np.array([row.votes for row in of_it], float),
+            annotators=tuple(row.annotator for row in of_it),
+        )
     return build(clips, comparisons, card, rule=rule, namespace=namespace)
 
 
@@ -236,46 +167,6 @@ def joined(said: Iterable[Said]) -> dict[str, str | None]:
     if len(set(roots.values())) < 2:
         return dict.fromkeys(roots)
     return dict(roots)
-
-
-def _read(path: Path) -> tuple[list[Said], list[Problem]]:
-    header = read_table(path)[0]
-    known = [name for name in ("tied", "votes", "annotator") if name in header]
-    rows, problems = read_columns(path, ("dimension", "higher", "lower", *known))
-    said: list[Said] = []
-    line_of: dict[tuple[object, ...], int] = {}
-    for line, row in rows:
-        messages = list(_wrong(row))
-        tied = row.get("tied") == "1"
-        pair = sorted((row["higher"], row["lower"]))
-        who = row.get("annotator") or None
-        order = None if who else (tied or row["higher"])
-        key = (row["dimension"], *pair, who, order)
-        if not messages and key in line_of:
-            what = f"{who} has judged" if who else "says the same of"
-            fix = "keep one" if who else "keep one, with the votes of both"
-            shown = f"{row['higher']} and {row['lower']}"
-            messages.append(f"{what} {shown} already on line {line_of[key]}: {fix}")
-        line_of.setdefault(key, line)
-        problems += [Problem(path, message, line) for message in messages]
-        if not messages:
-            votes = float(row.get("votes", "1"))
-            said.append(Said(row["dimension"], row["higher"], row["lower"], tied, votes, who))
-    return said, problems
-
-
-def _wrong(row: Mapping[str, str]) -> Iterator[str]:
-    if row["dimension"] not in DIMENSIONS:
-        yield f"dimension is {row['dimension']!r}, expected {' or '.join(DIMENSIONS)}"
-    if not (row["higher"] and row["lower"]):
-        yield "has a blank id, expected those of two clips"
-    elif row["higher"] == row["lower"]:
-        yield f"compares {row['higher']} with itself"
-    if row.get("tied", "0") not in ("0", "1"):
-        yield f"tied is {row['tied']!r}, expected 0 or 1"
-    votes = row.get("votes", "1")
-    if not as_number(votes) > 0:
-        yield f"votes is {votes!r}, expected a number above 0"
 
 
 def _in_order(row: Said) -> Said:

@@ -19,7 +19,7 @@ from earmark.datasets import gtzan, magnatagatune
 from earmark.datasets.base import MARKER, DataError
 from earmark.datasets.captions import clotho, manifest, musiccaps, song_describer
 from earmark.datasets.captions import csv as captions_csv
-from earmark.datasets.judgements import ccmed_wcmed, mer_taffc, musav, pairwise, rankings
+from earmark.datasets.judgements import ccmed_wcmed, judged, mer_taffc, musav, rankings
 from earmark.datasets.ratings import deam, emomusic, folder, muse, pmemo
 from earmark.datasets.registry import DATASETS
 
@@ -176,8 +176,22 @@ LOADERS = {
     ),
     "emusic": Loader(rankings, _ranked("."), "Rankings/Arousal.csv"),
     "ranked-folder": Loader(rankings, _ranked("."), "Rankings/Arousal.csv"),
+    "pairwise": Loader(
+        judged,
+        lambda root: write_table(
+            root / "judgements.csv",
+            ["triplet", "a", "b", "annotator", "dimension", "higher_value"],
+            [
+                ("t", "x", "y", "ann", "preference", "a"),
+                ("t", "y", "x", "bob", "preference", "ab"),
+                ("t", "x", "z", "ann", "preference", "not_selected"),
+                ("u", "v", "w", "ann", "arousal", "b"),
+            ],
+        ),
+        "judgements.csv",
+    ),
     "pairwise-csv": Loader(
-        pairwise,
+        judged,
         lambda root: write_table(
             root / "judgements.csv",
             ["dimension", "higher", "lower"],
@@ -220,7 +234,7 @@ def opened(name: str, root: Path) -> Any:
 
 
 def clips_of(dataset: Any) -> list[str]:
-    clips = dataset.clips() if isinstance(dataset, musav.MusAV) else dataset.clips
+    clips = dataset.clips() if isinstance(dataset, judged.JudgedPairs) else dataset.clips
     return [clip.id for clip in clips]
 
 

@@ -1,7 +1,7 @@
 """Small MusAV data in the official layout, for tests: invented songs, annotators and judgements.
 
 The derived files are computed here a second time, by brute force and without Earmark, so that the
-derivation in ``earmark.datasets.judgements.musav_files`` is compared with something. Tests get the
+derivation in ``earmark.datasets.judgements.rules`` is compared with something. Tests get the
 writer through the fixture ``write_musav``.
 """
 

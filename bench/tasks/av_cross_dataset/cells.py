@@ -24,7 +24,6 @@ from earmark.bench.tasks.av_cross_dataset.inputs import (
 )
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError, RatedClips
-from earmark.datasets.judgements.musav import MusAV
 from earmark.datasets.judgements.overlap import overlap
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.adapters.ensembles import Moments
@@ -300,7 +299,7 @@ def tested_ids(
     if isinstance(learned, RatedClips):
         by_id = overlap(learned, tested)
     else:
-        names = "spotify" if isinstance(tested, MusAV) else tested.namespace
+        names = tested.namespace
         there = {clip.id for clip in clips_of(tested)}
         same = bool(names) and names == learned.namespace
         by_id = tuple(clip.id for clip in learned.clips if clip.id in there) if same else None

@@ -15,14 +15,14 @@ from earmark.datasets.audio import AudioError, file_digest
 from earmark.datasets.base import Clip, DataError, RatedClips
 from earmark.datasets.captions.stored_pairs import read_means
 from earmark.datasets.files.data_paths import resolve
-from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.datasets.judgements.pairwise import PairwiseJudgements
 from earmark.models.base import PatchEmbedder, layers_of
 from earmark.reports.record.schema import ItemProblem
 
 Floats = NDArray[np.float32]
 LearnedFrom = RatedClips | PairwiseJudgements
-TestedOn = RatedClips | MusAV
+TestedOn = RatedClips | JudgedPairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def layers_read(model: Any) -> dict[str, int]:
 
 def clips_of(dataset: LearnedFrom | TestedOn) -> Sequence[Clip]:
     """Return the clips of any dataset that heads learn from or are tested on."""
-    return dataset.clips() if isinstance(dataset, MusAV) else dataset.clips
+    return dataset.clips() if isinstance(dataset, JudgedPairs) else dataset.clips
 
 
 def as_learned(name: str, dataset: Any) -> LearnedFrom:
@@ -126,13 +126,13 @@ def as_learned(name: str, dataset: Any) -> LearnedFrom:
     DataError
         If heads cannot learn from it.
     """
-    if isinstance(dataset, MusAV):
+    if isinstance(dataset, JudgedPairs):
         return dataset.comparisons()
     if isinstance(dataset, RatedClips | PairwiseJudgements):
         return dataset
     raise DataError(
         f"train names {name!r}, which is {type(dataset).__name__}: heads learn from rated clips, "
-        f"from pairwise judgements or from MusAV"
+        f"from pairwise judgements or from judged pairs"
     )
 
 
@@ -144,11 +144,11 @@ def as_tested(name: str, dataset: Any) -> TestedOn:
     DataError
         If they cannot.
     """
-    if isinstance(dataset, MusAV | RatedClips):
+    if isinstance(dataset, JudgedPairs | RatedClips):
         return dataset
     raise DataError(
         f"test names {name!r}, which is {type(dataset).__name__}: heads are tested on rated clips "
-        f"or on MusAV"
+        f"or on judged pairs"
     )
 
 

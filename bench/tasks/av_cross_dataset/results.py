@@ -27,7 +27,7 @@ from earmark.bench.tasks.musav.truth import read_truth
 from earmark.bench.tasks.musav.view import CALIBRATION
 from earmark.bench.tasks.task import TaskOutput
 from earmark.datasets.base import DataError, RatedClips, fingerprint
-from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.models.adapters.ensembles import ensemble_card
 from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.av_heads.adapter import put_on
@@ -66,7 +66,7 @@ def results(
         own = [one for one in state.cells if one.test == name]
         values = state.values[name]
         task_id = f"{state.context.task_id}-{name}" if outputs else state.context.task_id
-        if isinstance(tested, MusAV):
+        if isinstance(tested, JudgedPairs):
             output = musav.evaluate(
                 tested,
                 values,
@@ -271,14 +271,14 @@ def _spread(state: State, plan: FitOptions, name: str) -> list[Table]:
         for column, dimension in enumerate(DIMENSIONS):
             found = list(
                 _accuracies(tested, cell, column)
-                if isinstance(tested, MusAV)
+                if isinstance(tested, JudgedPairs)
                 else _correlations(tested, cell, column)
             )
             if not found:  # the ratings are all the same
                 continue
             deviation = float(np.std(found, ddof=1))
             rows.append([cell.model, dimension, float(np.mean(found)), deviation, len(found)])
-    metric = "accuracy on gt" if isinstance(tested, MusAV) else "r"
+    metric = "accuracy on gt" if isinstance(tested, JudgedPairs) else "r"
     return [
         Table(
             title="Spread over runs",
@@ -298,7 +298,7 @@ def _correlations(tested: RatedClips, cell: Cell, column: int) -> Iterator[float
         yield regression.pearson_r(rated, [pair[column] for pair in run.values()])
 
 
-def _accuracies(tested: MusAV, cell: Cell, column: int) -> Iterator[float]:
+def _accuracies(tested: JudgedPairs, cell: Cell, column: int) -> Iterator[float]:
     truth = read_truth(tested, DIMENSIONS[column])
     for run in cell.predictions:
         values = np.array([run[s][column] if s in run else np.nan for s in tested.song_ids])

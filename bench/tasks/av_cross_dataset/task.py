@@ -67,7 +67,7 @@ from earmark.bench.tasks.task import (
 from earmark.datasets.base import DataError, RatedClips
 from earmark.datasets.files.atomic_files import folder_whole
 from earmark.datasets.files.names import suggest
-from earmark.datasets.judgements.musav import MusAV
+from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.models.adapters.ensembles import learn_moments
 from earmark.models.adapters.text_axis import TextAxisAV
 from earmark.models.base import (
@@ -218,7 +218,7 @@ class AVCrossDataset(Task):
         if not isinstance(dataset, RatedClips):
             raise DataError(
                 f"the task av_cross_dataset begins with a set of rated clips as its dataset, got "
-                f"{type(dataset).__name__}; name MusAV in test"
+                f"{type(dataset).__name__}; name judged pairs in test"
             )
         own = next((name for name, one in context.datasets.items() if one is dataset), None)
         first = own or dataset.card.id
@@ -351,7 +351,7 @@ def _rate(
             reason = f"{other.embedder} has not heard its clips"
             state.not_run.append(NotRun(what=f"{other.name} on {name}", reason=reason))
     own = {r.name: r.model for r in state.untrained.values() if r.embedder is None}
-    if isinstance(tested, MusAV):
+    if isinstance(tested, JudgedPairs):
         means = _means(state, own, stored.get(name, {}))
         found = predict_musav(tested, own, state.context, means=means, predictions=files)
     elif own and any(clip.path for clip in clips):

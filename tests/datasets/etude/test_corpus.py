@@ -17,7 +17,7 @@ from earmark.datasets.etude.layouts import (
     track_id,
 )
 from earmark.datasets.etude.score import VERSION as MUSIC_VERSION
-from earmark.datasets.judgements.musav_files import DIMENSIONS
+from earmark.datasets.judgements.rules import DIMENSIONS
 
 PINNED = {"1": "92e90479e6de2100f63289f2467db8bf9c31975242b556e124ee666dc8bb0fb4"}
 

@@ -21,7 +21,7 @@ from earmark.datasets.etude.judge import (
     triplets,
 )
 from earmark.datasets.judgements import musav
-from earmark.datasets.judgements.musav_files import DIMENSIONS, LABELS, agreement, derive_pairs
+from earmark.datasets.judgements.rules import DIMENSIONS, LABELS, agreement, derive_pairs
 
 N_SONGS = 3000
 SONGS = {f"s{i:04d}": ("rock", "jazz", "hip hop")[i % 3] for i in range(N_SONGS)}

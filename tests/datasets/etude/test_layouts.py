@@ -23,7 +23,7 @@ from earmark.datasets.etude.layouts import (
     track_id,
 )
 from earmark.datasets.judgements import musav
-from earmark.datasets.judgements.musav_files import ANNOTATORS_PER_PAIR
+from earmark.datasets.judgements.rules import ANNOTATORS_PER_PAIR
 from earmark.datasets.ratings import folder as av_ratings
 
 N_TRACKS, SECONDS = 30, 2

@@ -353,11 +353,11 @@ def test_digests_are_those_of_the_weights_at_hand(shared_models):
 
 
 def test_fetched_annotations_can_be_opened_as_musav(server, shared_data, tmp_path):
-    musav = pytest.importorskip("earmark.datasets.judgements.musav_files")
+    musav = pytest.importorskip("earmark.datasets.judgements.musav")
     for file in describe("musav").files:
         server.files[file.url] = (shared_data / "musav" / file.path).read_bytes()
     folder = fetch("musav", cache=tmp_path, base_urls=[server.url])
-    assert musav.read(folder).faults == []
+    assert musav.validate(folder) == []
 
 
 def test_the_fetched_vocabulary_is_found_by_the_tokeniser(

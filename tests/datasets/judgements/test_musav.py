@@ -10,7 +10,7 @@ import pytest
 
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import musav
-from earmark.datasets.judgements.musav_files import LABELS
+from earmark.datasets.judgements.rules import LABELS
 
 COLUMNS = (
     *("pairs", "strict", "ab", "full", "majority", "consistent", "incomplete", "inconsistent"),

@@ -12,10 +12,16 @@ from invented_ratings import write_table
 from earmark.bench.metrics.pairwise import agreement, judge
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import musav as musav_set
-from earmark.datasets.judgements.pairwise import Said, by_level, joined, load, validate
+from earmark.datasets.judgements.judged import load as load_judged
+from earmark.datasets.judgements.judged import validate
+from earmark.datasets.judgements.pairwise import Said, by_level, joined
 
 HEADER = ["dimension", "higher", "lower"]
 ROWS = (("valence", "c", "d"), ("arousal", "b", "a"), ("arousal", "c", "d"))
+
+
+def load(root):
+    return load_judged(root).comparisons()
 
 
 def write(root, rows=ROWS, *more_columns):
@@ -99,7 +105,7 @@ def test_ids_with_their_suffix_find_their_files(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("energy", "a", "b", 0, 1, ""), "dimension is 'energy', expected arousal or valence"),
+        (("", "a", "b", 0, 1, ""), "dimension is blank, expected a word such as arousal"),
         (("arousal", "a", "", 0, 1, ""), "has a blank id, expected those of two clips"),
         (("arousal", "a", "a", 0, 1, ""), "compares a with itself"),
         (("arousal", "a", "b", "yes", 1, ""), "tied is 'yes', expected 0 or 1"),

@@ -329,7 +329,7 @@ def test_refuses_options_that_do_not_fit(world, options, message):
 
 def test_refuses_musav_as_the_first_set_and_models_that_do_nothing(world, musav):
     a = rated("a", names("a", 20))
-    with pytest.raises(DataError, match="name MusAV in test"):
+    with pytest.raises(DataError, match="name judged pairs in test"):
         world({"a": a, "musav": musav}, "musav", train=["a"])
     with pytest.raises(ModelError, match="neither embeds audio nor predicts"):
         world({"a": a}, "a", train=["a"], models={"e": object()})
