@@ -14,7 +14,7 @@ from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.screens import Screen
 from earmark.bench.judge.store import Check, Finish, Store
 from earmark.bench.metrics.agreement import krippendorff_alpha, rating_matrix
-from earmark.datasets.judgements.musav_files import Judgement
+from earmark.datasets.judgements.rules import Judgement
 
 SECONDS_PER_ANSWER: Final = 4.0
 """Before anything is known of a listener's pace."""
@@ -153,7 +153,7 @@ def _agreement(plan: Plan, dimension: str, judgements: Sequence[Judgement]) -> A
         alpha = krippendorff_alpha(matrix)
     except ValueError:  # nothing judged twice yet, or all answers are the same
         alpha = None
-    values = defaultdict(Counter[str])
+    values: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item, row in zip(items, rows, strict=True):
         if row.higher_value != "not_selected":
             values[item][row.higher_value] += 1

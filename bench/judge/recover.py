@@ -21,7 +21,7 @@ from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.screens import screens
 from earmark.bench.judge.store import LOCK, TABLES, damage, new_database
 from earmark.datasets.files.atomic_files import TEMPORARY, one_at_a_time
-from earmark.datasets.judgements.musav_files import LABELS
+from earmark.datasets.judgements.rules import LABELS
 
 _MOST_MISSING: Final = 20_000
 """Rows in a row, after which no more are expected: a damaged inner page takes 10,000 away."""

@@ -29,7 +29,7 @@ import secrets
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.screens import Screen
 from earmark.datasets.base import DataError
 from earmark.datasets.files.atomic_files import TEMPORARY, one_at_a_time
-from earmark.datasets.judgements.musav_files import LABELS, Judgement
+from earmark.datasets.judgements.rules import LABELS, Judgement
 
 VERSION: Final = 1
 LINKS: Final = "links.csv"
@@ -388,7 +388,7 @@ class Store:
             found[pair, dimension] = screen.pairs[pair].in_plan(value)
         return found
 
-    def _repeated(self, db: sqlite3.Connection, table: str, row: dict[str, object]) -> bool:
+    def _repeated(self, db: sqlite3.Connection, table: str, row: Mapping[str, object]) -> bool:
         """Whether the key is there, with the same content."""
         found = db.execute(
             f"SELECT {', '.join(row)} FROM {table} WHERE listener = ? AND key = ?",
@@ -434,7 +434,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _insert(db: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
+def _insert(db: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
     marks = ", ".join("?" * len(row))
     db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 

@@ -17,17 +17,18 @@
   // ---- what waits to be sent -------------------------------------------------------------------
 
   const prefix = `earmark ${base} `;
-  const memory = new Map(); // where the browser lets nothing be stored
-  const waiting = () => {
+  let kept = {}; // in memory, where the browser lets nothing be stored
+  try {
+    kept = localStorage;
+  } catch { /* blocked */ }
+  const keep = (name, value) => {
     try {
-      const names = Object.keys(localStorage).filter((name) => name.startsWith(prefix));
-      return [...names, ...memory.keys()].sort();
+      kept[name] = value;
     } catch {
-      return [...memory.keys()].sort();
+      kept = { ...kept, [name]: value }; // no room
     }
   };
-  const read = (name) => JSON.parse(memory.get(name) ?? localStorage.getItem(name));
-  const drop = (name) => memory.delete(name) || localStorage.removeItem(name);
+  const waiting = () => Object.keys(kept).filter((name) => name.startsWith(prefix)).sort();
 
   // crypto.randomUUID exists in secure contexts alone; a network without TLS is none.
   const newKey = () =>
@@ -39,12 +40,7 @@
   const put = (path, body) => {
     const order = `${String(Date.now()).padStart(15, "0")} ${String(count++).padStart(6, "0")}`;
     const name = `${prefix}${order} ${newKey()}`;
-    const text = JSON.stringify({ path, body });
-    try {
-      localStorage.setItem(name, text);
-    } catch {
-      memory.set(name, text);
-    }
+    keep(name, JSON.stringify({ path, body }));
     return flush();
   };
 
@@ -55,7 +51,7 @@
     sending = true;
     try {
       for (let [name] = waiting(); name; [name] = waiting()) {
-        const { path, body } = read(name) ?? {};
+        const { path, body } = JSON.parse(kept[name] ?? "{}");
         if (!path) continue; // another tab has sent it
         const reply = await fetch(`${base}/${path}`, {
           method: "POST",
@@ -68,9 +64,10 @@
         if (reply.status >= 500 || reply.status === 408 || reply.status === 429) {
           throw Object.assign(new Error(error ?? "the server failed"), { told: true });
         }
-        drop(name);
+        delete kept[name];
         pause = 0;
         if (screen && body.screen === screen && (path === "finish" ? reply.ok : reply.status === 409)) {
+          for (const { entry } of players) delete kept[entry];
           return location.replace(base); // finished, here or in another tab
         }
         leaving &&= path !== "finish";
@@ -123,13 +120,10 @@
       bar: one("input", box),
       needed: Number(box.dataset.needed),
       entry: `earmark heard ${screen} ${n}`,
-      before: 0,
+      before: Number(kept[`earmark heard ${screen} ${n}`] ?? 0), // s, before a reload
       fault: "", // why it cannot be played
       reload: false, // whether loading failed, and is tried again
     };
-    try {
-      player.before = Number(sessionStorage.getItem(player.entry));
-    } catch { /* storage is blocked: songs are to be heard again after a reload */ }
     const { audio, bar } = player;
     player.button.addEventListener("click", () => toggle(player));
     bar.addEventListener("input", () => {
@@ -278,7 +272,8 @@
   // ---- what is seen ----------------------------------------------------------------------------
 
   const names = (list) =>
-    list.map((player) => player.name).join(", ").replace(/, ([^,]*)$/, " and $1");
+    `song${list.length > 1 ? "s" : ""} ` +
+    list.map((player) => players.indexOf(player) + 1).join(", ").replace(/, (\d)$/, " and $1");
 
   function state(player) {
     if (player.fault) return `cannot be played: ${player.fault}`;
@@ -301,9 +296,7 @@
       const text = state(player);
       const place = one(".state", box);
       if (place.textContent !== text) place.textContent = text;
-      try {
-        sessionStorage.setItem(player.entry, heard(player) - 0);
-      } catch { /* as above */ }
+      if (heard(player)) keep(player.entry, heard(player));
     }
     for (const [n, question] of questions.entries()) {
       const ready = question.songs.every((player) => player.fault || enough(player));
@@ -324,7 +317,7 @@
   }
 
   for (const name of waiting()) {
-    const { path, body } = read(name) ?? {};
+    const { path, body } = JSON.parse(kept[name]);
     if (body?.screen !== screen) continue;
     if (path === "finish") leaving = true;
     const places = questions.filter(

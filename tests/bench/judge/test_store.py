@@ -15,7 +15,7 @@ from earmark.bench.judge.recover import recover
 from earmark.bench.judge.screens import screens
 from earmark.bench.judge.store import NotSavedError, RefusedError, new_database, open_store
 from earmark.datasets.base import DataError
-from earmark.datasets.judgements.musav_files import Judgement
+from earmark.datasets.judgements.rules import Judgement
 
 LISTENER = "listener-001"
 KEYS = (f"{n:032x}" for n in itertools.count())
