@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,8 +127,11 @@ def _give_first_page(path: Path, plan: Plan) -> None:
 
 def _rows(db: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[Any, ...]]:
     query = f"SELECT {', '.join(columns)} FROM {table} WHERE id = ?"
+    last = None
+    with suppress(sqlite3.DatabaseError):
+        last = db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0
     number = missing = 0
-    while missing < _MOST_MISSING:
+    while missing < _MOST_MISSING and (last is None or number < last):
         number += 1
         try:
             row = db.execute(query, (number,)).fetchone()
