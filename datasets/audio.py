@@ -219,14 +219,15 @@ def middle(samples: Floats, length: int) -> Floats:
 
 
 def as_mp3(samples: Floats, sample_rate: int) -> bytes:
-    """Return mono samples in [-1, 1] as MP3, faded at both ends; the same bytes for the same ones.
+    """Return samples in [-1, 1] as MP3, faded at both ends; the same bytes for the same ones.
 
-    The rate is one that MP3 knows: 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 or 48 kHz.
+    Their shape is ``(n_samples,)``, or ``(n_samples, 2)`` for stereo. The rate is one that MP3
+    knows: 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 or 48 kHz.
     """
     piece = np.clip(samples, -1, 1)
     n_fade = min(round(_FADE_S * sample_rate), len(piece) // 2)
     if n_fade:
-        ramp = np.linspace(0, 1, n_fade, dtype=np.float32)
+        ramp = np.linspace(0, 1, n_fade, dtype=np.float32).reshape(-1, *[1] * (piece.ndim - 1))
         piece[:n_fade] *= ramp
         piece[-n_fade:] *= ramp[::-1]
     file = io.BytesIO()

@@ -1,6 +1,6 @@
-"""Integrated loudness of a mono signal (EBU R 128), as ITU-R BS.1770-4 measures it.
+"""Integrated loudness (EBU R 128), as ITU-R BS.1770-4 measures it.
 
-A full-scale sine of 1 kHz has -3 LUFS: it is one channel. A player that doubles it adds 3 LU.
+A full-scale sine of 1 kHz in one channel has -3 LUFS. A player that doubles it adds 3 LU.
 
 References
 ----------
@@ -23,19 +23,20 @@ _BLOCK_S = 0.1
 
 
 def loudness(signal: NDArray[np.floating[Any]], sample_rate: int) -> float:
-    """Return the integrated loudness of a mono signal in LUFS [1]_; -70 if it is silent.
+    """Return the integrated loudness of a signal in LUFS [1]_; -70 if it is silent.
 
-    Blocks of 400 ms that overlap by three quarters are gated at -70 LUFS and then at 10 LU below
-    their mean.
+    The signal is mono, ``(n_samples,)``, or ``(n_samples, n_channels)`` of front channels. Blocks
+    of 400 ms that overlap by three quarters are gated at -70 LUFS and then at 10 LU below their
+    mean.
     """
     from scipy.signal import sosfilt
 
     hop = round(_BLOCK_S * sample_rate)
-    weighted = sosfilt(_weighting(sample_rate), signal)
-    hops = weighted[: weighted.size // hop * hop].reshape(-1, hop)
+    weighted = sosfilt(_weighting(sample_rate), signal, axis=0)
+    hops = weighted[: len(weighted) // hop * hop].reshape(len(weighted) // hop, -1)
     energy = np.einsum("ij,ij->i", hops, hops) / hop
     if energy.size < 4:
-        raise ValueError(f"loudness needs 0.4 s at least, got {signal.size / sample_rate:.2f} s")
+        raise ValueError(f"loudness needs 0.4 s at least, got {len(signal) / sample_rate:.2f} s")
     blocks = np.convolve(energy, np.full(4, 0.25), "valid")
     blocks = blocks[blocks > _power(SILENCE_LUFS)]
     if not blocks.size:

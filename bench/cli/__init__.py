@@ -27,7 +27,7 @@ INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT and SIGTERM, as shells say it
 COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Begin": {
         "demo": (
-            "demo:demo",
+            "bench:demo",
             "Process a folder of your own songs with a small free model and write a report.",
         ),
     },
@@ -46,6 +46,12 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "score": (
             "score:score",
             "Score outputs in files: intervals, paired tests and reports without model or audio.",
+        ),
+    },
+    "Judge one's own music": {
+        "judge": (
+            "judge:judge",
+            "Plan a listening study of your own songs, serve its page, export its judgements.",
         ),
     },
     "Compare and report": {

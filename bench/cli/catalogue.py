@@ -369,7 +369,9 @@ def _remove(root: Path, chosen: Sequence[Kept], *, yes: bool) -> None:
 def _print_spaces(root: Path, kept: Sequence[Kept]) -> None:
     size = sum(one.mib for one in kept)
     table = new_table(
-        f"{root}: {len(kept)} spaces, {size:.1f} MiB", ("space", "model", "output"), ("rows", "MiB")
+        f"{len(kept)} spaces, {size:.1f} MiB in {root}",
+        ("space", "model", "output"),
+        ("rows", "MiB"),
     )
     for column in ("written", "code"):
         table.add_column(column)

@@ -189,6 +189,7 @@ UNLOCKS: Mapping[str, str] = {
     "text": "models muscall, conse, locked, sentence-bert and text-axis; retrieval with "
     "sentence_bert",
     "train": "earmark train with augmentation, self-supervision and TensorBoard",
+    "judge": "the listening page of earmark judge serve",
     "word2vec": "training the model dcase, and reading word vectors (LGPL-2.1)",
     "essentia": "models essentia-av, essentia-backbone, av-head and conse, the loudness baseline "
     "of audio; suites av_real, av_cross_dataset, music_text_real, locked_real (AGPL-3.0)",

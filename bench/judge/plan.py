@@ -3,7 +3,7 @@
 A study is a folder that ``earmark judge plan`` writes::
 
     plan.json           this schema; never changed once judging has begun
-    excerpts/<id>.ogg   one excerpt per song, or .wav; the listening page serves nothing else
+    excerpts/<id>.mp3   one excerpt per song, or .ogg, .wav; the page serves nothing else
     left_out.csv        recordings that were left out: path, reason
     judge.sqlite        written by ``earmark judge serve``: listeners and their answers
 
@@ -64,14 +64,14 @@ class Song(Part):
     """From the decoded samples of the recording: a copy under another name has the same."""
     source: str
     """Path below the scanned folder, with ``/``; never shown to listeners."""
-    excerpt: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\.(ogg|wav)$")]
+    excerpt: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\.(mp3|ogg|wav)$")]
     """File in ``excerpts/``."""
     start: float = Field(ge=0)
     """Where the excerpt begins in the recording, s."""
     seconds: float = Field(gt=0)
     """Length of the excerpt, s."""
     lufs: float
-    """Integrated loudness of the excerpt (EBU R128), LUFS."""
+    """Integrated loudness of the excerpt over two speakers (EBU R128), LUFS."""
     peak: float = Field(gt=0)
     """Highest absolute sample of the excerpt, 1 at full scale."""
     genres: tuple[Text, ...] = ()

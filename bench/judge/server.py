@@ -44,7 +44,7 @@ STATIC: Final = {
     "judge.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
-AUDIO: Final = {".ogg": "audio/ogg", ".wav": "audio/wav"}
+AUDIO: Final = {".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".wav": "audio/wav"}
 HEARD_SECONDS: Final = 5.0
 """Of each song (half of it, if it is shorter than 10 s) before its pairs can be judged."""
 MOST_BYTES: Final = 16 * 1024

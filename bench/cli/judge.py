@@ -1,0 +1,172 @@
+"""``earmark judge``: from a folder of audio to pairwise judgements by listeners."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earmark.bench.cli import Json
+from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from earmark.bench.judge.make import Made
+
+judge = typer.Typer(
+    help="Plan a listening study of your own songs, serve its page, export its judgements.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_MOST_PRINTED = 10
+
+Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
+
+
+@judge.command()
+def plan(
+    folder: Annotated[Path, typer.Argument(help="Folder of audio files, at any depth.")],
+    out: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder to write the study to.")],
+    genres: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.csv|folders",
+            help="Genres of the songs: a CSV with the columns file and genre; `folders`: the "
+            "folder that holds a song.",
+        ),
+    ] = None,
+    triplets: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of triplets; without: as many as there are songs for."),
+    ] = None,
+    global_share: Annotated[
+        float,
+        typer.Option(
+            "--global", min=0, max=1, help="Share of triplets whose songs need not share a genre."
+        ),
+    ] = 0.8,
+    annotators: Annotated[
+        int, typer.Option(min=1, help="How many different listeners judge each pair.")
+    ] = 3,
+    people: Annotated[
+        int | None, typer.Option(min=1, help="Number of listeners; without: as --annotators.")
+    ] = None,
+    dimensions: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...|FILE.toml",
+            help="What songs are compared by: arousal, valence, preference, similarity, or your "
+            "own in a TOML file.",
+        ),
+    ] = "arousal,valence",
+    excerpt: Annotated[float, typer.Option(min=3, help="Length of an excerpt, in s.")] = 20.0,
+    crop: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Where excerpts begin: columns file and start, in s; else the middle is taken.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the set; without: the folder's name.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the judgements.")] = "not stated",
+    citation: Annotated[
+        Path | None, typer.Option(metavar="FILE.bib", help="BibTeX of the set.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a study of the songs of a folder: triplets, excerpts, who judges what.
+
+    Recordings that cannot be read, are silent, too short, or the same as another are left out by
+    name. Nothing of the folder itself is changed.
+    """
+    from earmark.bench.judge.make import make
+    from earmark.datasets.files.text_files import read_text
+
+    console = new_console(stderr=json)
+    with progress_bar() as progress:
+        made = make(
+            folder,
+            out,
+            genres=genres,
+            n_triplets=triplets,
+            global_share=global_share,
+            annotators=annotators,
+            people=people,
+            dimensions=dimensions,
+            seconds=excerpt,
+            starts=crop,
+            seed=seed,
+            title=title,
+            licence=licence,
+            citation="" if citation is None else read_text(citation),
+            progress=progress,
+        )
+    _print_plan(made, out, console)
+    if json:
+        typer.echo(json_module.dumps(_plain(made, out), indent=2))
+
+
+def _plain(made: Made, out: Path) -> dict[str, object]:
+    kinds = [triplet.type for triplet in made.plan.triplets]
+    return {
+        "study": str(out),
+        "digest": made.plan.digest,
+        "songs": len(made.plan.songs),
+        "triplets": len(kinds),
+        "genre_triplets": sum(kind.startswith("genre") for kind in kinds),
+        "listeners": len(made.plan.listeners),
+        "annotators": made.plan.annotators,
+        "dimensions": [one.name for one in made.plan.dimensions],
+        "target_lufs": made.plan.target_lufs,
+        "hours": round(made.hours, 2),
+        "left_out": [{"path": one.source, "reason": one.reason} for one in made.left_out],
+        "notes": list(made.notes),
+    }
+
+
+def _print_plan(made: Made, out: Path, console: Console) -> None:
+    found, each = made.plan, made.hours / len(made.plan.listeners)
+    n_genre = sum(triplet.type.startswith("genre") for triplet in found.triplets)
+    table = new_table(found.title, ("what",), ("number",))
+    add_row(table, "songs in triplets", f"{len(found.songs):,}")
+    add_row(table, "recordings left out", f"{len(made.left_out):,}")
+    add_row(table, "triplets", f"{len(found.triplets):,}")
+    add_row(table, "of these within a genre", f"{n_genre:,}")
+    add_row(table, "judgements per dimension", f"{3 * len(found.triplets) * found.annotators:,}")
+    add_row(table, "listeners", f"{len(found.listeners):,}")
+    add_row(table, "hours of listening per listener", f"{each:.1f}")
+    add_row(table, "playback level, LUFS", f"{found.target_lufs:g}")
+    print_table(console, table)
+    for one in made.left_out[:_MOST_PRINTED]:
+        console.print(
+            f"left out: {one.source}: {one.reason}", style="yellow", markup=False, soft_wrap=True
+        )
+    if (more := len(made.left_out) - _MOST_PRINTED) > 0:
+        console.print(f"and {more} more, in {out / 'left_out.csv'}", style="yellow", markup=False)
+    for note in made.notes:
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
+    console.print(f"loudness by {found.loudness_by}", markup=False, soft_wrap=True)
+    console.print(f"\nnext: earmark judge serve {out}", markup=False, soft_wrap=True)
+
+
+@judge.command()
+def serve(
+    study: Study,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than loopback is open to a network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8700,
+) -> None:
+    """Serve the listening page of a study; print a personal link for each listener.
+
+    Every answer is on the disk before it is confirmed. Needs the extra `judge`.
+    """
+    from earmark.bench.judge.server import run
+
+    run(study, host=host, port=port)
