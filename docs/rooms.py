@@ -30,7 +30,7 @@ ROOMS_OF_TASKS = {
     "zero_shot": {"labels"},
     "outputs": {"labels"},
     "probe": {"labels"},
-    "av_cross_dataset": {"musav", "av_regression"},
+    "av_cross_dataset": {"pairwise", "av_regression"},
 }
 """A task's room imports no other room, but for these."""
 

@@ -147,15 +147,27 @@ class TextEmbedder(Protocol):
         ...
 
 
+AROUSAL_VALENCE = ("arousal", "valence")
+
+
+def dimensions_of(model: object) -> tuple[str, ...]:
+    """Return what the values of a model's ``predict_av`` are: its ``dimensions``, if it has any."""
+    return tuple(getattr(model, "dimensions", AROUSAL_VALENCE))
+
+
 @runtime_checkable
 class ArousalValenceModel(Protocol):
-    """Predicts arousal and valence of whole clips."""
+    """Predicts arousal and valence of whole clips.
+
+    Or anything else that pairs are judged by: a model with an attribute ``dimensions``, e.g.
+    ``("preference",)``, gives one value for each of these.
+    """
 
     card: ModelCard
     sample_rate: int | None
 
     def predict_av(self, clips: Sequence[Waveform]) -> Floats:
-        """Return shape ``(n_clips, 2)``: arousal, valence."""
+        """Return shape ``(n_clips, 2)``: arousal, valence (or a column for each dimension)."""
         ...
 
 

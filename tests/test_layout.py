@@ -55,7 +55,7 @@ def test_the_rules_of_rooms_see_a_fault(tmp_path):
     code = {
         "bench/run/runner.py": "def run():\n    from earmark.bench.cli import main\n",
         "bench/cli/__init__.py": "import earmark.bench.run.runner\n",
-        "bench/tasks/musav/task.py": "from earmark.bench.tasks.retrieval import pools\n",
+        "bench/tasks/pairwise/task.py": "from earmark.bench.tasks.retrieval import pools\n",
         "bench/tasks/retrieval/pools.py": "",
         "reports/words.py": "from earmark.reports import content\n",
         "reports/content.py": "",
@@ -66,7 +66,7 @@ def test_the_rules_of_rooms_see_a_fault(tmp_path):
     known = rooms.modules(tmp_path)
     assert [fault.split(": ")[1] for fault in rooms.faults(known)] == [
         "run must not import cli",
-        "musav must not import retrieval",
+        "pairwise must not import retrieval",
         "words must not import content",
     ]
     assert rooms.circles(rooms.imports(known)) == [["bench.cli", "bench.run.runner"]]
@@ -120,7 +120,7 @@ def test_constraints_name_torch_and_torchaudio_of_one_version():
 
 
 ROOMS = {path.parent.name for path in (ROOT / "bench" / "tasks").glob("*/view.py")}
-KINDS = ROOMS - {"labels", "zero_shot"} | {"zero_shot_classification", "zero_shot_tagging"}
+KINDS = ROOMS - {"labels", "zero_shot"} | {"zero_shot_classification", "zero_shot_tagging", "musav"}
 
 
 SERVE_ALL = ("reports", "bench/gate", "bench/run", "bench/scoring", "bench/embeddings", "bench/cli")
@@ -154,7 +154,7 @@ def test_a_view_imports_reports_and_views_alone():
     assert len(views) > 5
     for path in views:
         for name in imports(path):
-            shared = name in {"earmark.bench.tasks.labels", "earmark.bench.tasks.musav.view"}
+            shared = name in {"earmark.bench.tasks.labels", "earmark.bench.tasks.pairwise.view"}
             inside = name.startswith("earmark.reports") or shared
             assert inside or not name.startswith("earmark"), f"{path}: a view imports {name}"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def score(
-    kind: Annotated[str, typer.Argument(help="One of retrieval, tags, classes, ratings.")],
+    kind: Annotated[str, typer.Argument(help="One of retrieval, tags, classes, ratings, pairs.")],
     predictions: Annotated[
         list[Path],
         typer.Argument(metavar="FILE...", help="A model's outputs each; called as the file is."),
@@ -60,6 +60,9 @@ def score(
     classes: truth `item,label`; outputs the same, or `item` and a column of scores per class.
 
     ratings: truth `item,arousal,valence`; outputs `songid,arousal_mean,valence_mean`.
+
+    pairs: truth a set of judged pairs, as a folder in MusAV's layout or a table
+    `triplet,a,b,annotator,dimension,higher_value`; outputs `songid` and a column per dimension.
     """
     from earmark.bench.tasks.registry import FROM_FILES
     from earmark.datasets.base import DataError
@@ -104,7 +107,7 @@ def _truth(kind: str, path: Path, scale: tuple[float, float] | None) -> dict[str
     if kind != "ratings":
         if scale is not None:
             raise DataError(f"--scale is of ratings, and does not go with {kind}")
-        return {"path": path}
+        return {"root" if kind == "pairs" else "path": path}
     if scale is None:
         raise DataError("score ratings needs the scale of the truth: --scale LOW HIGH")
     from earmark.datasets.files.text_files import read_table
@@ -145,7 +148,7 @@ def musav(
     json: Json = False,
 ) -> None:
     """Score arousal/valence predictions on MusAV's pairwise judgements."""
-    from earmark.bench.tasks.musav.task import evaluate
+    from earmark.bench.tasks.pairwise.task import evaluate
     from earmark.datasets.files.data_paths import resolve
     from earmark.datasets.judgements.musav import load
 
@@ -182,8 +185,8 @@ def _read_all(files: Sequence[Path]) -> list[Predictions]:
 
 
 def _print(result: TaskResult, predictions: Sequence[Predictions]) -> None:
-    from earmark.bench.tasks.musav.tables import RELIABILITY
-    from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR
+    from earmark.bench.tasks.pairwise.tables import RELIABILITY
+    from earmark.bench.tasks.pairwise.view import AGAINST_ANNOTATOR
     from earmark.datasets.judgements.musav import DIMENSIONS
 
     console = new_console()

@@ -54,6 +54,7 @@ from earmark.models.base import (
     PatchEmbedder,
     PatchHead,
     TextEmbedder,
+    dimensions_of,
     in_words,
     layers_of,
 )
@@ -470,7 +471,12 @@ class Embeddings:
         """Return arousal and valence, shape ``(n_clips, 2)``; raises as `audio_vectors`."""
         files = self._files(clips)
         output = self._listening(
-            model, files, kind="av", dimension=2, batch_size=batch_size, embed=model.predict_av
+            model,
+            files,
+            kind="av",
+            dimension=len(dimensions_of(model)),
+            batch_size=batch_size,
+            embed=model.predict_av,
         )
         return _embedded(output, files.keys, files)
 

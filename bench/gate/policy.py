@@ -76,8 +76,8 @@ class Rule(Limits):
     """As records call it, e.g. ``recall_at_10``."""
     subset: str | None = None
     """None: the task's headline subset; ``*``: all."""
-    dimension: Literal["arousal", "valence"] | None = None
-    """None: both, where the task has two."""
+    dimension: str | None = None
+    """E.g. ``arousal``; None: all that the task has."""
     model: str | None = None
     """None: every model that is not a reference."""
     floor: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from earmark.bench.scoring.items import TaskItems, UnmeasurableError
 from earmark.bench.scoring.statistic import Statistic, SumStatistic, Units, compare
 from earmark.reports.record.lookup import SIGNIFICANT
 from earmark.reports.record.schema import Comparison, Group, Interval, Plain, Reference, Score
-
-Dimension = Literal["arousal", "valence"]
 
 
 def resampling(unit: str, *, replicates: int, seed: int) -> dict[str, Plain]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,17 @@ from earmark.datasets.files.text_files import (
     json_lines,
     parse_json,
 )
-from earmark.models.base import ArousalValenceModel, ModelError, PatchHead, naming
+from earmark.models.base import (
+    AROUSAL_VALENCE,
+    ArousalValenceModel,
+    ModelError,
+    PatchHead,
+    dimensions_of,
+    naming,
+)
 from earmark.reports.record.schema import ItemProblem, NotRun
 
-ByItem = dict[str, tuple[float, float]]
+ByItem = dict[str, tuple[float, ...]]
 
 
 @dataclass(slots=True)
@@ -58,9 +65,18 @@ def with_predictions(output: TaskOutput, found: AVPredictions) -> TaskRun:
 
 
 def predict_from_audio(
-    models: Mapping[str, Any], clips: Sequence[Clip], embeddings: Embeddings
+    models: Mapping[str, Any],
+    clips: Sequence[Clip],
+    embeddings: Embeddings,
+    *,
+    any_dimensions: bool = False,
 ) -> AVPredictions:
     """Return what models say of clips; heads that share an embedder listen once.
+
+    Parameters
+    ----------
+    any_dimensions
+        Whether a model may say something else than arousal and valence.
 
     Raises
     ------
@@ -74,9 +90,13 @@ def predict_from_audio(
                 f"model {name!r} ({type(model).__name__}) predicts no arousal and valence: it has "
                 f"neither predict_av nor predict_av_from_patches"
             )
+        if not any_dimensions and (said := dimensions_of(model)) != AROUSAL_VALENCE:
+            raise ModelError(
+                f"model {name!r} predicts {', '.join(said)}, expected arousal and valence"
+            )
         heard = embeddings.av_of(model, clips)
-        pairs = zip(heard.ids, heard.rows.tolist(), strict=True)
-        found.values[name] = {clip_id: (row[0], row[1]) for clip_id, row in pairs}
+        rows = zip(heard.ids, heard.rows.tolist(), strict=True)
+        found.values[name] = {clip_id: tuple(row) for clip_id, row in rows}
         found.sources[name] = "audio"
         found.problems += [one for one in heard.problems if one not in found.problems]
         found.warnings += [text for text in heard.warnings if text not in found.warnings]
@@ -101,7 +121,7 @@ def predict_from_means(name: str, model: Any, path: Path) -> ByItem:
         raise ModelError(f"{name} listens to audio itself and reads no embeddings")
     with naming(f"{name}: predict_av_from_means of {path.name}"):
         values = model.predict_av_from_means(means)
-        by_item = {i: (float(a), float(v)) for i, (a, v) in zip(ids, values, strict=True)}
+        by_item: ByItem = {i: (float(a), float(v)) for i, (a, v) in zip(ids, values, strict=True)}
     _check_finite(name, by_item)
     return by_item
 
@@ -112,18 +132,41 @@ def _check_finite(name: str, values: ByItem) -> None:
         raise ModelError(f"{name}: arousal or valence is not finite for {first_ten(bad)}")
 
 
-COLUMNS = ("songid", "arousal_mean", "valence_mean")
-
-
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What one model says: ``values[song] == (arousal, valence)``, in the model's own units."""
+    """What one model says: ``values[song]`` has one of each dimension, in the model's own units."""
 
     model: str
     path: Path
     digest: str
     """sha256 of the file's bytes."""
-    values: Mapping[str, tuple[float, float]]
+    values: Mapping[str, tuple[float, ...]]
+    """NaN where the file says nothing of a dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a file: ``songid`` or ``id``, and one per dimension."""
+
+    dimensions: Sequence[str]
+    some: bool
+    """Whether one of them is enough."""
+
+    def __str__(self) -> str:
+        names = ", ".join(f"{name}_mean" for name in self.dimensions)
+        return f"songid and one or more of {names}" if self.some else f"songid, {names}"
+
+    def missing(self, there: Collection[str]) -> list[str]:
+        """Return the columns that are not there and must be."""
+        own = [name for name in self.dimensions if not {name, f"{name}_mean"} & {*there}]
+        if self.some and len(own) < len(self.dimensions):
+            own = []
+        return ["songid"] * (not {"songid", "id"} & {*there}) + [f"{name}_mean" for name in own]
+
+    def given(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a row says of each dimension; a blank cell says nothing."""
+        found = {name: row.get(f"{name}_mean", row.get(name)) for name in self.dimensions}
+        return {name: value for name, value in found.items() if not _is_blank(value)}
 
 
 @dataclass(slots=True)
@@ -131,6 +174,7 @@ class _Faults:
     """Everything wrong with a file, so that one error can tell all of it."""
 
     path: Path
+    columns: _Columns
     found: list[str] = field(default_factory=list)
 
     def add(self, place: str, what: str) -> None:
@@ -144,12 +188,21 @@ class _Faults:
         tail = f"\n  and {more} more" if more > 0 else ""
         raise DataError(
             f"{self.path}: {len(self.found)} faulty rows, expected one row a song and model with "
-            f"{', '.join(COLUMNS)} (finite numbers):\n  {shown}{tail}"
+            f"{self.columns} (finite numbers):\n  {shown}{tail}"
         )
 
 
-def read_predictions(path: Path | str) -> list[Predictions]:
+def read_predictions(
+    path: Path | str, dimensions: Sequence[str] = ("arousal", "valence"), *, some: bool = False
+) -> list[Predictions]:
     """Read one file of predictions, one entry a model in it.
+
+    Parameters
+    ----------
+    dimensions
+        Each has a column of its name, or ``<dimension>_mean``.
+    some
+        Whether a file may have only some of them; the others are NaN.
 
     Raises
     ------
@@ -167,8 +220,8 @@ def read_predictions(path: Path | str) -> list[Predictions]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"predictions {path}: {error.strerror or error}") from error
-    faults = _Faults(path)
-    by_model: dict[str, dict[str, tuple[float, float]]] = {}
+    faults = _Faults(path, _Columns(dimensions, some))
+    by_model: dict[str, ByItem] = {}
     try:
         for place, row in readers[path.suffix.lower()](content, faults):
             _take(row, place, default_model=path.stem, into=by_model, faults=faults)
@@ -186,34 +239,33 @@ def _take(
     place: str,
     *,
     default_model: str,
-    into: dict[str, dict[str, tuple[float, float]]],
+    into: dict[str, ByItem],
     faults: _Faults,
 ) -> None:
-    missing = [column for column in COLUMNS if _is_blank(row.get(column))]
+    columns = faults.columns
+    missing = columns.missing([name for name, value in row.items() if not _is_blank(value)])
     if missing:
         faults.add(place, f"no {', '.join(missing)}")
         return
-    name, model = row["songid"], row.get("model")
-    for what, value in (("songid", name), ("model", model)):
+    song_id = next(name for name in ("songid", "id") if not _is_blank(row.get(name)))
+    name, model = row[song_id], row.get("model")
+    for what, value in ((song_id, name), ("model", model)):
         if isinstance(value, bool) or not isinstance(value, str | int | None):
             faults.add(place, f"{what} is {_short(value)}, expected text or a whole number")
             return
     song = str(name).strip()
-    given = row["arousal_mean"], row["valence_mean"]
-    arousal, valence = map(as_number, given)
-    if math.isnan(arousal) or math.isnan(valence):
-        faults.add(
-            place,
-            f"song {shown(song)}: arousal {_short(given[0])}, valence {_short(given[1])}, expected "
-            f"finite numbers",
-        )
+    given = columns.given(row)
+    numbers = {name: as_number(value) for name, value in given.items()}
+    if any(map(math.isnan, numbers.values())):
+        said = ", ".join(f"{name} {_short(value)}" for name, value in given.items())
+        faults.add(place, f"song {shown(song)}: {said}, expected finite numbers")
         return
     name_of_model = default_model if _is_blank(model) else str(model).strip()
     values = into.setdefault(name_of_model, {})
     if song in values:
         faults.add(place, f"song {shown(song)}: there twice for this model")
         return
-    values[song] = (arousal, valence)
+    values[song] = tuple(numbers.get(name, math.nan) for name in columns.dimensions)
 
 
 def _is_blank(value: object) -> bool:
@@ -246,7 +298,7 @@ def _json(content: bytes, faults: _Faults) -> Rows:
 def _csv(content: bytes, faults: _Faults) -> Rows:
     rows = csv_rows(decode(content))
     header = [name.strip() for name in rows[0][1]] if rows else []
-    _check_columns(header)
+    _check_columns(header, faults.columns)
     for line, fields in rows[1:]:
         if len(fields) == len(header):
             yield f"line {line}", dict(zip(header, fields, strict=True))
@@ -260,7 +312,7 @@ def _parquet(content: bytes, faults: _Faults) -> Rows:
 
     try:
         file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
-        _check_columns(file.schema_arrow.names)
+        _check_columns(file.schema_arrow.names, faults.columns)
         rows = file.read().to_pylist()
     except pyarrow.ArrowException as error:
         raise UnreadableError(f"is not Parquet: {error}") from error
@@ -268,13 +320,13 @@ def _parquet(content: bytes, faults: _Faults) -> Rows:
         yield f"row {number}", row
 
 
-def _check_columns(found: Sequence[str]) -> None:
+def _check_columns(found: Sequence[str], columns: _Columns) -> None:
     twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
     if twice:
         raise UnreadableError(f"names a column twice: {', '.join(map(shown, twice))}", 1)
-    missing = [column for column in COLUMNS if column not in found]
+    missing = columns.missing(found)
     if missing:
         raise UnreadableError(
-            f"no column {', '.join(missing)}; expected {', '.join(COLUMNS)} and optionally model, "
+            f"no column {', '.join(missing)}; expected {columns} and optionally model, "
             f"found {', '.join(map(shown, found)) or 'none'}{header_hint(found, missing)}"
         )

@@ -27,7 +27,8 @@ TASKS = Registry(
     {
         "av_cross_dataset": "earmark.bench.tasks.av_cross_dataset.task:AVCrossDataset",
         "av_regression": "earmark.bench.tasks.av_regression.task:AVRegression",
-        "musav": "earmark.bench.tasks.musav.task:MusAVAgreement",
+        "musav": "earmark.bench.tasks.pairwise.task:MusAVAgreement",
+        "pairwise": "earmark.bench.tasks.pairwise.task:PairwiseAgreement",
         "probe": "earmark.bench.tasks.probe.task:Probe",
         "classification": "earmark.bench.tasks.outputs.task:Classification",
         "tagging": "earmark.bench.tasks.outputs.task:Tagging",
@@ -53,6 +54,7 @@ FROM_FILES: Mapping[str, FromFiles] = {
     "tags": FromFiles("tagging", "tag-table"),
     "classes": FromFiles("classification", "label-table"),
     "ratings": FromFiles("av_regression", "rated-folder", ("scale",)),
+    "pairs": FromFiles("pairwise", "pairwise"),
 }
 """By the word that ``earmark score`` calls it."""
 

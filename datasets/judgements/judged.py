@@ -369,7 +369,7 @@ def _take_texts(
 
 def wrong_dimension(name: str) -> str | None:
     """Return what is wrong with the name of a dimension."""
-    if DIMENSION.fullmatch(name):
+    if DIMENSION.fullmatch(name) and name not in ("all", "any"):
         return None
     return f"dimension is {name!r}, expected a word such as arousal or preference"
 

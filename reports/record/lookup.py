@@ -43,7 +43,7 @@ MANY, TOO_MANY = 60, 200
 MOST_PAIRS = 300
 """Comparisons of a task that are all shown; of more, the most telling."""
 
-Dimension = Literal["arousal", "valence"] | None
+Dimension = str | None
 Relation = Literal["better", "worse", "level", "unknown"]
 Named = TypeVar("Named", Score, Group, Comparison, Reference)
 

@@ -17,6 +17,8 @@ SCHEMA_VERSION: Final = 1
 
 Plain = str | int | float | bool | None
 
+Dimension = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+"""What a score is of, where a task scores several things: ``arousal``, ``preference``."""
 FileName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)
 ]
@@ -64,7 +66,7 @@ class Score(Part):
     interval: Interval | None = None
     subset: str
     """Named split or ground-truth set, e.g. ``gt.ct.fa`` or ``all``."""
-    dimension: Literal["arousal", "valence"] | None = None
+    dimension: Dimension | None = None
     n: int
     """Items that the value rests on (scored pairs, clips)."""
     n_items: int
@@ -98,7 +100,7 @@ class Comparison(Part):
     other: str
     metric: str
     subset: str
-    dimension: Literal["arousal", "valence"] | None = None
+    dimension: Dimension | None = None
     difference: float
     interval: Interval | None
     """None where the difference is undefined in too many resamples: a set too small for one."""
@@ -114,7 +116,7 @@ class Group(Part):
 
     subset: str
     metric: str
-    dimension: Literal["arousal", "valence"] | None = None
+    dimension: Dimension | None = None
     models: list[str]
     """Best first."""
 
@@ -124,7 +126,7 @@ class Reference(Part):
 
     name: str
     subset: str
-    dimension: Literal["arousal", "valence"] | None = None
+    dimension: Dimension | None = None
     metric: str
     value: float
     n: int | None = None

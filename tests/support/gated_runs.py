@@ -16,7 +16,7 @@ from invented_musav import write_musav
 
 from earmark.bench.gate.evidence import Evidence, digests_of
 from earmark.bench.tasks.av_regression import task as av_regression
-from earmark.bench.tasks.musav import task as musav
+from earmark.bench.tasks.pairwise import task as pairs
 from earmark.bench.tasks.retrieval import task as retrieval
 from earmark.bench.tasks.retrieval.protocol import resolve_protocol
 from earmark.bench.tasks.vectors import JointVectors
@@ -263,7 +263,7 @@ def _musav(noise: float, seed: int, n_clips: int, collapsed: bool, nothing: bool
         predictions["one"] = predictions["random"]
     if collapsed:
         predictions["one"] = dict.fromkeys(wins, (0.5, 0.5))
-    output = musav.evaluate(dataset, predictions, **FEW)
+    output = pairs.evaluate(dataset, predictions, **FEW)
     return _made(output, "musav", _dataset("musav", len(wins)))
 
 

@@ -64,7 +64,7 @@ class Cell:
     train: str
     test: str
     in_folds: bool
-    predictions: Sequence[Mapping[str, tuple[float, float]]]
+    predictions: Sequence[Mapping[str, tuple[float, ...]]]
     """Of each run, arousal and valence by clip id. What is scored is the first."""
     head_of: Mapping[str, Head]
     """The head that predicted each clip in the first run."""
@@ -78,7 +78,7 @@ class Cell:
     fits: Sequence[Mapping[str, Plain]] = ()
     """What each fit of the first run chose."""
     warnings: tuple[str, ...] = ()
-    by_layer: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    by_layer: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     """Where a layer was chosen: what the head of each says in the first run, by clip id."""
 
     @property
@@ -154,7 +154,7 @@ def _in_folds(job: Job, plan: FitOptions) -> Cell:
         if fold.run == 0
         for row in fold.test.tolist()
     }
-    by_layer: dict[str, dict[str, tuple[float, float]]] = {}
+    by_layer: dict[str, dict[str, tuple[float, ...]]] = {}
     for fitted, fold in zip(recorded, found.fits, strict=True):
         there = [ids[row] for row in fold.test.tolist()] if fold.run == 0 else []
         for name, head in fitted.layers.items() if there else ():
@@ -322,13 +322,13 @@ def _recording(fit: Fits, recorded: list[Fitted]) -> Fits:
     return fit_and_remember
 
 
-def _by_id(ids: Sequence[str], rows: Doubles) -> dict[str, tuple[float, float]]:
+def _by_id(ids: Sequence[str], rows: Doubles) -> dict[str, tuple[float, ...]]:
     return {name: (a, v) for name, (a, v) in zip(ids, rows.tolist(), strict=True)}
 
 
 def _cell(
     job: Job,
-    predictions: Sequence[Mapping[str, tuple[float, float]]],
+    predictions: Sequence[Mapping[str, tuple[float, ...]]],
     head_of: Mapping[str, Head],
     fitted: Sequence[Fitted],
     *,
@@ -336,7 +336,7 @@ def _cell(
     scale: tuple[float, float] | None,
     left_out: int = 0,
     overlap_known: bool = True,
-    by_layer: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
+    by_layer: Mapping[str, Mapping[str, tuple[float, ...]]] | None = None,
 ) -> Cell:
     return Cell(
         model=job.model,
@@ -357,7 +357,7 @@ def _cell(
     )
 
 
-ByClip = Mapping[str, tuple[float, float]]
+ByClip = Mapping[str, tuple[float, ...]]
 
 LOUDNESS = "loudness (baseline)"
 """As ``musav`` calls it: the louder clip has the higher arousal, and the higher valence."""

@@ -22,9 +22,9 @@ from earmark.bench.tasks.av_cross_dataset.inputs import layers_read
 from earmark.bench.tasks.av_cross_dataset.view import LAYERS, MATRIX
 from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.task import DIMENSIONS
-from earmark.bench.tasks.musav import task as musav
-from earmark.bench.tasks.musav.truth import read_truth
-from earmark.bench.tasks.musav.view import CALIBRATION
+from earmark.bench.tasks.pairwise import task as pairs
+from earmark.bench.tasks.pairwise.truth import read_truth
+from earmark.bench.tasks.pairwise.view import CALIBRATION
 from earmark.bench.tasks.task import TaskOutput
 from earmark.datasets.base import DataError, RatedClips, fingerprint
 from earmark.datasets.judgements.judged import JudgedPairs
@@ -67,7 +67,7 @@ def results(
         values = state.values[name]
         task_id = f"{state.context.task_id}-{name}" if outputs else state.context.task_id
         if isinstance(tested, JudgedPairs):
-            output = musav.evaluate(
+            output = pairs.evaluate(
                 tested,
                 values,
                 baselines=baselines,

@@ -53,8 +53,8 @@ from earmark.bench.tasks.av_cross_dataset.results import KIND, cards_of, results
 from earmark.bench.tasks.av_cross_dataset.view import VIEW
 from earmark.bench.tasks.av_predictions import predict_from_audio
 from earmark.bench.tasks.av_regression import task as av_regression
-from earmark.bench.tasks.musav import task as musav
-from earmark.bench.tasks.musav.sources import predict_musav
+from earmark.bench.tasks.pairwise import task as pairs
+from earmark.bench.tasks.pairwise.sources import predict_judged
 from earmark.bench.tasks.task import (
     Context,
     Need,
@@ -110,7 +110,7 @@ class AVCrossDataset(Task):
     prompts
         ``arousal`` and ``valence``: high and low, for joint models.
     baselines, allow_missing
-        As :func:`earmark.bench.tasks.musav.task.evaluate`; the baseline ``loudness`` is heard on
+        As :func:`earmark.bench.tasks.pairwise.task.evaluate`; the baseline ``loudness`` is heard on
         rated sets with audio, too.
     """
 
@@ -124,7 +124,7 @@ class AVCrossDataset(Task):
     predictions: Mapping[str, Sequence[str]] | None = None
     ensembles: Sequence[Mapping[str, Any]] = ()
     prompts: Mapping[str, Sequence[str]] | None = None
-    baselines: Sequence[str] = musav.BASELINES
+    baselines: Sequence[str] = pairs.BASELINES
     allow_missing: bool = False
 
     kind: ClassVar[str] = KIND
@@ -353,7 +353,7 @@ def _rate(
     own = {r.name: r.model for r in state.untrained.values() if r.embedder is None}
     if isinstance(tested, JudgedPairs):
         means = _means(state, own, stored.get(name, {}))
-        found = predict_musav(tested, own, state.context, means=means, predictions=files)
+        found = predict_judged(tested, own, state.context, means=means, predictions=files)
     elif own and any(clip.path for clip in clips):
         found = predict_from_audio(own, clips, state.context.embeddings)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from earmark.bench.tasks.musav.view import people
+from earmark.bench.tasks.pairwise.view import people
 from earmark.reports import words
 from earmark.reports.content import (
     TALLEST,

@@ -29,7 +29,6 @@ from earmark.bench.scoring.items import (
     undetermined,
 )
 from earmark.bench.scoring.results import (
-    Dimension,
     compared_items,
     groups_of,
     resampling,
@@ -62,7 +61,7 @@ from earmark.reports.view import View
 if TYPE_CHECKING:
     import pandas as pd
 
-DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
+DIMENSIONS = ("arousal", "valence")
 TRUTH = frozenset({"unit", "label", "group", "rated"})
 OUTCOMES = frozenset({"predicted"})
 _METRICS = {metric.name: metric for metric in METRICS}
@@ -188,7 +187,7 @@ def _rated(dataset: Any) -> RatedClips:
 
 def evaluate(
     dataset: RatedClips,
-    predictions: Mapping[str, Mapping[str, tuple[float, float]]],
+    predictions: Mapping[str, Mapping[str, tuple[float, ...]]],
     *,
     scales: Mapping[str, tuple[float, float] | None],
     problems: Sequence[ItemProblem] = (),

@@ -380,7 +380,7 @@ def test_an_unknown_task_or_option_is_refused_before_anything_runs(root, change,
 
 def test_a_dataset_of_another_kind_than_the_task_needs_is_refused(root):
     write_suite(root, change=('dataset = "musav"\nmodels', 'dataset = "songs"\nmodels'))
-    with pytest.raises(DataError, match="task musav needs the dataset musav, got RatedClips"):
+    with pytest.raises(DataError, match="task musav needs a dataset of judged pairs"):
         run(root)
 
 

@@ -80,10 +80,10 @@ def test_many_faults_are_counted_and_the_first_ten_shown(tmp_path):
 
 
 def test_a_csv_with_other_names_is_refused_by_name(tmp_path):
-    (tmp_path / "a.csv").write_text("id,arousal,valence\ns1,1,2\n")
+    (tmp_path / "a.csv").write_text("name,energy,happiness\ns1,1,2\n")
     with pytest.raises(DataError, match="no column songid, arousal_mean, valence_mean") as error:
         read_predictions(tmp_path / "a.csv")
-    assert "found id, arousal, valence" in str(error.value)
+    assert "found name, energy, happiness" in str(error.value)
 
 
 def test_a_csv_row_with_too_many_fields_is_named(tmp_path):

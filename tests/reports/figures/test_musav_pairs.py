@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from earmark.bench.tasks.musav import view as musav
+from earmark.bench.tasks.pairwise import view as musav
 from earmark.reports.content import Paragraph, TableBlock, plain
 from earmark.reports.record.schema import Score, TaskResult
 

@@ -5,7 +5,7 @@ from markupsafe import escape
 from rendered import build, figures_of, findings_of, render_html, render_pdf
 from scipy.stats import binomtest
 
-from earmark.bench.tasks.musav import view as musav
+from earmark.bench.tasks.pairwise import view as musav
 from earmark.reports import words as formats
 from earmark.reports.content import Gap, Plots, Section, TableBlock, plain
 from earmark.reports.page import page, tables

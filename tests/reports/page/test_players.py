@@ -7,7 +7,7 @@ import re
 import pytest
 from rendered import build
 
-from earmark.bench.tasks.musav.view import PAIRS
+from earmark.bench.tasks.pairwise.view import PAIRS
 from earmark.reports.page.players import Excerpt, Excerpts, Wish, size, wishes, with_players
 from earmark.reports.record.schema import ItemProblem
 from earmark.reports.render.data_files import to_csv

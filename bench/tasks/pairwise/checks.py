@@ -1,17 +1,19 @@
-"""What is wrong or suspicious about a set of predictions for MusAV."""
+"""What is wrong or suspicious about a set of predictions for judged pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import agreement, swapped_axis
-from earmark.bench.tasks.musav.truth import Truth
+from earmark.bench.tasks.pairwise.truth import Truth
 from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.files.names import did_you_mean, shown
-from earmark.datasets.judgements.musav import DIMENSIONS, MusAV
+from earmark.datasets.judgements.judged import JudgedPairs
+from earmark.datasets.judgements.rules import DIMENSIONS
 from earmark.reports import words as formats
 
 MANY_TIES = 0.05
@@ -27,8 +29,8 @@ _STRAY = 0.01
 
 
 def check_predictions(
-    dataset: MusAV,
-    predictions: Mapping[str, Mapping[str, tuple[float, float]]],
+    dataset: JudgedPairs,
+    predictions: Mapping[str, Mapping[str, tuple[float, ...]]],
     *,
     allow_missing: bool,
 ) -> None:
@@ -37,16 +39,18 @@ def check_predictions(
     Raises
     ------
     DataError
-        If there is no model, a model's value is not finite, or (unless ``allow_missing``) songs
+        If there is no model, a model's value is not finite (but for dimensions of which it says
+        nothing of any song), or (unless ``allow_missing``) songs
         are missing or unknown; with ``allow_missing``, if a model predicts no judged song at all.
     """
     if not predictions:
-        raise DataError("MusAV: no predictions to score")
+        raise DataError(f"{dataset.card.id}: no predictions to score")
     judged = set(dataset.song_ids)
     known = judged | set(dataset.loudness)
     faults = []
     for model, values in predictions.items():
-        infinite = [song for song, value in values.items() if not np.isfinite(value).all()]
+        said = _said(np.array([*values.values()], np.float64).reshape(-1, len(dataset.dimensions)))
+        infinite = [song for song, row in values.items() if not _is_finite(np.array(row)[said])]
         if infinite:
             faults.append(f"{model}: not finite for {first_ten(infinite)}")
         missing, unknown = sorted(judged - set(values)), sorted(set(values) - known)
@@ -61,11 +65,22 @@ def check_predictions(
         elif not allow_missing and missing:
             faults.append(f"{model}: {_songs(missing)} missing: {first_ten(missing)}")
         if not allow_missing and unknown and not none:
-            faults.append(f"{model}: {_songs(unknown)} not in MusAV: {first_ten(unknown)}")
+            faults.append(
+                f"{model}: {_songs(unknown)} not in {dataset.card.id}: {first_ten(unknown)}"
+            )
     if faults:
         helps = not allow_missing and not any(": none of the" in fault for fault in faults)
         mend = "; --allow-missing scores what is there" if helps else ""
-        raise DataError(f"predictions do not fit MusAV{mend}\n  " + "\n  ".join(faults))
+        raise DataError(f"predictions do not fit {dataset.card.id}{mend}\n  " + "\n  ".join(faults))
+
+
+def _said(table: Floats) -> NDArray[np.bool_]:
+    """Return of which dimensions a model says something, ``(n_dimensions,)``."""
+    return np.asarray(~np.isnan(table).all(axis=0))
+
+
+def _is_finite(values: Floats) -> bool:
+    return bool(values.size and np.isfinite(values).all())
 
 
 def _songs(songs: Collection[str]) -> str:
@@ -78,12 +93,18 @@ def warnings_of(
     *,
     scale: tuple[float, float] | None,
 ) -> list[str]:
-    """Return warnings on predictions ``(n_songs, 2)`` of each model, NaN where missing."""
+    """Return warnings on predictions of each model, NaN where missing.
+
+    They are ``(n_songs, n_dimensions)``, in the order of ``truths``.
+    """
     found = []
-    for model, table in values.items():
-        constant = [name for name, column in zip(DIMENSIONS, table.T, strict=True) if _flat(column)]
+    for model, every in values.items():
+        said = _said(every)
+        here = [truths[column] for column in np.flatnonzero(said).tolist()]
+        names, table = [truth.dimension for truth in here], every[:, said]
+        constant = [name for name, column in zip(names, table.T, strict=True) if _flat(column)]
         for name in constant:
-            value = table[:, DIMENSIONS.index(name)]
+            value = table[:, names.index(name)]
             found.append(
                 f"{model}: {name} is {value[np.isfinite(value)][0]:g} for every song; a constant "
                 f"predictor orders no pair"
@@ -93,13 +114,13 @@ def warnings_of(
             found.append(f"{model}: no prediction for {missing:,} of {len(table):,} judged songs")
         found += [
             f"{model}: {text}"
-            for truth, column in zip(truths, table.T, strict=True)
+            for truth, column in zip(here, table.T, strict=True)
             if truth.dimension not in constant
             for text in _tie_warnings(truth, column)
         ]
-        found += [f"{model}: {text}" for text in _range_warnings(table, scale)]
-        if not constant:
-            found += _swap_warning(model, table, truths)
+        if tuple(names) == DIMENSIONS:
+            found += [f"{model}: {text}" for text in _range_warnings(table, scale)]
+            found += [] if constant else _swap_warning(model, table, here)
     return found
 
 

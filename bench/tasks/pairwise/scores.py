@@ -25,9 +25,9 @@ from earmark.bench.scoring.items import (
 )
 from earmark.bench.scoring.results import score_of
 from earmark.bench.scoring.statistic import SumStatistic
-from earmark.bench.tasks.musav.truth import BREAKDOWNS, Truth
+from earmark.bench.tasks.pairwise.truth import BREAKDOWNS, Truth
 from earmark.bench.tasks.task import item_digest
-from earmark.datasets.judgements.musav import SUBSETS
+from earmark.datasets.judgements.rules import SUBSETS
 from earmark.reports.record import lookup as scores
 from earmark.reports.record.schema import Score
 

@@ -1,8 +1,10 @@
-"""What AV models say of MusAV's songs: from audio where it is, else from kept means, or files."""
+"""What models say of judged songs: from audio where it is, else from kept means, or files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,24 @@ from earmark.bench.tasks.av_predictions import (
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
 from earmark.datasets.files.data_paths import resolve
-from earmark.datasets.judgements.musav import MusAV
-from earmark.models.base import ModelError
+from earmark.datasets.judgements.judged import JudgedPairs
+from earmark.models.base import ModelError, dimensions_of
 from earmark.reports.record.schema import NotRun
 
 
-def predict_musav(
-    dataset: MusAV,
+def predict_judged(
+    dataset: JudgedPairs,
     models: Mapping[str, Any],
     context: Context,
     *,
     audio: str | None = None,
     means: Mapping[str, str],
     predictions: Sequence[str] = (),
+    some: bool = True,
 ) -> AVPredictions:
     """Return predictions of the judged songs; a model that has none is noted with the reason.
+
+    A song's values are in the order of the dataset's dimensions, NaN where a model says nothing.
 
     Parameters
     ----------
@@ -40,6 +45,8 @@ def predict_musav(
         Model to npz of mean embeddings, read where there is no audio.
     predictions
         Files of predictions.
+    some
+        Whether a file may have predictions of some dimensions only.
 
     Raises
     ------
@@ -50,19 +57,41 @@ def predict_musav(
     found = AVPredictions()
     clips = dataset.clips(audio=None if audio is None else resolve(audio))
     if models and any(clip.path for clip in clips):
-        found = predict_from_audio(models, clips, context.embeddings)
+        found = predict_from_audio(models, clips, context.embeddings, any_dimensions=True)
     else:
         places = {text: find_file(text, context, found) for text in dict.fromkeys(means.values())}
         at_hand = {name: place for name, text in means.items() if (place := places[text])}
         _from_means(found, models, at_hand)
+    _on_dimensions(found, models, dataset.dimensions)
     paths = [path for name in predictions if (path := find_file(name, context, found))]
-    _from_files(found, [one for path in paths for one in read_predictions(path)])
+    read = partial(read_predictions, dimensions=dataset.dimensions, some=some)
+    _from_files(found, [one for path in paths for one in read(path)])
     for name in models:
         if name not in found.values and not any(one.what.startswith(name) for one in found.not_run):
             found.not_run.append(
                 NotRun(what=name, reason="no audio, embeddings or predictions of it available")
             )
     return found
+
+
+def _on_dimensions(
+    found: AVPredictions, models: Mapping[str, Any], dimensions: Sequence[str]
+) -> None:
+    """Bring what models say into the order of a dataset's dimensions."""
+    for name in list(found.values):
+        said = dimensions_of(models[name])
+        if said == tuple(dimensions):
+            continue
+        places = [said.index(one) if one in said else None for one in dimensions]
+        if not any(place is not None for place in places):
+            del found.values[name], found.sources[name]
+            reason = f"it predicts {', '.join(said)}; the pairs are judged by "
+            found.not_run.append(NotRun(what=name, reason=reason + ", ".join(dimensions)))
+            continue
+        found.values[name] = {
+            song: tuple(nan if place is None else values[place] for place in places)
+            for song, values in found.values[name].items()
+        }
 
 
 def find_file(template: str, context: Context, found: AVPredictions) -> Path | None:

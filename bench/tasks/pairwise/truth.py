@@ -1,20 +1,20 @@
-"""MusAV's ground truth and its annotators as arrays, ready for the metrics."""
+"""The ground truth of judged pairs and their annotators as arrays, ready for the metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.metrics import pairwise
-from earmark.bench.metrics.agreement import rating_matrix
+from earmark.bench.metrics.agreement import HumanReference, human_reference, rating_matrix
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.pairwise import Outcomes
-from earmark.bench.scoring.results import Dimension
-from earmark.datasets.judgements.musav import DIMENSIONS, SUBSETS, MusAV, Pair
+from earmark.datasets.judgements.judged import JudgedPairs
+from earmark.datasets.judgements.rules import Pair
 
 BREAKDOWNS = ("gt, genre triplets", "gt, global triplets")
 """The two kinds of triplets within ``gt``: songs that share a genre, and songs of any."""
@@ -24,7 +24,7 @@ BREAKDOWNS = ("gt, genre triplets", "gt, global triplets")
 class Truth:
     """The ground-truth pairs of one dimension; arrays have shape ``(n_pairs,)``."""
 
-    dimension: Dimension
+    dimension: str
     pairs: Sequence[Pair]
     ids: NDArray[np.str_]
     song_a: NDArray[np.intp]
@@ -43,15 +43,17 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Humans:
-    """All judgements of one dimension, and the cases in which one annotator can be scored."""
+class People:
+    """What known annotators say on one dimension, and how one of them fares against the others."""
 
-    dimension: Dimension
+    dimension: str
     pairs: Sequence[Pair]
     """Every judged pair, ground truth or not, in the order of the columns of ``ratings``."""
     ratings: Floats
     """Shape ``(n_annotators, n_pairs)``: -1 (a), 0 (equal), 1 (b) or NaN."""
     annotators: Sequence[str]
+    reference: HumanReference | None
+    """None: no annotator chose a or b where two others agree."""
 
     @property
     def triplets(self) -> NDArray[np.str_]:
@@ -59,19 +61,20 @@ class Humans:
         return np.array([pair.triplet for pair in self.pairs])
 
 
-def read_truth(dataset: MusAV, dimension: str) -> Truth:
+def read_truth(dataset: JudgedPairs, dimension: str) -> Truth:
     """Return the ground truth of one dimension; every subset is a part of ``gt``."""
     pairs = dataset.ground_truth(dimension, "gt")
     place = {song: index for index, song in enumerate(dataset.song_ids)}
     ids = [pair.id for pair in pairs]
     members = {
         subset: np.isin(ids, [pair.id for pair in dataset.ground_truth(dimension, subset)])
-        for subset in SUBSETS
+        for subset in dataset.subsets
     }
     of_genre = np.array([pair.triplet_type != "global_triplet" for pair in pairs], dtype=bool)
-    members |= {BREAKDOWNS[0]: of_genre, BREAKDOWNS[1]: ~of_genre}
+    if of_genre.any() and not of_genre.all():
+        members |= {BREAKDOWNS[0]: of_genre, BREAKDOWNS[1]: ~of_genre}
     return Truth(
-        dimension=cast(Dimension, dimension),
+        dimension=dimension,
         pairs=pairs,
         ids=np.array(ids, dtype=np.str_),
         song_a=np.array([place[pair.song_a] for pair in pairs], dtype=np.intp),
@@ -82,26 +85,26 @@ def read_truth(dataset: MusAV, dimension: str) -> Truth:
     )
 
 
-def read_humans(dataset: MusAV, dimension: str) -> Humans:
-    """Return the raw judgements of one dimension."""
-    judgements = dataset.judgements(dimension)
+def read_people(dataset: JudgedPairs, dimension: str) -> People:
+    """Return the raw judgements of one dimension; those of unknown annotators are left out."""
+    judgements = [one for one in dataset.judgements(dimension) if one.annotator]
     ratings, annotators, items = rating_matrix(
         [one.annotator for one in judgements],
         [f"{one.triplet} {one.song_a}-{one.song_b}" for one in judgements],
         [one.higher_value for one in judgements],
     )
     by_item = {f"{pair.triplet} {pair.id}": pair for pair in dataset.pairs(dimension)}
-    return Humans(
-        dimension=cast(Dimension, dimension),
-        pairs=[by_item[item] for item in items],
-        ratings=ratings,
-        annotators=annotators,
-    )
+    pairs = [by_item[item] for item in items]
+    reference = None
+    with suppress(ValueError):  # it has no case
+        units = [pair.triplet for pair in pairs]
+        reference = human_reference(ratings, annotators=annotators, units=units)
+    return People(dimension, pairs, ratings, annotators, reference)
 
 
-def read_both(dataset: MusAV) -> tuple[list[Truth], list[Humans]]:
-    """Return the ground truth and the judgements of arousal and of valence."""
+def read_all(dataset: JudgedPairs) -> tuple[list[Truth], list[People]]:
+    """Return the ground truth and the judgements of every dimension."""
     return (
-        [read_truth(dataset, dimension) for dimension in DIMENSIONS],
-        [read_humans(dataset, dimension) for dimension in DIMENSIONS],
+        [read_truth(dataset, dimension) for dimension in dataset.dimensions],
+        [read_people(dataset, dimension) for dimension in dataset.dimensions],
     )

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.bench.tasks.av_predictions import read_predictions
-from earmark.bench.tasks.musav.scores import HALF_CREDIT
-from earmark.bench.tasks.musav.task import evaluate
+from earmark.bench.tasks.pairwise.scores import HALF_CREDIT
+from earmark.bench.tasks.pairwise.task import evaluate
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.musav import DIMENSIONS, load
 from earmark.reports import words as formats
@@ -222,7 +222,7 @@ def test_missing_songs_are_an_error_unless_allowed_and_then_show_the_coverage(mu
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"nobody": (1.0, 1.0)}, "1 song not in MusAV: nobody"),
+        ({"nobody": (1.0, 1.0)}, "1 song not in musav: nobody"),
         ({"@first": (math.nan, 1.0)}, "not finite for"),
         ({"@first": (math.inf, 1.0)}, "not finite for"),
     ],

@@ -1,70 +1,88 @@
-"""The tables beside MusAV's scores: how well people agree, and how models do against people."""
+"""The tables beside the scores of pairs: how well people agree, and models against people."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from earmark.bench.metrics import agreement as humans_agree
-from earmark.bench.metrics.agreement import HumanReference
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import compare
 from earmark.bench.metrics.pairwise import calibration
 from earmark.bench.metrics.statistics import Estimate
-from earmark.bench.tasks.musav.truth import Humans, Truth
-from earmark.bench.tasks.musav.view import AGAINST_ANNOTATOR, AGREEMENT, CALIBRATION
-from earmark.datasets.judgements.musav import DIMENSIONS
+from earmark.bench.tasks.pairwise.truth import People, Truth
+from earmark.bench.tasks.pairwise.view import AGAINST_ANNOTATOR, AGREEMENT, CALIBRATION
+from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.reports.record.schema import Plain, Table
 
 Rows = list[list[Plain]]
+Values = Mapping[str, Mapping[str, Floats]]
+"""By dimension and model that says something of it: values of the songs, ``(n_songs,)``."""
 
 RELIABILITY = "Reliability of the judgements"
 
 
-def judges_table(humans: Sequence[Humans]) -> Table:
+def judges_table(dataset: JudgedPairs) -> Table:
     """Return how many pairs were judged with which agreement, by kind of triplet."""
     rows: Rows = []
-    for one in humans:
+    for dimension in dataset.dimensions:
         for kind in ("global", "genre"):
             levels = Counter(
                 pair.agreement
-                for pair in one.pairs
+                for pair in dataset.pairs(dimension)
                 if (pair.triplet_type == "global_triplet") == (kind == "global")
             )
             names = ("full-agreement", "majority-agreement", "disagreement", "incomplete")
-            rows.append([one.dimension, kind, *(levels[name] for name in names)])
+            rows.append([dimension, kind, *(levels[name] for name in names)])
+    rows = [row for row in rows if any(row[2:])] or rows
     return Table(
         title=AGREEMENT,
         columns=["dimension", "triplet type", "full", "majority", "disagreement", "incomplete"],
         rows=rows,
-        note="Pairs by the agreement of their three annotators. Full and majority are the ground "
-        "truth gt; songs of a genre triplet share a genre.",
+        note=f"Pairs by the agreement of their {_annotators(dataset)}. Full and majority are "
+        "the ground truth gt; songs of a genre triplet share a genre.",
     )
 
 
-def reliability_table(humans: Sequence[Humans], references: Sequence[HumanReference]) -> Table:
-    """Return Krippendorff's alpha and the human reference, with intervals over triplets."""
+def _annotators(dataset: JudgedPairs) -> str:
+    k = dataset.per_pair
+    return "annotator" if k == 1 else f"{'three' if k == 3 else k} annotators"
+
+
+def others(dataset: JudgedPairs) -> str:
+    """Return what the annotators are called that one is held against."""
+    return "the two others" if dataset.per_pair == 3 else "the others"
+
+
+def reliability_table(people: Sequence[People], others: str) -> Table:
+    """Return Krippendorff's alpha and the human reference, with intervals over triplets.
+
+    What is undefined, of one annotator or where all say the same, has no row.
+    """
     rows: Rows = []
-    for one, reference in zip(humans, references, strict=True):
+    for one in people:
         for level in ("nominal", "ordinal"):
-            alpha = humans_agree.evaluate_alpha(one.ratings, level=level, units=one.triplets)
-            rows.append([one.dimension, f"Krippendorff's alpha, {level}", *_cells(alpha)])
+            with suppress(ValueError):
+                alpha = humans_agree.evaluate_alpha(one.ratings, level=level, units=one.triplets)
+                rows.append([one.dimension, f"Krippendorff's alpha, {level}", *_cells(alpha)])
         strict = np.where(one.ratings == 0, np.nan, one.ratings)
         for name, ratings in (("a, b or equal", one.ratings), ("a or b", strict)):
-            observed = humans_agree.observed_agreement(ratings)
             name = f"two annotators say the same ({name})"
-            rows.append([one.dimension, name, observed.value, None, None, observed.pairs])
-        rows.append(
-            [one.dimension, "one annotator against the two others", *_cells(reference.estimate)]
-        )
+            with suppress(ValueError):
+                found = humans_agree.observed_agreement(ratings)
+                rows.append([one.dimension, name, found.value, None, None, found.pairs])
+        if one.reference:
+            name = f"one annotator against {others}"
+            rows.append([one.dimension, name, *_cells(one.reference.estimate)])
     return Table(
         title=RELIABILITY,
         columns=["dimension", "statistic", "value", "low", "high", "n"],
         rows=rows,
         note="The last line of each dimension is the human reference: an annotator who chose a or "
-        "b, held against the two others where these chose the same of a and b.",
+        f"b, held against {others} where these chose the same of a and b.",
     )
 
 
@@ -74,42 +92,45 @@ def _cells(estimate: Estimate) -> list[Plain]:
     return [estimate.value, low, high, estimate.n]
 
 
-def annotators_table(humans: Sequence[Humans], references: Sequence[HumanReference]) -> Table:
-    """Return each annotator against the two others."""
+def annotators_table(people: Sequence[People], others: str) -> Table:
+    """Return each annotator against the others."""
     by_name: dict[str, list[Plain]] = {}
-    for position, reference in enumerate(references):
-        for one in reference.annotators:
-            empty: list[Plain] = [one.annotator, *[None] * 2 * len(humans)]
+    for position, of in enumerate(people):
+        for one in of.reference.annotators if of.reference else ():
+            empty: list[Plain] = [one.annotator, *[None] * 2 * len(people)]
             row = by_name.setdefault(one.annotator, empty)
             row[1 + 2 * position] = one.accuracy if one.n else None
             row[2 + 2 * position] = one.n
-    columns = [text for d in DIMENSIONS for text in (f"{d} accuracy", f"{d} n")]
+    columns = [
+        text for one in people for text in (f"{one.dimension} accuracy", f"{one.dimension} n")
+    ]
     return Table(
-        title="Each annotator against the two others",
+        title=f"Each annotator against {others}",
         columns=["annotator", *columns],
         rows=[by_name[name] for name in sorted(by_name)],
     )
 
 
 def against_annotators_table(
-    humans: Sequence[Humans],
-    values: Mapping[str, Floats],
+    people: Sequence[People],
+    values: Values,
     songs: Sequence[str],
+    others: str,
     *,
     replicates: int,
     seed: int,
 ) -> Table:
     """Return each model and one annotator on the same cases, with the paired difference."""
     place = {song: index for index, song in enumerate(songs)}
+    third = "the third" if others == "the two others" else "that"
     rows: Rows = []
-    for one in humans:
-        for model, table in values.items():
-            column = table[:, DIMENSIONS.index(one.dimension)]
+    for one in (one for one in people if one.reference):
+        for model, column in values[one.dimension].items():
             cases = _cases(one, column, place)
             if len(cases) == 0:
                 continue
-            people, machine, triplets = cases.T
-            credit = np.stack([machine, people])[..., None]
+            person, machine, triplets = cases.T
+            credit = np.stack([machine, person])[..., None]
             columns = np.concatenate([credit, np.ones_like(credit)], axis=2)
             units = triplets.astype(np.intp)
             if len(np.unique(units)) < 2:
@@ -121,7 +142,7 @@ def against_annotators_table(
                     model,
                     len(cases),
                     float(machine.mean()),
-                    float(people.mean()),
+                    float(person.mean()),
                     found.difference,
                     found.interval.low,
                     found.interval.high,
@@ -142,15 +163,15 @@ def against_annotators_table(
             "p",
         ],
         rows=rows,
-        note="Cases: one annotator chose a or b, and the two others chose the same of a and b. "
-        "Right: the share of cases in which the model says what the two others say; person: the "
+        note=f"Cases: one annotator chose a or b, and {others} chose the same of a and b. "
+        f"Right: the share of cases in which the model says what {others} say; person: the "
         "share in which the annotator does. Unlike the ground truth, the cases hold "
-        "pairs on which the third annotator disagrees: this is where a model can be compared with "
-        "a person. Predicted ties count half; interval and p over triplets, not corrected.",
+        f"pairs on which {third} annotator disagrees: this is where a model can be compared "
+        "with a person. Predicted ties count half; interval and p over triplets, not corrected.",
     )
 
 
-def _cases(humans: Humans, values: Floats, place: Mapping[str, int]) -> Floats:
+def _cases(humans: People, values: Floats, place: Mapping[str, int]) -> Floats:
     """Return (annotator right, model's credit, triplet number) of each case, ``(n_cases, 3)``."""
     a = values[[place[pair.song_a] for pair in humans.pairs]]
     b = values[[place[pair.song_b] for pair in humans.pairs]]
@@ -169,12 +190,11 @@ def _cases(humans: Humans, values: Floats, place: Mapping[str, int]) -> Floats:
     return np.concatenate(found)
 
 
-def calibration_table(truths: Sequence[Truth], values: Mapping[str, Floats]) -> Table:
+def calibration_table(truths: Sequence[Truth], values: Values) -> Table:
     """Return accuracy on gt by decile of the absolute predicted difference."""
     rows: Rows = []
     for truth in truths:
-        for model, table in values.items():
-            column = table[:, DIMENSIONS.index(truth.dimension)]
+        for model, column in values[truth.dimension].items():
             difference = column[truth.song_a] - column[truth.song_b]
             for number, one in enumerate(calibration(truth.judge(column), difference), start=1):
                 if one.agreement.scored:

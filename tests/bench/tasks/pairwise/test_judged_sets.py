@@ -1,0 +1,119 @@
+"""The task of any judged pairs: dimensions of one's own, any number of annotators, files."""
+
+import itertools
+
+import numpy as np
+import pytest
+from invented_musav import write_musav
+from invented_ratings import write_table
+
+from earmark.bench.tasks.av_predictions import read_predictions
+from earmark.bench.tasks.pairwise.task import MusAVAgreement, PairwiseAgreement, evaluate
+from earmark.datasets.base import DataError
+from earmark.datasets.judgements import judged, musav
+from earmark.reports.record.lookup import HALF_CREDIT
+
+JUDGED = ["triplet", "a", "b", "annotator", "dimension", "higher_value"]
+
+
+def write_judged(root, *, dimensions=("preference",), annotators=4, n_triplets=10, noise=0.5):
+    """A table of judged triplets of songs whose hidden quality is their number in the triplet."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for dimension, number in itertools.product(dimensions, range(n_triplets)):
+        for a, b in itertools.combinations(range(3), 2):
+            for who in range(annotators):
+                heard = b - a + noise * rng.standard_normal()
+                label = "ab" if abs(heard) < 0.2 else "b" if heard > 0 else "a"
+                songs = (f"s{number}-{i}" for i in (a, b))
+                rows.append((f"t{number}", *songs, f"ann{who}", dimension, label))
+    write_table(root / "judgements.csv", JUDGED, rows)
+    return root
+
+
+def truth(dataset, n=1):
+    return {song: (float(song[-1]),) * n for song in dataset.song_ids}
+
+
+def run(dataset, predictions, **options):
+    return evaluate(dataset, predictions, **{"replicates": 200} | options)
+
+
+def test_a_preference_by_four_annotators_is_scored_under_its_own_name(tmp_path):
+    dataset = judged.load(write_judged(tmp_path / "liked"), title="Songs people like")
+    mirror = {song: (-value,) for song, (value,) in truth(dataset).items()}
+    result = run(dataset, {"right": truth(dataset), "wrong": mirror}).result
+    assert (result.kind, result.dataset) == ("pairwise", "liked")
+    assert result.title == "Pairwise agreement with listeners: Songs people like"
+    assert result.protocol["annotators per pair"] == 4
+    values = {(s.model, s.subset): s.value for s in result.scores if s.metric == HALF_CREDIT}
+    assert {s.dimension for s in result.scores} == {"preference"}
+    assert {subset for _, subset in values} == set(dataset.subsets)
+    assert all(value == (model == "right") for (model, _), value in values.items())
+    (skipped,) = result.not_run
+    assert "states no loudness" in skipped.reason
+    names = {line.name for line in result.references}
+    assert names == {"chance", "one annotator against the others"}
+    assert not any("MusAV" in table.note + table.title for table in result.tables)
+
+
+@pytest.mark.parametrize("annotators", [1, 2])
+def test_few_annotators_have_no_human_reference_and_are_scored_all_the_same(tmp_path, annotators):
+    dataset = judged.load(write_judged(tmp_path, annotators=annotators))
+    result = run(dataset, {"right": truth(dataset)}).result
+    assert {line.name for line in result.references} == {"chance"}
+    assert "gt" in {score.subset for score in result.scores}
+    assert "gt.fa" not in dataset.subsets or annotators == 2
+
+
+def test_votes_without_names_are_scored_without_a_word_on_annotators(tmp_path):
+    rows = [("liked", f"{n}-2", f"{n}-1", 3) for n in range(6)]
+    write_table(tmp_path / "judgements.csv", ["dimension", "higher", "lower", "votes"], rows)
+    dataset = judged.load(tmp_path)
+    result = run(dataset, {"right": truth(dataset)}).result
+    assert {s.value for s in result.scores if s.metric == HALF_CREDIT} == {1.0}
+    assert not any("annotator" in table.title for table in result.tables)
+
+
+def test_a_model_is_scored_on_the_dimensions_that_it_speaks_of(tmp_path):
+    dataset = judged.load(write_judged(tmp_path, dimensions=("liking", "tempo"), annotators=3))
+    both = {song: (v, -v) for song, (v,) in truth(dataset).items()}
+    tempo = {song: (np.nan, v) for song, (v,) in truth(dataset).items()}
+    output = run(dataset, {"both": both, "tempo only": tempo})
+    found = {
+        (s.model, s.dimension): s.value
+        for s in output.result.scores
+        if (s.metric, s.subset) == (HALF_CREDIT, "gt")
+    }
+    assert found == {("both", "liking"): 1, ("both", "tempo"): 0, ("tempo only", "tempo"): 1}
+    with pytest.raises(DataError, match="tempo only: not finite for s0-0"):
+        run(dataset, {"tempo only": tempo | {"s0-0": (np.nan, np.nan)}})
+
+
+def test_files_hold_some_dimensions_by_either_name(tmp_path):
+    write_table(tmp_path / "m.csv", ["id", "tempo"], [("x", 1), ("y", 2)])
+    (one,) = read_predictions(tmp_path / "m.csv", ("liking", "tempo"), some=True)
+    assert {song: values[1] for song, values in one.values.items()} == {"x": 1, "y": 2}
+    assert all(np.isnan(values[0]) for values in one.values.values())
+    with pytest.raises(DataError, match="no column liking_mean; expected songid, liking_mean"):
+        read_predictions(tmp_path / "m.csv", ("liking", "tempo"))
+    with pytest.raises(DataError, match="expected songid and one or more of liking_mean"):
+        read_predictions(tmp_path / "m.csv", ("liking", "valence"), some=True)
+
+
+def test_musav_is_scored_alike_by_both_tasks_but_for_its_name(tmp_path):
+    dataset = musav.load(write_musav(tmp_path))
+    rng = np.random.default_rng(1)
+    said = {"m": {song: tuple(rng.normal(size=2)) for song in dataset.song_ids}}
+    preset, general = (run(dataset, said, kind=kind) for kind in ("musav", "pairwise"))
+    assert preset.items == general.items
+    assert preset.result.scores == general.result.scores
+    assert preset.result.tables == general.result.tables
+    assert (preset.result.kind, general.result.kind) == ("musav", "pairwise")
+
+
+def test_the_task_musav_refuses_what_was_judged_otherwise(tmp_path):
+    dataset = judged.load(write_judged(tmp_path))
+    with pytest.raises(DataError, match="has preference, judged by 4: take the task pairwise"):
+        MusAVAgreement().wanted(None, dataset, {})
+    assert PairwiseAgreement().wanted(None, dataset, {}).clips == []
