@@ -170,3 +170,67 @@ def serve(
     from earmark.bench.judge.server import run
 
     run(study, host=host, port=port)
+
+
+@judge.command("import")
+def import_(
+    study: Study,
+    file: Annotated[Path, typer.Argument(help="Judgements that were collected elsewhere.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="csv|label-studio|webmushra",
+            help="What wrote the file; csv: triplet,a,b,annotator,dimension,higher_value.",
+        ),
+    ] = "csv",
+    dimension: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What was asked, where the file does not say."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Take judgements from a file into a study; importing it again changes nothing.
+
+    A folder without a plan becomes a set of judged pairs, as a table.
+    """
+    from earmark.bench.judge.exchange import import_judgements
+
+    found = import_judgements(study, file, form, dimension=dimension)
+    if json:
+        plain = {"judgements": found.rows, "new": found.new, "to": str(found.to)}
+        typer.echo(json_module.dumps(plain, indent=2))
+    else:
+        typer.echo(f"{found.new:,} of {found.rows:,} judgements are new, in {found.to}")
+
+
+@judge.command()
+def export(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="Folder of a study, or any set of judged pairs.")
+    ],
+    to: Annotated[Path, typer.Argument(help="Folder to write to, new or empty.")],
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE.csv", help="The judgements as one table besides."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write judgements and excerpts in MusAV's layout, which suites open as `judged-pairs`."""
+    from earmark.bench.judge.exchange import export as write
+
+    found = write(study, to, table=table)
+    if json:
+        plain = {
+            "to": str(to),
+            "judgements": found.judgements,
+            "triplets": found.triplets,
+            "songs": found.songs,
+            "audio": found.audio,
+        }
+        typer.echo(json_module.dumps(plain, indent=2))
+    else:
+        typer.echo(
+            f"{found.judgements:,} judgements of {found.triplets:,} triplets, {found.audio:,} "
+            f"excerpts of {found.songs:,} songs, in {to}"
+        )

@@ -10,9 +10,7 @@ it. The server speaks plain HTTP: beyond one's own machine, TLS is the task of a
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
-import io
 import socket
 import sqlite3
 import time
@@ -32,6 +30,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earmark.bench.judge import progress
+from earmark.bench.judge.exchange import as_csv
 from earmark.bench.judge.plan import EXCERPTS, Id, Plan, Word
 from earmark.bench.judge.recover import recover
 from earmark.bench.judge.screens import Screen, screens
@@ -400,18 +399,12 @@ def _organise(request: Request) -> Response:
 def _judgements(request: Request) -> Response:
     study = _study(request)
     study.check_organiser(request)
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["triplet", "a", "b", "annotator", "dimension", "higher_value"])
-    for row in study.store.judgements():
-        rows.writerow(
-            [row.triplet, row.song_a, row.song_b, row.annotator, row.dimension, row.higher_value]
-        )
+    content = as_csv(study.store.judgements())
     headers = {
         "content-disposition": 'attachment; filename="judgements.csv"',
         "cache-control": "no-store",
     }
-    return Response(text.getvalue(), media_type="text/csv", headers=headers)
+    return Response(content, media_type="text/csv", headers=headers)
 
 
 def _wants_page(request: Request) -> bool:

@@ -7,6 +7,7 @@ CSV with a header, in either form::
     triplet,a,b,annotator,dimension,higher_value
         higher_value  a, b, ab (equal) or not_selected
         triplet       may be absent, or blank in all rows
+        triplet_type  optional: global_triplet (the default) or genre_triplet--<genre>
 
     dimension,higher,lower        and of these what is known:
         tied          1 where the two are held equal, else 0; default 0
@@ -47,17 +48,18 @@ def read(path: Path) -> Reading:
     reading = Reading(path.parent, per_pair=1)
     header = [name.strip() for name in read_table(path)[0]]
     judged = "higher_value" in header or not {"higher", "lower"} & set(header)
-    optional = ("triplet",) if judged else ("tied", "votes", "annotator")
+    optional = ("triplet", "triplet_type") if judged else ("tied", "votes", "annotator")
     columns = [*(JUDGED if judged else COMPARED), *(name for name in optional if name in header)]
     cells, reading.faults = read_columns(path, columns)
-    rows = _rows(path, cells, _judgement if judged else _comparison, reading.faults)
+    rows = _rows(path, cells, judgement_of if judged else _comparison, reading.faults)
     if reading.faults:
         return reading
     found = _one_order(rows) if judged else [row for _, row in rows]
     if judged:
         count = Counter((j.dimension, j.song_a, j.song_b) for j in found)
         reading.per_pair = max(count.values())
-    found = _in_triplets(found, reading)
+    types = {row["triplet"]: row["triplet_type"] for _, row in cells if row.get("triplet_type")}
+    found = _in_triplets(found, reading, types)
     for name in sorted({j.dimension for j in found}):
         reading.judgements[name] = [j for j in found if j.dimension == name]
     if short := sum(n < reading.per_pair for n in count.values()) if judged else 0:
@@ -100,7 +102,8 @@ def _said_before(j: Judgement, row: Mapping[str, str]) -> tuple[tuple[object, ..
     return (j.dimension, *songs, "", _flipped(j).higher_value), text
 
 
-def _judgement(row: Mapping[str, str]) -> Judgement | str:
+def judgement_of(row: Mapping[str, str]) -> Judgement | str:
+    """Return the judgement of a row of the first form, or what is wrong with it."""
     for name in JUDGED:
         if not row[name]:
             return f"{name} is blank"
@@ -154,7 +157,9 @@ def _one_order(rows: list[Row]) -> list[Judgement]:
     return [_flipped(j) if (j.song_b, j.song_a) in orders else j for _, j in rows]
 
 
-def _in_triplets(rows: list[Judgement], reading: Reading) -> list[Judgement]:
+def _in_triplets(
+    rows: list[Judgement], reading: Reading, types: Mapping[str, str]
+) -> list[Judgement]:
     """Return judgements with what is resampled together as their triplets, and set these down."""
     songs_of: dict[str, set[str]] = {}
     for j in rows:
@@ -181,5 +186,6 @@ def _in_triplets(rows: list[Judgement], reading: Reading) -> list[Judgement]:
         for j in rows:
             songs_of.setdefault(j.triplet, set()).update((j.song_a, j.song_b))
     for name, songs in songs_of.items():
-        reading.triplets[name] = Triplet(name, tuple(sorted(songs)), "global_triplet")
+        kind = types.get(name, "global_triplet")
+        reading.triplets[name] = Triplet(name, tuple(sorted(songs)), kind)
     return rows
