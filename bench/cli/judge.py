@@ -167,6 +167,10 @@ def serve(
 
     Every answer is on the disk before it is confirmed. Needs the extra `judge`.
     """
+    from earmark.models.support.adapter import require
+
+    for package in ("starlette", "uvicorn"):
+        require(package, extra="judge", of="earmark judge serve")
     from earmark.bench.judge.server import run
 
     run(study, host=host, port=port)

@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -332,6 +332,8 @@ async def _posted(request: Request, kind: type[B]) -> tuple[Study, str, B]:
                     raise HTTPException(413, "too large", {"connection": "close"})
     except TimeoutError:
         raise HTTPException(408, "sent too slowly", {"connection": "close"}) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "not sent whole") from None
     return study, name, kind.model_validate_json(bytes(body))
 
 

@@ -6,6 +6,9 @@
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const set = (element, name, value) => element.setAttribute(`aria-${name}`, value);
+  const write = (element, text) => {
+    if (element.textContent !== text) element.textContent = text; // else it would be read aloud again
+  };
   const base = document.body.dataset.base;
   const main = one("main[data-screen]");
   const screen = main?.dataset.screen;
@@ -91,7 +94,7 @@
 
   function saved(text, bad = false) {
     for (const place of all("#saved, #commented")) {
-      place.textContent = text;
+      write(place, text);
       place.classList.toggle("bad", bad);
     }
   }
@@ -111,6 +114,7 @@
   // ---- songs -----------------------------------------------------------------------------------
 
   let context;
+  let notice = ""; // why an answer was not taken
   const players = all(".player").map((box, n) => {
     const player = {
       box,
@@ -130,7 +134,7 @@
       audio.currentTime = Number(bar.value);
     });
     for (const event of ["play", "pause", "ended", "timeupdate"]) {
-      audio.addEventListener(event, () => show());
+      audio.addEventListener(event, show);
     }
     audio.addEventListener("error", () => failed(player));
     if (audio.error) failed(player);
@@ -150,6 +154,7 @@
   async function toggle(player) {
     const { audio } = player;
     if (player.fault) return;
+    notice = "";
     if (!audio.paused) return audio.pause();
     for (const other of players) if (other !== player) other.audio.pause();
     if (player.reload) {
@@ -209,8 +214,10 @@
     active = questions.indexOf(question);
     const unheard = question.songs.filter((player) => !player.fault && !enough(player));
     const fault = question.songs.find((player) => player.fault);
-    if (unheard.length) return show(`Listen to ${names(unheard)} first`);
-    if (fault && value !== "not_selected") return show(`Without ${fault.name}, only “can’t tell”`);
+    notice = unheard.length ? `Listen to ${names(unheard)} first.`
+      : fault && value !== "not_selected" ? `Without ${fault.name}, only “can’t tell” is possible.`
+      : "";
+    if (notice) return show();
     const before = question.buttons.find(pressed);
     if (before?.dataset.value !== value) {
       press(question, value);
@@ -253,8 +260,9 @@
     const { target } = event;
     if (event.ctrlKey || event.altKey || event.metaKey || target.matches("textarea")) return;
     const key = event.key.toLowerCase();
-    if (players[Number(key) - 1]) {
-      if (!event.repeat) toggle(players[Number(key) - 1]);
+    const digit = /^(?:Digit|Numpad)([123])$/.exec(event.code); // also where digits need Shift
+    if (digit) {
+      if (!event.repeat) toggle(players[digit[1] - 1]);
     } else if (VALUES[key]) {
       if (!event.repeat) choose(questions[active], VALUES[key]);
     } else if (["arrowup", "arrowdown"].includes(key) && !target.matches("input")) {
@@ -283,7 +291,7 @@
     return heard(player) ? `${left} s more to hear` : "not heard yet";
   }
 
-  function show(hint) {
+  function show() {
     for (const player of players) {
       const { audio, bar, box, button, name } = player;
       const playing = !audio.paused && !audio.ended;
@@ -293,9 +301,7 @@
       set(button, "label", `${playing ? "Pause" : "Play"} ${name}`);
       set(button, "disabled", Boolean(player.fault));
       bar.value = audio.currentTime;
-      const text = state(player);
-      const place = one(".state", box);
-      if (place.textContent !== text) place.textContent = text;
+      write(one(".state", box), state(player));
       if (heard(player)) keep(player.entry, heard(player));
     }
     for (const [n, question] of questions.entries()) {
@@ -307,13 +313,12 @@
     const unheard = players.filter((player) => !player.fault && !enough(player));
     const left = questions.filter((question) => !answered(question)).length;
     next.disabled = left > 0 || leaving;
-    one("#hint").textContent =
-      hint ??
+    write(one("#hint"), notice ||
       (leaving ? "Going on …"
         : unheard.length && left ? `Listen to ${names(unheard)}.`
         : left ? `${left} of ${questions.length} answers to give.`
         : practice ? "That is all. Begin when you are ready."
-        : "All answered.");
+        : "All answered."));
   }
 
   for (const name of waiting()) {

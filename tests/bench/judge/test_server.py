@@ -247,13 +247,27 @@ def test_practice_is_not_kept_and_a_song_that_cannot_be_played_is_no_reason_to_g
 
 
 def test_ten_megabytes_are_refused_when_the_first_of_them_have_come(page):
-    chunk, asked, said = 8192, 0, []
+    chunk, asked = 8192, 0
 
     async def receive():
         nonlocal asked
         asked += 1
         more = asked < 10 * 2**20 // chunk
         return {"type": "http.request", "body": b"x" * chunk, "more_body": more}
+
+    assert posted_by_hand(page, receive) == 413 and asked * chunk <= 2 * server.MOST_BYTES
+    deep = page.client.post(
+        f"{page.link}/comments",
+        content=b"[" * 16000,
+        headers={"content-type": "application/json"},
+    )
+    assert deep.status_code == 422
+    assert page.rows() == ([], [], [])
+
+
+def posted_by_hand(page, receive):
+    """Post a comment whose body comes as ``receive`` says; return the status."""
+    said = []
 
     async def send(message):
         said.append(message)
@@ -262,14 +276,21 @@ def test_ten_megabytes_are_refused_when_the_first_of_them_have_come(page):
     scope |= {"path": f"{page.link}/comments", "raw_path": b"", "query_string": b""}
     scope |= {"root_path": "", "headers": [(b"content-type", b"application/json")]}
     asyncio.run(page.app(scope, receive, send))
-    assert said[0]["status"] == 413 and asked * chunk <= 2 * server.MOST_BYTES
-    deep = page.client.post(
-        f"{page.link}/comments",
-        content=b"[" * 16000,
-        headers={"content-type": "application/json"},
-    )
-    assert deep.status_code == 422
-    assert page.rows() == ([], [], [])
+    return said[0]["status"]
+
+
+def test_a_body_that_never_comes_is_not_waited_for(page, monkeypatch):
+    monkeypatch.setattr(server, "BODY_SECONDS", 0)
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    assert posted_by_hand(page, never) == 408
+    monkeypatch.undo()
+    assert posted_by_hand(page, gone) == 400
 
 
 def test_what_people_type_stays_text(tmp_path):
@@ -281,6 +302,10 @@ def test_what_people_type_stays_text(tmp_path):
     broken = {"key": next(KEYS), "screen": page.screens[1].id, "slot": 0, "text": SCRIPT}
     assert page.post("problems", broken).status_code == 200
     assert page.post("comments", {"key": next(KEYS), "text": "x" * 2001}).status_code == 422
+    lone = b'{"key": "%032x", "text": "half a pair: \\ud800"}' % 5
+    headers = {"content-type": "application/json"}
+    half = page.client.post(f"{page.link}/comments", content=lone, headers=headers)
+    assert half.status_code == 422
     for address in (page.link, f"{page.link}?pause", page.organiser, "/", "/nowhere"):
         shown = page.get(address).text
         assert "<script>" not in shown and "<img" not in shown and 'onclick="x' not in shown
