@@ -9,7 +9,7 @@ import numpy as np
 
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import fingerprint
-from earmark.models.av_heads.head import TrainedHead, load_head
+from earmark.models.av_heads.head import COLUMNS, TrainedHead, load_head
 from earmark.models.base import (
     AudioEmbedder,
     Floats,
@@ -53,6 +53,11 @@ class AVHead:
             of=f"av-head {trained.name} was",
             noun="embedder",
         )
+        if trained.head.n_values != len(COLUMNS):
+            raise ModelError(
+                f"av-head {trained.name} gives {trained.head.n_values} values of a clip, expected "
+                f"{' and '.join(COLUMNS)}"
+            )
         self.trained = trained
         self.embedder: Any = embedder
         self.sample_rate = embedder.sample_rate

@@ -37,7 +37,7 @@ class Hidden:
     bias: Doubles
     """Shape ``(n_units,)``."""
     out: Doubles
-    """Shape ``(n_units, 2)``."""
+    """Shape ``(n_units, n_values)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,20 @@ class Head:
     scale: Doubles
     """Shape ``(dimension,)``: their deviation, 1 where they are constant."""
     linear: Doubles
-    """Shape ``(dimension, 2)``."""
+    """Shape ``(dimension, n_values)``: two, arousal and valence, but for judged dimensions."""
     bias: Doubles
-    """Shape ``(2,)``."""
+    """Shape ``(n_values,)``."""
     hidden: Hidden | None = None
 
     def __post_init__(self) -> None:
         (d, *rest), units = self.mean.shape or (0,), _units(self.hidden)
-        expected = {"scale": (d,), "linear": (d, 2), "bias": (2,)}
+        n = self.n_values
+        expected = {"scale": (d,), "linear": (d, n), "bias": (n,)}
         if self.hidden is not None:
             expected |= {
                 "hidden.weights": (d, units),
                 "hidden.bias": (units,),
-                "hidden.out": (units, 2),
+                "hidden.out": (units, n),
             }
         arrays = self.arrays()
         for name, shape in expected.items():
@@ -82,6 +83,11 @@ class Head:
         return len(self.mean)
 
     @property
+    def n_values(self) -> int:
+        """Values that it gives of a clip."""
+        return self.linear.shape[-1] if self.linear.ndim else 0
+
+    @property
     def affine(self) -> bool:
         """Whether its value at a mean of embeddings is the mean of its values."""
         return self.hidden is None
@@ -95,7 +101,7 @@ class Head:
         return own | {f"hidden.{each.name}": getattr(self.hidden, each.name) for each in layer}
 
     def __call__(self, features: ArrayLike) -> Doubles:
-        """Return arousal, valence, shape ``(n, 2)``, of features ``(n, dimension)``."""
+        """Return arousal, valence, shape ``(n, n_values)``, of features ``(n, dimension)``."""
         rows = check_features(features)
         if rows.shape[1] != self.dimension:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""Pairwise heads: utilities of arousal and valence learned from which of two tracks is higher.
+"""Pairwise heads: utilities learned from which of two tracks is higher, one per dimension.
 
 Conventions
 -----------
@@ -40,7 +40,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -70,7 +70,7 @@ class PairwiseFit(Protocol):
     def __call__(
         self, features: ArrayLike, comparisons: Mapping[str, ComparedPairs], *, seed: int
     ) -> Fitted:
-        """Return a head fitted to the comparisons of ``arousal`` and ``valence``."""
+        """Return a head fitted to the comparisons of each dimension, one value each, in order."""
         ...
 
 
@@ -90,7 +90,7 @@ def fit_pairwise(
     features
         Shape ``(n_tracks, dimension)``. Tracks that no comparison names play no part.
     comparisons
-        Of ``arousal`` and of ``valence``.
+        By dimension: what the head gives, in this order.
     penalties
         To choose from, as :func:`fit_davidson`; a single one is taken as it is.
     seed
@@ -104,14 +104,14 @@ def fit_pairwise(
         If a penalty is not above 0.
     """
     _check_sharing(sharing)
-    rows, both = check_compared(features, comparisons)
+    rows = check_compared(features, comparisons)
     grid = check_penalties(penalties, name="penalties")
-    mean, scale = standardisation(rows[np.union1d(both[0].tracks, both[1].tracks)])
+    mean, scale = standardisation(rows[_tracks(comparisons.values())])
     z = (rows - mean) / scale
-    linear = np.empty((rows.shape[1], 2))
+    linear = np.empty((rows.shape[1], len(comparisons)))
     facts: dict[str, Plain] = {"head": "pairwise"}
     warnings = []
-    for column, (name, compared) in enumerate(zip(COLUMNS, both, strict=True)):
+    for column, (name, compared) in enumerate(comparisons.items()):
         penalty = grid[0]
         if len(grid) > 1:
             penalty = _choose(rows, compared.pooled(), grid, inner_folds, sharing, seed)
@@ -139,7 +139,7 @@ def fit_pairwise(
                 f"least_sensitivity_{name}": float(spread.min()),
                 f"greatest_sensitivity_{name}": float(spread.max()),
             }
-    return Fitted(Head(mean, scale, linear, np.zeros(2)), facts, tuple(warnings))
+    return Fitted(Head(mean, scale, linear, np.zeros(len(comparisons))), facts, tuple(warnings))
 
 
 def _choose(
@@ -190,8 +190,8 @@ class PairwiseCrossValidated:
     differences: Mapping[str, Doubles]
     """First less second of each comparison, by dimension: shape ``(n_runs, n_comparisons)``."""
     values: Doubles | None
-    """Of the tracks, shape ``(n_runs, n_tracks, 2)``: arousal, valence; NaN for tracks that are in
-    no comparison. Those of one triplet are of one head and can be compared; others are of another.
+    """Of the tracks, shape ``(n_runs, n_tracks, n_dimensions)``; NaN for tracks that are in no
+    comparison. Those of one triplet are of one head and can be compared; others are of another.
     None where comparisons were dropped: a track then has a value in each fold that tests it."""
     fits: tuple[PairwiseFold, ...]
 
@@ -208,7 +208,7 @@ def cross_validate_pairwise(
 ) -> PairwiseCrossValidated:
     """Predict each comparison by a head that was fitted without its tracks.
 
-    A triplet goes to the same fold for arousal and for valence.
+    A triplet goes to the same fold for every dimension.
 
     Parameters
     ----------
@@ -225,37 +225,38 @@ def cross_validate_pairwise(
     _check_sharing(sharing)
     if runs < 1:
         raise ModelError(f"runs is {runs}, expected at least 1")
-    rows, both = check_compared(features, comparisons)
-    groups = _groups(both, len(rows), sharing)
-    named = dict(zip(COLUMNS, both, strict=True))
-    differences = {name: np.full((runs, len(one)), np.nan) for name, one in named.items()}
-    values = np.full((runs, len(rows), 2), np.nan)
+    rows = check_compared(features, comparisons)
+    groups = _groups([*comparisons.values()], len(rows), sharing)
+    differences = {name: np.full((runs, len(one)), np.nan) for name, one in comparisons.items()}
+    values = np.full((runs, len(rows), len(comparisons)), np.nan)
     fits = []
-    bounds = len(both[0])
+    bounds = np.cumsum([0, *map(len, comparisons.values())])
     for run in range(runs):
         for fold in grouped_folds(groups, folds=folds, seed=seed + run):
-            parts = [fold.test[fold.test < bounds], fold.test[fold.test >= bounds] - bounds]
-            tests = [one.take(part) for one, part in zip(both, parts, strict=True)]
-            tested = np.union1d(tests[0].tracks, tests[1].tracks)
-            free = [_free(one, tested) for one in both]
+            parts = {
+                name: fold.test[(fold.test >= low) & (fold.test < low + len(one))] - low
+                for (name, one), low in zip(comparisons.items(), bounds.tolist(), strict=False)
+            }
+            tests = {name: one.take(parts[name]) for name, one in comparisons.items()}
+            tested = _tracks(tests.values())
+            free = {name: _free(one, tested) for name, one in comparisons.items()}
             train = {
-                name: one.take(np.flatnonzero(kept))
-                for (name, one), kept in zip(named.items(), free, strict=True)
+                name: one.take(np.flatnonzero(free[name])) for name, one in comparisons.items()
             }
             fitted = fit(rows, train, seed=seed + run)
             predicted = fitted.head(rows[tested])
             values[run, tested] = predicted
             place = np.full(len(rows), -1)
             place[tested] = np.arange(len(tested))
-            for column, (name, test, part) in enumerate(zip(COLUMNS, tests, parts, strict=True)):
+            for column, (name, test) in enumerate(tests.items()):
                 utility = predicted[:, column]
                 gap = utility[place[test.first]] - utility[place[test.second]]
-                differences[name][run, part] = gap
+                differences[name][run, parts[name]] = gap
             dropped = {
-                name: int(len(one) - kept.sum() - len(part))
-                for (name, one), kept, part in zip(named.items(), free, parts, strict=True)
+                name: int(len(one) - free[name].sum() - len(parts[name]))
+                for name, one in comparisons.items()
             }
-            seen = np.union1d(train["arousal"].tracks, train["valence"].tracks)
+            seen = _tracks(train.values())
             fits.append(
                 PairwiseFold(run, fold.name, seen, tested, dropped, fitted.facts, fitted.warnings)
             )
@@ -265,6 +266,11 @@ def cross_validate_pairwise(
 def _check_sharing(sharing: Sharing) -> None:
     if sharing not in ("linked", "dropped"):
         raise ModelError(f"sharing is {sharing!r}, expected 'linked' or 'dropped'")
+
+
+def _tracks(comparisons: Iterable[ComparedPairs]) -> NDArray[np.intp]:
+    """Return the rows of all compared tracks, sorted."""
+    return np.unique(np.concatenate([one.tracks for one in comparisons]))
 
 
 def _free(compared: ComparedPairs, tracks: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -574,7 +580,7 @@ class ComparedPairs:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Compared pairs of arousal and valence whose tracks have an embedding."""
+    """Compared pairs of each dimension whose tracks have an embedding."""
 
     compared: Mapping[str, ComparedPairs]
     without_embedding: Mapping[str, float]
@@ -582,7 +588,11 @@ class Collected:
 
 
 def collect(
-    judgements: PairwiseJudgements, ids: Sequence[str], *, by_annotator: bool = False
+    judgements: PairwiseJudgements,
+    ids: Sequence[str],
+    *,
+    dimensions: Iterable[str] = COLUMNS,
+    by_annotator: bool = False,
 ) -> Collected:
     """Return judgements as arrays.
 
@@ -592,6 +602,8 @@ def collect(
     ----------
     ids
         Of the features' rows. Comparisons of other clips are left out and counted.
+    dimensions
+        Those to collect, e.g. all of ``judgements.comparisons``.
     by_annotator
         Whether a pair has a row for each annotator, so that a head can tell them apart; those that
         are not known count as one. If not, its row has the votes of all.
@@ -609,7 +621,7 @@ def collect(
     rows = np.array([place.get(clip.id, -1) for clip in judgements.clips], np.intp)
     units = [clip.unit for clip in judgements.clips]
     found, without = {}, {}
-    for name in COLUMNS:
+    for name in dimensions:
         said = judgements.of(name)
         votes: dict[tuple[str, int, int, str], Doubles] = {}
         without[name] = 0.0
@@ -641,23 +653,18 @@ def collect(
     return Collected(found, without)
 
 
-def check_compared(
-    features: ArrayLike, comparisons: Mapping[str, ComparedPairs]
-) -> tuple[Doubles, tuple[ComparedPairs, ComparedPairs]]:
-    """Return features and the comparisons of arousal and of valence.
+def check_compared(features: ArrayLike, comparisons: Mapping[str, ComparedPairs]) -> Doubles:
+    """Return the features of comparisons that can be learned from.
 
     Raises
     ------
     ModelError
-        If a dimension lacks, has no comparison, no pair of it has a higher track, or a track has no
-        row of features.
+        If there is no dimension, one has no comparison or no pair of a higher track, or a track
+        has no row of features.
     """
     rows = check_features(features)
-    if set(comparisons) != set(COLUMNS):
-        raise ModelError(
-            f"comparisons are of {', '.join(comparisons) or 'nothing'}, expected of arousal and of "
-            f"valence"
-        )
+    if not comparisons:
+        raise ModelError("comparisons are of nothing, expected of one dimension or more")
     for name, one in comparisons.items():
         if not len(one) or not one.votes[:, [0, 2]].any():
             raise ModelError(
@@ -668,4 +675,4 @@ def check_compared(
             raise ModelError(
                 f"comparisons of {name} name row {one.tracks[-1]} of {len(rows)} rows of features"
             )
-    return rows, (comparisons["arousal"], comparisons["valence"])
+    return rows

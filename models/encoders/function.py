@@ -26,7 +26,15 @@ from torch import Tensor
 from earmark.datasets.audio import Waveform, file_digest
 from earmark.datasets.base import fingerprint
 from earmark.datasets.registry import Registry, check_options
-from earmark.models.base import UNKNOWN_TRAINING, Floats, ModelCard, ModelError, Plain, naming
+from earmark.models.base import (
+    AROUSAL_VALENCE,
+    UNKNOWN_TRAINING,
+    Floats,
+    ModelCard,
+    ModelError,
+    Plain,
+    naming,
+)
 from earmark.models.encoders.windowed import Layers, Pooling, WindowedEncoder, windows_of
 from earmark.models.support.adapter import RESAMPLER, check_clips
 from earmark.models.support.crops import CropPolicy, embed_crops
@@ -129,32 +137,42 @@ class CalledAV:
     """An :class:`~earmark.models.base.ArousalValenceModel` of a function; windows are averaged."""
 
     def __init__(
-        self, network: CalledNetwork, *, sample_rate: int, crop: CropPolicy, card: ModelCard
+        self,
+        network: CalledNetwork,
+        *,
+        sample_rate: int,
+        crop: CropPolicy,
+        card: ModelCard,
+        dimensions: Sequence[str] = AROUSAL_VALENCE,
     ) -> None:
         self.network = network
+        self.dimensions = tuple(dimensions)
         self.sample_rate: int | None = sample_rate
         self.crop = crop
         self.card = card
 
     def predict_av(self, clips: Sequence[Waveform]) -> Floats:
-        """Return arousal, valence of each clip, shape ``(n_clips, 2)``.
+        """Return arousal, valence of each clip, shape ``(n_clips, 2)``, or its own dimensions.
 
         Raises
         ------
         ModelError
             If a clip is empty, not mono, not finite or at another rate, or the function gives
-            other than two numbers.
+            other than one number per dimension.
         """
         check_clips(clips, self.sample_rate)
-        return embed_crops(clips, self.crop, self._two, dimension=2, at_once=8)
+        return embed_crops(
+            clips, self.crop, self._values, dimension=len(self.dimensions), at_once=8
+        )
 
-    def _two(self, windows: Floats) -> Floats:
+    def _values(self, windows: Floats) -> Floats:
         found = self.network.layers(windows)
         rows = next(iter(found.values())).numpy()
-        if len(found) != 1 or rows.shape != (len(windows), 2):
+        if len(found) != 1 or rows.shape != (len(windows), len(self.dimensions)):
+            count = "two numbers" if len(self.dimensions) == 2 else f"{len(self.dimensions)}"
             raise ModelError(
                 f"{self.network.name} gives {len(found)} outputs, the first of shape "
-                f"{rows.shape[1:]} a window; expected two numbers: arousal, valence"
+                f"{rows.shape[1:]} a window; expected {count}: {', '.join(self.dimensions)}"
             )
         return rows
 
@@ -171,6 +189,7 @@ def function(
     window: float | str | None = None,
     hop: float | None = None,
     av_scale: Sequence[float] | None = None,
+    dimensions: Sequence[str] | None = None,
     name: str | None = None,
     licence: str | None = None,
     citation: str | None = None,
@@ -186,7 +205,7 @@ def function(
     sample_rate
         In Hz, at which it gets its samples.
     output
-        ``embedding``, or ``av``: two numbers, arousal and valence.
+        ``embedding``, or ``av``: two numbers, arousal and valence (or those of ``dimensions``).
     options
         Further keyword arguments of the function. The digest of a value that is a file, e.g. of
         weights, counts as the weights' digest.
@@ -198,6 +217,9 @@ def function(
         In s; by default the whole clip.
     av_scale
         Ends of the scale of arousal and valence, e.g. ``[1, 9]``.
+    dimensions
+        What the numbers of ``output = "av"`` are, if not arousal and valence: those that pairs are
+        judged by, e.g. ``["preference"]``.
     name
         Of the model; by default that of the function.
     licence, citation, training_datasets
@@ -210,6 +232,8 @@ def function(
     """
     if output not in ("embedding", "av"):
         raise ModelError(f"function: output = {output!r}, expected 'embedding' or 'av'")
+    if dimensions is not None and output != "av":
+        raise ModelError("function: dimensions are of output = 'av', and go with no embedding")
     if ":" not in function:
         raise ModelError(f"function: {function!r}, expected path/to/file.py:name, or module:name")
     given = dict(options or {})
@@ -244,8 +268,11 @@ def function(
     )
     if output == "av":
         rate: dict[str, Plain] = {"sample_rate": sample_rate, "resampler": RESAMPLER}
+        named = tuple(dimensions or AROUSAL_VALENCE)
+        if named != AROUSAL_VALENCE:
+            rate["dimensions"] = ", ".join(named)
         card = replace(card, preprocessing=rate | dict(card.preprocessing))
-        return CalledAV(network, sample_rate=sample_rate, crop=crop, card=card)
+        return CalledAV(network, sample_rate=sample_rate, crop=crop, card=card, dimensions=named)
     return WindowedEncoder(
         network,
         sample_rate=sample_rate,

@@ -15,6 +15,7 @@ from earmark.bench.tasks.av_predictions import (
     predict_from_means,
     read_predictions,
 )
+from earmark.bench.tasks.pairwise.heads import is_embedder, predict_out_of_fold
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
 from earmark.datasets.files.data_paths import resolve
@@ -31,6 +32,7 @@ def predict_judged(
     audio: str | None = None,
     means: Mapping[str, str],
     predictions: Sequence[str] = (),
+    heads: bool = False,
     some: bool = True,
 ) -> AVPredictions:
     """Return predictions of the judged songs; a model that has none is noted with the reason.
@@ -45,6 +47,8 @@ def predict_judged(
         Model to npz of mean embeddings, read where there is no audio.
     predictions
         Files of predictions.
+    heads
+        Whether a pairwise head is fitted on the vectors of models that only embed.
     some
         Whether a file may have predictions of some dimensions only.
 
@@ -57,12 +61,17 @@ def predict_judged(
     found = AVPredictions()
     clips = dataset.clips(audio=None if audio is None else resolve(audio))
     if models and any(clip.path for clip in clips):
-        found = predict_from_audio(models, clips, context.embeddings, any_dimensions=True)
+        fitted = {name: one for name, one in models.items() if heads and is_embedder(one)}
+        own = {name: one for name, one in models.items() if name not in fitted}
+        found = predict_from_audio(own, clips, context.embeddings, any_dimensions=True)
+        _on_dimensions(found, own, dataset.dimensions)
+        for name, embedder in fitted.items():
+            predict_out_of_fold(found, name, embedder, dataset, clips, context)
     else:
         places = {text: find_file(text, context, found) for text in dict.fromkeys(means.values())}
         at_hand = {name: place for name, text in means.items() if (place := places[text])}
         _from_means(found, models, at_hand)
-    _on_dimensions(found, models, dataset.dimensions)
+        _on_dimensions(found, models, dataset.dimensions)
     paths = [path for name in predictions if (path := find_file(name, context, found))]
     read = partial(read_predictions, dimensions=dataset.dimensions, some=some)
     _from_files(found, [one for path in paths for one in read(path)])

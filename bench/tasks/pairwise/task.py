@@ -63,6 +63,7 @@ class PairwiseAgreement(Task):
 
     A model that predicts arousal and valence is scored on these where the pairs are judged by them;
     of other dimensions, predictions come from files, or from a model that names its ``dimensions``.
+    On a model that only embeds audio, a pairwise head is fitted to the judgements, out of fold.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class PairwiseAgreement(Task):
     allow_missing: bool = False
 
     kind: ClassVar[str] = "pairwise"
-    needs: ClassVar[frozenset[Need]] = frozenset({"av"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"audio or av"})
     truth: ClassVar[frozenset[str]] = TRUTH
     outcomes: ClassVar[frozenset[str]] = OUTCOMES
     derived_subsets: ClassVar[DerivedSubsets] = DERIVED_SUBSETS
@@ -108,6 +109,7 @@ class PairwiseAgreement(Task):
             audio=self.audio,
             means={} if self.embeddings is None else dict.fromkeys(models, self.embeddings),
             predictions=self.predictions,
+            heads=self.kind != "musav",
             some=self.kind != "musav",
         )
         output = evaluate(
@@ -139,6 +141,7 @@ class MusAVAgreement(PairwiseAgreement):
     """
 
     kind: ClassVar[str] = "musav"
+    needs: ClassVar[frozenset[Need]] = frozenset({"av"})
 
     def _judged(self, dataset: Any) -> JudgedPairs:
         known = super()._judged(dataset)

@@ -245,10 +245,14 @@ def test_comparisons_that_cannot_be_learned_from_are_named(change, told):
         fit_pairwise(*spoiled(change), seed=0)
 
 
-def test_a_dimension_too_few_is_named():
+def test_a_head_gives_a_value_of_each_dimension_that_it_learned():
     features, _, world = judged_world(6, 3)
-    with pytest.raises(ModelError, match="comparisons are of arousal, expected of arousal and of"):
-        fit_pairwise(features, {"arousal": world["arousal"]}, seed=0)
+    both = fit_pairwise(features, world, seed=0).head
+    liked = fit_pairwise(features, {"liking": world["arousal"]}, seed=0).head
+    assert (both.n_values, liked.n_values) == (2, 1)
+    np.testing.assert_array_equal(both.linear[:, :1], liked.linear)
+    with pytest.raises(ModelError, match="comparisons are of nothing"):
+        fit_pairwise(features, {}, seed=0)
 
 
 def test_features_that_are_not_finite_are_named():

@@ -8,7 +8,7 @@ import pytest
 from earmark.datasets.audio import Waveform
 from earmark.datasets.base import DataError
 from earmark.datasets.registry import named_by
-from earmark.models.base import ArousalValenceModel, ClipError, ModelError
+from earmark.models.base import ArousalValenceModel, ClipError, ModelError, dimensions_of
 from earmark.models.conformance import check, listening, promises
 from earmark.models.registry import MODELS
 
@@ -138,6 +138,18 @@ def test_arousal_and_valence(file, sound):
     assert model.predict_av([clip, clip])[1] == pytest.approx(expected, abs=1e-6)
     with pytest.raises(ModelError, match=r"embed\.py:vector gives .*\(16,\).*arousal, valence"):
         build(file, "vector", output="av").predict_av([clip])
+
+
+def test_other_dimensions_than_arousal_and_valence(file, sound):
+    names = [f"d{i}" for i in range(16)]
+    model = build(file, "vector", output="av", dimensions=names)
+    assert dimensions_of(model) == tuple(names)
+    clip = sound(0.5, RATE)
+    assert model.predict_av([clip]).shape == (1, 16)
+    with pytest.raises(ModelError, match="expected 1: liking"):
+        build(file, "vector", output="av", dimensions=["liking"]).predict_av([clip])
+    with pytest.raises(ModelError, match="dimensions are of output = 'av'"):
+        build(file, "vector", dimensions=["liking"])
 
 
 def test_a_class_is_made_once_and_its_files_count(file, tmp_path, sound):

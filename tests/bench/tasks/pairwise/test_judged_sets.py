@@ -4,15 +4,22 @@ import itertools
 
 import numpy as np
 import pytest
+import soundfile
 from invented_musav import write_musav
 from invented_ratings import write_table
 
+from earmark.bench.embeddings.embeddings import Embeddings
+from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.av_predictions import read_predictions
 from earmark.bench.tasks.pairwise.task import MusAVAgreement, PairwiseAgreement, evaluate
+from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import judged, musav
+from earmark.models.av_heads.pairwise import collect, cross_validate_pairwise
+from earmark.models.base import ModelCard
 from earmark.reports.record.lookup import HALF_CREDIT
 
+RATE = 8_000
 JUDGED = ["triplet", "a", "b", "annotator", "dimension", "higher_value"]
 
 
@@ -29,6 +36,27 @@ def write_judged(root, *, dimensions=("preference",), annotators=4, n_triplets=1
                 rows.append((f"t{number}", *songs, f"ann{who}", dimension, label))
     write_table(root / "judgements.csv", JUDGED, rows)
     return root
+
+
+class Loud:
+    """Embeds the level of a clip, and nothing else: a unit vector that turns with it."""
+
+    card = ModelCard(
+        id="loud",
+        version="1",
+        weights_digest="0" * 64,
+        licence="CC0",
+        citation="none",
+        training_datasets=(),
+        crop_policy="whole",
+        preprocessing={},
+    )
+    sample_rate = RATE
+    dimension = 2
+
+    def embed_audio(self, clips):
+        turns = np.array([clip.samples.std() for clip in clips])
+        return np.stack([np.cos(turns), np.sin(turns)], axis=1).astype(np.float32)
 
 
 def truth(dataset, n=1):
@@ -110,6 +138,36 @@ def test_musav_is_scored_alike_by_both_tasks_but_for_its_name(tmp_path):
     assert preset.result.scores == general.result.scores
     assert preset.result.tables == general.result.tables
     assert (preset.result.kind, general.result.kind) == ("musav", "pairwise")
+
+
+@pytest.mark.parametrize(
+    ("annotators", "dimensions"), [(1, ("preference",)), (4, ("preference", "tempo"))]
+)
+def test_a_head_learns_from_each_set_of_judgements(tmp_path, annotators, dimensions):
+    dataset = judged.load(write_judged(tmp_path, dimensions=dimensions, annotators=annotators))
+    rows = np.random.default_rng(0).normal(size=(len(dataset.song_ids), 4))
+    rows[:, 0] = [float(song[-1]) for song in dataset.song_ids]
+    compared = collect(
+        dataset.comparisons(), dataset.song_ids, dimensions=dataset.dimensions
+    ).compared
+    found = cross_validate_pairwise(rows, compared, folds=5, seed=0)
+    said = {song: tuple(row) for song, row in zip(dataset.song_ids, found.values[0], strict=True)}
+    scores = run(dataset, {"head": said}).result.scores
+    assert all(s.value > 0.9 for s in scores if (s.metric, s.subset) == (HALF_CREDIT, "gt"))
+
+
+def test_an_embedder_gets_a_head_out_of_fold(tmp_path):
+    dataset = judged.load(write_judged(tmp_path / "liked"))
+    for number, song in enumerate(dataset.song_ids):
+        noise = np.random.default_rng(number).standard_normal(RATE) * 0.1
+        path = tmp_path / "liked" / "audio" / f"{song}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, noise * (1 + int(song[-1])), RATE)
+    context = Context("t", Embeddings(Store(tmp_path / "store")), 200, 0)
+    output = PairwiseAgreement(baselines=()).run(context, dataset, {"loud": Loud()}).output
+    (score,) = (s for s in output.result.scores if (s.metric, s.subset) == (HALF_CREDIT, "gt"))
+    assert (score.model, score.dimension, score.value) == ("loud", "preference", 1.0)
+    assert "out of fold" in output.result.protocol["predictions of loud"]
 
 
 def test_the_task_musav_refuses_what_was_judged_otherwise(tmp_path):
