@@ -129,7 +129,7 @@ def musav(
         list[Path], typer.Argument(help="Predictions: JSONL (MusAV's format), CSV or Parquet.")
     ],
     data: Annotated[
-        str, typer.Option(help="MusAV's repository, or its folder data/.")
+        str, typer.Option(help="MusAV's repository, or any judged set: a folder, or a table.")
     ] = "{data}/musav",
     allow_missing: Annotated[
         bool,
@@ -147,14 +147,15 @@ def musav(
     seed: Annotated[int, typer.Option(help="Seed of bootstraps and randomisation tests.")] = 2022,
     json: Json = False,
 ) -> None:
-    """Score arousal/valence predictions on MusAV's pairwise judgements."""
+    """Score predictions on MusAV's pairwise judgements, or on those of any judged set."""
     from earmark.bench.tasks.pairwise.task import evaluate
     from earmark.datasets.files.data_paths import resolve
-    from earmark.datasets.judgements.musav import load
+    from earmark.datasets.judgements.musav import open_set
 
-    predictions = _read_all(files)
+    dataset = open_set(resolve(data))
+    predictions = _read_all(files, dataset.dimensions, some=not dataset.is_musav)
     output = evaluate(
-        load(resolve(data)),
+        dataset,
         {one.model: one.values for one in predictions},
         baselines=("loudness",),
         allow_missing=allow_missing,
@@ -168,13 +169,13 @@ def musav(
         _print(output.result, predictions)
 
 
-def _read_all(files: Sequence[Path]) -> list[Predictions]:
+def _read_all(files: Sequence[Path], dimensions: Sequence[str], *, some: bool) -> list[Predictions]:
     from earmark.bench.tasks.av_predictions import read_predictions
     from earmark.datasets.base import DataError
 
     found: dict[str, Predictions] = {}
     for path in files:
-        for one in read_predictions(path):
+        for one in read_predictions(path, dimensions, some=some):
             if one.model in found:
                 raise DataError(
                     f"model {one.model!r} is in {found[one.model].path} and in {path}; give one of "
@@ -187,18 +188,19 @@ def _read_all(files: Sequence[Path]) -> list[Predictions]:
 def _print(result: TaskResult, predictions: Sequence[Predictions]) -> None:
     from earmark.bench.tasks.pairwise.tables import RELIABILITY
     from earmark.bench.tasks.pairwise.view import AGAINST_ANNOTATOR
-    from earmark.datasets.judgements.musav import DIMENSIONS
 
     console = new_console()
     for one in predictions:
         console.print(f"{one.model}: {len(one.values):,} songs, {one.path.name}", markup=False)
     for warning in result.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
-    for dimension in DIMENSIONS:
+    for gap in result.not_run:
+        console.print(f"not scored: {gap.what}: {gap.reason}", markup=False)
+    for dimension in dict.fromkeys(one.dimension for one in result.scores if one.dimension):
         print_table(console, _accuracy_table(result, dimension))
-    for title in (RELIABILITY, AGAINST_ANNOTATOR):
-        (table,) = (one for one in result.tables if one.title == title)
-        print_table(console, _plain_table(table))
+    for table in result.tables:
+        if table.title in (RELIABILITY, AGAINST_ANNOTATOR):
+            print_table(console, _plain_table(table))
     console.print(_note(result), markup=False)
 
 

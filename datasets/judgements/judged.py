@@ -131,6 +131,11 @@ class JudgedPairs:
     _judgements: Mapping[str, tuple[Judgement, ...]] = field(repr=False)
     _pairs: Mapping[str, tuple[Pair, ...]] = field(repr=False)
 
+    @property
+    def is_musav(self) -> bool:
+        """Whether it has all sets of MusAV: a list of MuSe's songs belongs to it."""
+        return self.subsets == SUBSETS
+
     @cached_property
     def loudness(self) -> Mapping[str, float]:
         """EBU R128 integrated loudness in LUFS by song id; read on first use, empty if not known.

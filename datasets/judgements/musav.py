@@ -45,6 +45,7 @@ __all__ = [
     "Triplet",
     "load",
     "load_judgements",
+    "open_set",
     "validate",
 ]
 
@@ -94,6 +95,18 @@ def load(root: Path | str) -> JudgedPairs:
     reading = files.read(data)
     refuse(f"MusAV at {root}", reading.faults)
     return _build(reading)
+
+
+def open_set(root: Path | str) -> JudgedPairs:
+    """Open MusAV where MuSe's songs lie beside it, else judged pairs in any layout.
+
+    Raises
+    ------
+    DataError
+        As :func:`load` or :func:`.judged.load`.
+    """
+    data = files.data_folder(root)
+    return load(root) if data is not None and (data / files.MUSE).is_file() else judged.load(root)
 
 
 def load_judgements(

@@ -38,7 +38,7 @@ from earmark.bench.tasks.task import Context, Need, Task, TaskOutput, TaskRun, W
 from earmark.datasets.base import DataError
 from earmark.datasets.files.data_paths import resolve
 from earmark.datasets.judgements.judged import JudgedPairs
-from earmark.datasets.judgements.rules import ANNOTATORS_PER_PAIR, DIMENSIONS, SUBSETS
+from earmark.datasets.judgements.rules import ANNOTATORS_PER_PAIR, DIMENSIONS
 from earmark.reports.record.lookup import select
 from earmark.reports.record.schema import (
     Comparison,
@@ -191,7 +191,7 @@ def evaluate(
         If there is no model, a baseline is unknown, or (unless ``allow_missing``) songs are
         missing or unknown.
     """
-    kind = kind or ("musav" if dataset.subsets == SUBSETS else "pairwise")
+    kind = kind or ("musav" if dataset.is_musav else "pairwise")
     by_baseline, not_run = _baselines(dataset, baselines)
     if predictions or not by_baseline:
         check_predictions(dataset, predictions, allow_missing=allow_missing)
@@ -241,7 +241,7 @@ def evaluate(
 def _title(dataset: JudgedPairs, kind: str) -> str:
     if dataset.card.synthetic:
         return f"Pairwise agreement with simulated listeners: {dataset.card.title}"
-    if kind == "musav" and dataset.subsets == SUBSETS:
+    if kind == "musav" and dataset.is_musav:
         return "Pairwise agreement with listeners on MusAV"
     return f"Pairwise agreement with listeners: {dataset.card.title}"
 

@@ -9,6 +9,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
 from earmark.reports.record.files import read
+from earmark.reports.record.lookup import HALF_CREDIT
 
 REPLICATES = ("--replicates", 200)
 
@@ -32,7 +33,7 @@ def scored(earmark, tmp_path, monkeypatch):
         (task,) = read(folder).tasks
         assert (tmp_path / folder / "report.html").is_file()
         dimension = [score.dimension for score in task.scores]
-        assert set(dimension) in ({None}, {"arousal", "valence"})
+        assert set(dimension) in ({None}, {"arousal", "valence"}, {"liking"})
         assert not any("items" in warning for warning in task.warnings)  # scores are their items'
         return task, {(s.model, s.metric, s.dimension): s for s in task.scores}
 
@@ -236,3 +237,32 @@ def test_what_cannot_be_scored_is_said(arguments, message, earmark, tmp_path, mo
     code, _, err = earmark("score", *arguments)
     assert code == 3
     assert message in err
+
+
+@pytest.fixture
+def liked(tmp_path):
+    """Six pairs by three listeners, and what two models say of their songs."""
+    rows = [
+        (f"t{n}", f"{n}a", f"{n}b", f"ann{who}", "liking", "a")
+        for n in range(6)
+        for who in range(3)
+    ]
+    header = ["triplet", "a", "b", "annotator", "dimension", "higher_value"]
+    songs = [(f"{n}{side}", side == "a", side == "b") for n in range(6) for side in "ab"]
+    write(tmp_path / "right.csv", ["id", "liking"], [(song, int(a)) for song, a, _ in songs])
+    write(tmp_path / "wrong.csv", ["songid", "liking_mean"], [(s, int(b)) for s, _, b in songs])
+    return write(tmp_path / "liked.csv", header, rows)
+
+
+def test_pairs_are_scored_on_any_dimension(scored, liked):
+    task, scores = scored("pairs", "right.csv", "wrong.csv", "--truth", liked)
+    assert (task.kind, task.dataset) == ("pairwise", "liked")
+    values = {model: scores[model, HALF_CREDIT, "liking"].value for model in task.models}
+    assert values == {"right": 1, "wrong": 0}
+
+
+def test_the_command_musav_takes_any_judged_set(earmark, liked, tmp_path):
+    code, out, err = earmark("musav", tmp_path / "right.csv", "--data", liked, *REPLICATES)
+    assert code == 0, err
+    assert "Liking: one annotator against the two others 100.0 %, chance 50.0 %" in out
+    assert "loudness (baseline): liked states no loudness" in out
