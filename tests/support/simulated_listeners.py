@@ -30,6 +30,7 @@ from earmark.bench.judge.plan import read as read_plan
 from earmark.bench.judge.screens import Screen, ShownPair, screens
 from earmark.bench.judge.store import open_store
 from earmark.datasets.etude.judge import Noise, probabilities
+from earmark.datasets.files.names import AUDIO_SUFFIXES
 
 RELATIVE_NOISE = {"arousal": Noise(0.77, 0.23, 0.005), "valence": Noise(0.96, 0.29, 0.01)}
 OTHER = RELATIVE_NOISE["valence"]
@@ -45,13 +46,18 @@ def truth_of(plan: Plan, table: Path) -> Truth:
     """Read the songs' values from a table by the stems of their files."""
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    by_stem = {Path(next(iter(row.values()))).stem: row for row in rows}
+    by_name = {_name(next(iter(row.values()))): row for row in rows}
     return {
         dimension.name: {
-            song.id: float(by_stem[Path(song.source).stem][dimension.name]) for song in plan.songs
+            song.id: float(by_name[_name(song.source)][dimension.name]) for song in plan.songs
         }
         for dimension in plan.dimensions
     }
+
+
+def _name(file: str) -> str:
+    path = Path(file)  # a track id such as blues.00002 has no suffix
+    return path.stem if path.suffix in AUDIO_SUFFIXES else path.name
 
 
 class Listener:
