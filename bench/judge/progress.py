@@ -13,7 +13,8 @@ from typing import Final
 from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.screens import Screen
 from earmark.bench.judge.store import Check, Finish, Store
-from earmark.bench.metrics.agreement import krippendorff_alpha, rating_matrix
+from earmark.bench.metrics.agreement import evaluate_alpha, rating_matrix
+from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.judgements.rules import Judgement
 
 SECONDS_PER_ANSWER: Final = 4.0
@@ -44,8 +45,8 @@ class Agreement:
     """How well listeners agree on one dimension so far."""
 
     dimension: str
-    alpha: float | None
-    """Krippendorff's alpha (nominal), None where it is not defined yet."""
+    alpha: Estimate | None
+    """Krippendorff's alpha (nominal) over triplets, None where it is not defined yet."""
     n_pairs: int
     """Judged by two listeners or more."""
     full: int
@@ -146,11 +147,11 @@ def _person(
 def _agreement(plan: Plan, dimension: str, judgements: Sequence[Judgement]) -> Agreement:
     rows = [row for row in judgements if row.dimension == dimension]
     items = [f"{row.triplet} {row.song_a} {row.song_b}" for row in rows]
-    matrix, _, _ = rating_matrix(
+    matrix, _, columns = rating_matrix(
         [row.annotator for row in rows], items, [row.higher_value for row in rows]
     )
     try:
-        alpha = krippendorff_alpha(matrix)
+        alpha = evaluate_alpha(matrix, units=[column.split()[0] for column in columns])
     except ValueError:  # nothing judged twice yet, or all answers are the same
         alpha = None
     values: defaultdict[str, Counter[str]] = defaultdict(Counter)

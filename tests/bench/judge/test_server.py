@@ -396,7 +396,7 @@ def test_the_organiser_sees_who_has_done_what_and_how_well_they_agree(tmp_path):
     assert arousal.n_pairs == arousal.n_all == 12
     assert arousal.full == 3 * third.n_finished
     shown = page.get(page.organiser).text
-    assert f"{8 + third.n_finished} of 12 triplets judged" in shown
+    assert f"{8 + third.n_finished} of 12\n" in shown and "each for 3 listeners" in shown
     assert "2 of 2" in shown and "0 of 2" in shown
 
 
@@ -419,7 +419,10 @@ def test_alpha_on_the_organisers_page_is_that_of_the_metrics(tmp_path):
     )
     found = progress.measure(page.store, page.study.screens).agreement
     assert found[0].alpha is None and found[0].n_pairs == 0
-    assert found[1].alpha == pytest.approx(krippendorff_alpha(matrix))
+    alpha = found[1].alpha
+    assert alpha.value == pytest.approx(krippendorff_alpha(matrix)) and alpha.n_units == 6
+    shown = page.get(page.organiser).text
+    assert f"{alpha.value:.2f}" in shown and f"[{alpha.interval.low:.2f}, " in shown
 
 
 def test_the_greeting_names_links_and_beyond_ones_machine_tls(page):
