@@ -78,13 +78,26 @@ def plan(
     citation: Annotated[
         Path | None, typer.Option(metavar="FILE.bib", help="BibTeX of the set.")
     ] = None,
+    power: Annotated[
+        bool,
+        typer.Option(
+            "--power",
+            help="Write nothing; say how many triplets show which difference, and what they cost.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a study of the songs of a folder: triplets, excerpts, who judges what.
 
     Recordings that cannot be read, are silent, too short, or the same as another are left out by
     name. Nothing of the folder itself is changed.
+
+    With --power listeners are simulated who agree as MusAV's did: how many triplets show that two
+    models, or a model and one listener, are so many points of accuracy apart, in 80 % of studies.
     """
+    if power:
+        _print_power(folder, triplets, dimensions, annotators, excerpt, seed, json=json)
+        return
     from earmark.bench.judge.make import make
     from earmark.datasets.files.text_files import read_text
 
@@ -110,6 +123,74 @@ def plan(
     _print_plan(made, out, console)
     if json:
         typer.echo(json_module.dumps(_plain(made, out), indent=2))
+
+
+def _print_power(
+    folder: Path,
+    triplets: int | None,
+    dimensions: str,
+    annotators: int,
+    seconds: float,
+    seed: int,
+    *,
+    json: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from earmark.bench.judge import power
+    from earmark.bench.judge.dimensions import dimensions_of
+    from earmark.datasets.base import DataError, audio_files
+
+    names = [one.name for one in dimensions_of(dimensions)]
+    n_songs = len(audio_files(folder))
+    if not n_songs and triplets is None:
+        raise DataError(
+            f"{folder} holds no audio file: give the folder of the songs, or --triplets"
+        )
+    n_triplets = n_songs // 3 if triplets is None else triplets
+    found = power.estimate(
+        names,
+        annotators=annotators,
+        seconds=seconds,
+        n_triplets=n_triplets or None,
+        seed=seed,
+    )
+    if json:
+        typer.echo(json_module.dumps({"recordings": n_songs, **asdict(found)}, indent=2))
+        return
+    console = new_console()
+    table = new_table(
+        f"Found in {power.POWER:.0%} of studies, {annotators} judgements per pair",
+        ("dimension", "between"),
+        ("points", "triplets", "songs", "hours"),
+    )
+    for need in found.needs:
+        n, costs = need.triplets, need.hours
+        last = (
+            ("-",) * 3 if n is None or costs is None else (f"{n:,}", f"{3 * n:,}", f"{costs:,.0f}")
+        )
+        add_row(table, need.dimension, need.between, f"{need.points:g}", *last)
+    print_table(console, table)
+    lines = [
+        f"{one.triplets:,} triplets, {one.dimension}, {one.between}: "
+        + ("no difference" if one.points is None else f"from {one.points:.1f} points on")
+        for one in found.reaches
+    ]
+    lines += [
+        f"simulated {one.dimension}: full agreement on {one.full:.0%} of the pairs, that of a "
+        f"majority on {one.majority:.0%}"
+        for one in found.agreement
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    for note in found.notes:
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
+    console.print(
+        f"hours: of all listeners together, for {len(names)} "
+        f"dimension{'s' if len(names) > 1 else ''}; {n_songs:,} recordings in {folder}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _plain(made: Made, out: Path) -> dict[str, object]:

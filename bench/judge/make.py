@@ -14,7 +14,7 @@ from pathlib import Path
 from earmark.bench.judge import plan as plans
 from earmark.bench.judge.dimensions import DEFAULT, dimensions_of
 from earmark.bench.judge.draw import GLOBAL_SHARE, draw_listeners, draw_triplets
-from earmark.bench.judge.plan import TARGET_LUFS, Plan, Song, Triplet
+from earmark.bench.judge.plan import SECONDS_PER_ANSWER, TARGET_LUFS, Plan, Song, Triplet
 from earmark.bench.judge.recordings import (
     LOUDNESS_BY,
     SHORTEST_S,
@@ -29,8 +29,6 @@ from earmark.bench.judge.recordings import (
 from earmark.datasets.base import DataError
 from earmark.datasets.files.atomic_files import write_whole
 
-SECONDS_A_JUDGEMENT = 4.0
-"""To answer, once both songs are known; for the estimate of hours."""
 FOLDERS = "folders"
 
 
@@ -52,7 +50,7 @@ def hours_of(triplets: Sequence[Triplet], plan: Plan) -> float:
     """Return the hours of listening that triplets cost in all, by all their listeners."""
     seconds = {song.id: song.seconds for song in plan.songs}
     played = sum(seconds[song] for triplet in triplets for song in triplet.songs)
-    answers = len(triplets) * 3 * len(plan.dimensions) * SECONDS_A_JUDGEMENT
+    answers = len(triplets) * 3 * len(plan.dimensions) * SECONDS_PER_ANSWER
     return (played + answers) * plan.annotators / 3600
 
 

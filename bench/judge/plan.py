@@ -33,6 +33,8 @@ SCHEMA_VERSION: Final = 1
 PLAN, EXCERPTS, LEFT_OUT, STORE = "plan.json", "excerpts", "left_out.csv", "judge.sqlite"
 TARGET_LUFS = -20.0
 """Playback level of MusAV's annotation tool."""
+SECONDS_PER_ANSWER: Final = 4.0
+"""Once both songs are known: for estimates of how long a study takes."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]

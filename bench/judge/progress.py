@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from earmark.bench.judge.plan import Plan
+from earmark.bench.judge.plan import SECONDS_PER_ANSWER, Plan
 from earmark.bench.judge.screens import Screen
 from earmark.bench.judge.store import Check, Finish, Store
 from earmark.bench.metrics.agreement import evaluate_alpha, rating_matrix
 from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.judgements.rules import Judgement
 
-SECONDS_PER_ANSWER: Final = 4.0
-"""Before anything is known of a listener's pace."""
 LONGEST_BREAK: Final = 600.0
 """Between the ends of two screens, s; a longer one is no listening."""
 

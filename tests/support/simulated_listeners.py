@@ -7,7 +7,7 @@ and a column per dimension.
 
 A listener hears the true difference of two songs plus Gaussian noise, and calls it equal where it
 is small: Thurstone's model with ties, with the noise that fits MusAV's own judgements best
-(``earmark.datasets.etude.judge``), in units of the plan's root mean square difference. A song
+(``earmark.bench.judge.power``), in units of the plan's root mean square difference. A song
 against itself is recognised nine times in ten. Songs sound by a media clock of the script's, in
 which each is heard whole at once, so that nothing waits for them.
 """
@@ -27,13 +27,12 @@ from webdriver import Browser, browsing
 
 from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.plan import read as read_plan
+from earmark.bench.judge.power import NOISE, OTHER
 from earmark.bench.judge.screens import Screen, ShownPair, screens
 from earmark.bench.judge.store import open_store
 from earmark.datasets.etude.judge import Noise, probabilities
 from earmark.datasets.files.names import AUDIO_SUFFIXES
 
-RELATIVE_NOISE = {"arousal": Noise(0.77, 0.23, 0.005), "valence": Noise(0.96, 0.29, 0.01)}
-OTHER = RELATIVE_NOISE["valence"]
 RECOGNISED = 0.9
 KEYS = {"a": "a", "b": "b", "ab": "=", "not_selected": "x"}
 CLOCK = Path(__file__).with_name("media_clock.js")
@@ -71,7 +70,7 @@ class Listener:
         for dimension, values in truth.items():
             pairs = [pair for triplet in plan.triplets for pair in triplet.pairs]
             scale = np.sqrt(np.mean([(values[a] - values[b]) ** 2 for a, b in pairs]))
-            own = RELATIVE_NOISE.get(dimension, OTHER)
+            own = NOISE.get(dimension, NOISE[OTHER])
             self._noise[dimension] = Noise(own.sd * scale, own.equal_below * scale, own.unanswered)
 
     def keys(self, screen: Screen) -> str:
