@@ -318,13 +318,13 @@ def test_a_metric_without_outcomes_of_its_own_is_refused_and_never_compared_unpa
     assert gated(again, first, with_rules(rule)).exit_code == 0
 
 
-def test_two_hundred_other_seeds_never_fail_an_unchanged_model():
+def test_fifty_other_seeds_never_fail_an_unchanged_model():
     """The same outcomes from other weights, and those of a model as good as that."""
     base, same, kin = (
         recording(run=run, weights=run, seed=seed, tasks=("genres",)).evidence()
         for run, seed in (("base", 0), ("same", 0), ("kin", 1))
     )
-    for seed in range(200):
+    for seed in range(50):
         policy = Policy(
             version=1,
             defaults=Limits(margin=0.05),
