@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,6 +71,7 @@ def bench(
         ),
     ] = None,
     speed: Speed = None,
+    json: Json = False,
 ) -> None:
     """Build the corpus Etude, train tiny models on it, run every suite that can run, and gate.
 
@@ -99,7 +100,8 @@ def bench(
     gates = None if why_not else SuiteGates(baselines or shipped_baselines())
     if gates is not None:
         gates.prepare(suite.suite.name for suite in named)
-    console, left = new_console(), LeftOut()
+    console, left = new_console(stderr=json), LeftOut()
+    say = partial(typer.echo, err=json)
     measure = partial(
         evaluate,
         out=out,
@@ -115,18 +117,18 @@ def bench(
     first = [path for path, suite in zip(paths, named, strict=True) if needs_no_training(suite)]
     if fetch:
         fetch_for((name for path in first for name in read_suite(path).suite.fetch), left)
-    build = partial(make, cache_folder(), n_tracks=tracks, seconds=seconds, tell=typer.echo)
+    build = partial(make, cache_folder(), n_tracks=tracks, seconds=seconds, tell=say)
     steps: list[Step] = []
     measured: list[Evaluated] = []
     if first:  # scores come before the minutes of training
         with progress_bar() as progress:
             steps = build(configs={}, progress=progress)
-        measured = [measure(path, scored=partial(_tell, started)) for path in first]
+        measured = [measure(path, scored=partial(_tell, started, say)) for path in first]
     if rest := [path for path in paths if path not in first]:
         with progress_bar() as progress:
             steps = _joined(steps, build(progress=progress))
             further = further_of(named)
-            steps += make_further(cache_folder(), further, progress=progress, tell=typer.echo)
+            steps += make_further(cache_folder(), further, progress=progress, tell=say)
         measured += [measure(path) for path in rest]
     left.print(console)
     if gates is not None:
@@ -138,12 +140,34 @@ def bench(
         *_synthetic(measured),
         _last_line(gates, why_not, asked_for=baselines is not None),
     ):
-        typer.echo(line)
+        say(line)
+    if json:
+        typer.echo(json_module.dumps(_plain(steps, measured, gates, all_in_all), indent=2))
     if code := left.exit_code or _exit_code(measured, gates, asked_for=baselines is not None):
         raise ExitError(code)
 
 
-def _tell(started: float, result: TaskResult) -> None:
+def _plain(
+    steps: Sequence[Step],
+    measured: Sequence[Evaluated],
+    gates: SuiteGates | None,
+    all_in_all: float,
+) -> dict[str, object]:
+    """Return what ``--json`` prints."""
+    verdicts = () if gates is None else gates.verdicts
+    return {
+        "made": [step.name for step in steps if step.done_now],
+        "suites": [one.plain() | {"seconds": round(one.seconds, 1)} for one in measured],
+        "gates": [
+            {"suite": one.suite, "outcome": one.plain["outcome"], "files": [*map(str, one.written)]}
+            for one in verdicts
+        ],
+        "outcome": None if gates is None else gates.outcome,
+        "seconds": round(all_in_all, 1),
+    }
+
+
+def _tell(started: float, say: Callable[[str], None], result: TaskResult) -> None:
     """Print the first scores of a task, and how long after the start they came."""
     from earmark.reports import words
     from earmark.reports.record.lookup import best_first, headline, select
@@ -153,7 +177,7 @@ def _tell(started: float, result: TaskResult) -> None:
     said = [f"{s.model} {words.value_in_text(s)}" for s in scores if s.value is not None]
     after = time.perf_counter() - started
     what = f"{result.title}, {words.metric_in_text(metric)}"
-    typer.echo(f"{what}: {', '.join(said)} ({after:.0f} s after the start)")
+    say(f"{what}: {', '.join(said)} ({after:.0f} s after the start)")
 
 
 def _joined(before: Sequence[Step], steps: Sequence[Step]) -> list[Step]:

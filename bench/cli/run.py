@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,6 +118,7 @@ def report_on(suites: Sequence[Path | Suite], *, json: bool, **options: Any) -> 
 def embed(
     suites: Annotated[list[Path], typer.Argument(help="Suite files (TOML), or names.")],
     store: Store = Path("store"),
+    json: Json = False,
 ) -> None:
     """Compute and keep the embeddings of suites, without scoring.
 
@@ -144,13 +146,19 @@ def embed(
         num_nodes=nodes,
     )
     start(fabric)
+    done: list[dict[str, object]] = []
     with ends_together(go_on="what was heard is kept, and the same command goes on"):
         for path, suite in checked:
             with progress_bar() as progress:
                 share = (fabric.global_rank, fabric.world_size)
                 n_clips = _embed(suite, Embeddings(Store(store), progress=progress, share=share))
-            typer.echo(f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}")
+            said = f"{path}: {n_clips} clips, process {share[0] + 1} of {share[1]}"
+            typer.echo(said, err=json)
+            named = {"suite": str(path), "clips": n_clips}
+            done.append(named | {"process": share[0] + 1, "processes": share[1]})
         fabric.barrier()
+    if json:
+        typer.echo(json_module.dumps(done, indent=2))
 
 
 def _embed(suite: Suite, embeddings: Embeddings) -> int:
@@ -215,6 +223,8 @@ class LeftOut:
     """Suites of which nothing could run."""
     not_run: dict[str, list[str]] = field(default_factory=dict)
     """Reasons, each with what it concerns."""
+    not_rendered: dict[str, str] = field(default_factory=dict)
+    """Suites whose record is whole and has no reports, each with the reason."""
     exit_code: int = 0
     """3 where a task failed, 70 where the fault is Earmark's or an adapter's unforeseen one."""
 
@@ -228,12 +238,21 @@ class LeftOut:
                 code = INTERNAL if one.reason.startswith(UNFORESEEN) else INVALID
                 self.exit_code = max(self.exit_code, code)
 
+    def add_report(self, suite: str, error: Exception) -> None:
+        """Note that the reports of a suite could not be made, which ends nothing else."""
+        from earmark.bench.run.runner import reason_of
+
+        reason, told = reason_of(error)
+        self.not_rendered[suite] = reason
+        self.exit_code = max(self.exit_code, INVALID if told else INTERNAL)
+
     def print(self, console: Console) -> None:
         """Say each thing once, one line each."""
         lines = [f"could not fetch {name}: {why}" for name, why in self.not_fetched.items()]
         if self.nothing_of:
             lines.append(f"nothing could run of {', '.join(self.nothing_of)}")
         lines += [f"not run: {', '.join(names)}: {why}" for why, names in self.not_run.items()]
+        lines += [f"no report of {suite}: {why}" for suite, why in self.not_rendered.items()]
         for line in lines:
             console.print(line, style="yellow", markup=False, soft_wrap=True)
 
@@ -299,7 +318,12 @@ def evaluate(
     if folder is None:
         left.nothing_of.append(head.name)
     else:
-        reports = report.render_reports(folder, folder, gate=verdict, speed=speed)
+        try:
+            reports = report.render_reports(folder, folder, gate=verdict, speed=speed)
+        except Exception as error:  # the record is whole, and suites stand alone
+            if os.environ.get("EARMARK_DEBUG"):
+                raise
+            left.add_report(head.name, error)
         record = read(folder)
         title, name = escape(head.title), escape(path.name)
         console.print(f"\n[bold]{title}[/bold]  [dim]{name}[/dim]")

@@ -257,6 +257,7 @@ def export(
             "data.datasets.",
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Write the weights and card of a checkpoint, or of a head that a suite trains, for suites.
 
@@ -268,18 +269,31 @@ def export(
     if model is not None:
         if name is not None or licence is not None or dataset is not None:
             raise ModelError("--name, --licence and --dataset are of a checkpoint, not of --model")
-        _export_trained(checkpoint, model, out, store=store, onnx=onnx)
+        _export_trained(checkpoint, model, out, store=store, onnx=onnx, json=json)
         return
     if onnx:
         raise ModelError("--onnx writes a head; name it with --model, and its suite")
     from earmark.models.training.checkpoints import export as write
 
     card = write(checkpoint, out, name=name, licence=licence, training_datasets=dataset)
-    typer.echo(f"{out}: {card.name}. {card.note}")
-    typer.echo(f'[models.{card.name}]\nloader = "{card.training["model"]}"\nweights = "{out}"')
+    typer.echo(f"{out}: {card.name}. {card.note}", err=json)
+    table = {"loader": card.training["model"], "weights": str(out)}
+    if json:
+        _print_exported(out, card.name, table)
+        return
+    typer.echo(f"[models.{card.name}]")
+    typer.echo("\n".join(f"{key} = {json_module.dumps(value)}" for key, value in table.items()))
 
 
-def _export_trained(suite: Path, model: str, out: Path, *, store: Path, onnx: bool) -> None:
+def _print_exported(out: Path, name: str, table: Mapping[str, object]) -> None:
+    files = sorted(path.name for path in out.iterdir())
+    found = {"folder": str(out), "files": files, "name": name, "model": table}
+    typer.echo(json_module.dumps(found, indent=2))
+
+
+def _export_trained(
+    suite: Path, model: str, out: Path, *, store: Path, onnx: bool, json: bool
+) -> None:
     from earmark.bench.embeddings import store as kept
     from earmark.bench.embeddings.embeddings import Embeddings
     from earmark.bench.run.export import export_trained
@@ -290,6 +304,9 @@ def _export_trained(suite: Path, model: str, out: Path, *, store: Path, onnx: bo
     with progress_bar() as progress:
         embeddings = Embeddings(kept.Store(store), progress=progress)
         table = export_trained(find_suite(suite), model, embeddings=embeddings, out=out, onnx=onnx)
+    if json:
+        _print_exported(out, out.name, table)
+        return
     typer.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     typer.echo(f"[models.{json_module.dumps(out.name)}]")
     typer.echo("\n".join(f"{key} = {toml_value(value)}" for key, value in table.items()))

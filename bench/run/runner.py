@@ -324,10 +324,15 @@ def able(run: Run, task: TaskEntry) -> dict[str, Any]:
     }
 
 
+def reason_of(error: Exception) -> tuple[str, bool]:
+    """Return why something failed, and whether the error is one that was foreseen."""
+    told = type(error).__module__.startswith("earmark.")
+    return str(error) if told else f"{UNFORESEEN}: {in_words(error)}", told
+
+
 def _failed(run: Run, task_id: str, error: Exception, *, strict: bool) -> None:
     """Note why a task did not run; the others go on, so that what they find is not lost."""
-    told = type(error).__module__.startswith("earmark.")
-    reason = str(error) if told else f"{UNFORESEEN}: {in_words(error)}"
+    reason, told = reason_of(error)
     run.not_run.append(schema.NotRun(what=task_id, reason=reason, failed=strict or not told))
     if strict or not told:
         run.failures.append(error)

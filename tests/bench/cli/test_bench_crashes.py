@@ -256,7 +256,10 @@ def test_a_full_runs_folder_is_named_and_earlier_runs_stay(full, undisturbed):
     found, _ = full("full runs")
     for_record, for_reports = found["full"]
     assert_said(for_record, "could not be written: No space left on device")
-    assert_said(for_reports, "the reports could not be written to runs/")
+    (said,) = [line for line in for_reports["log"].splitlines() if line.startswith("no report of")]
+    assert for_reports["code"] == 3 and "MiB free at" in said
+    assert "mini: the reports could not be written to runs/" in said
+    assert "Traceback" not in for_reports["log"]
     for one, n_records in ((for_record, 1), (for_reports, 2)):
         assert_sound(one, undisturbed)
         assert len(one["scores"]) == n_records

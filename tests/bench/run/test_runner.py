@@ -438,3 +438,45 @@ def test_two_processes_fill_the_store_as_one_does(root):
     content = store_content(root / "alone", root / "songs" / "audio")
     assert len(content) == 2 * N_CLIPS
     assert store_content(root / "together", root / "songs" / "audio") == content
+
+
+def test_a_report_that_cannot_be_rendered_ends_no_other_suite(root, earmark, monkeypatch):
+    from earmark.bench.cli import report
+
+    render, rendered = report.render_reports, []
+
+    def fails_once(run, out, **options):
+        rendered.append(run)
+        if len(rendered) == 1:
+            raise ZeroDivisionError("no width")
+        return render(run, out, **options)
+
+    monkeypatch.setattr(report, "render_reports", fails_once)
+    suite = str(root / "suite.toml")
+    code, out, _ = earmark("run", suite, suite, "--out", root / "runs", "--store", root / "store")
+    assert code == 70
+    assert "no report of small: internal error: ZeroDivisionError: no width" in " ".join(
+        out.split()
+    )
+    first, second = rendered
+    assert (first / "run.json").exists() and not (first / "report.html").exists()
+    assert (second / "report.html").exists()
+
+
+def test_what_commands_found_is_one_json_on_standard_output(root, earmark, monkeypatch):
+    monkeypatch.setenv("EARMARK_CACHE", str(root / "cache"))
+    store, suite = root / "store", root / "suite.toml"
+    code, out, _ = earmark("embed", suite, "--store", store, "--json")
+    assert (code, json.loads(out)) == (
+        0,
+        [{"suite": str(suite), "clips": N_CLIPS, "process": 1, "processes": 1}],
+    )
+    folder, _ = run(root)
+    code, out, _ = earmark("report", folder, "--format", "md", "--json")
+    assert (code, json.loads(out)) == (0, {"files": [str(folder / "report.md")]})
+    code, out, _ = earmark("export-record", folder, root / "csv", "--to", "csv", "--json")
+    found = json.loads(out)
+    assert code == 0 and set(found["files"]) == {str(p) for p in (root / "csv").iterdir()}
+    code, out, _ = earmark("fetch", "--cache", root / "cache", "--json")
+    listed = {one["name"]: one["available"] for one in json.loads(out)}
+    assert code == 0 and listed["musicnn"] is False
