@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.bench.cli import Json
+from earmark.bench.cli import Json, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -254,6 +254,7 @@ def serve(
         require(package, extra="judge", of="earmark judge serve")
     from earmark.bench.judge.server import run
 
+    if_interrupted("all answers are kept")
     run(study, host=host, port=port)
 
 

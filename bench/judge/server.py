@@ -471,7 +471,8 @@ def run(
     made = app(folder)
     study: Study = made.state.study
     listening = _listening(host, port)
-    shown = f"[{host}]" if ":" in host else host
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{listening.getsockname()[1]}"
     for line in _greeting(study.store, study.plan, host, address):
         say(line)

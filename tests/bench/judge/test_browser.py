@@ -276,6 +276,25 @@ def test_one_song_sounds_at_a_time_at_the_level_of_the_plan(chromium, folder):
     chromium.go_to(first)
 
 
+def test_a_song_that_did_not_arrive_is_loaded_again_at_a_press(chromium, folder):
+    first = chromium.tab()
+    chromium.new_tab()  # with the browser's own media clock
+    chromium.devtools("Network.enable")
+    chromium.devtools("Network.setBlockedURLs", urls=["*/audio/*"])
+    with serving(folder) as served:
+        skip_practice(served.store)
+        chromium.open(served.links[0])
+        states = "[...document.querySelectorAll('.state')].map((one) => one.textContent)"
+        chromium.until(f"{states}.every((one) => one.startsWith('could not be loaded'))")
+        chromium.devtools("Network.setBlockedURLs", urls=[])
+        chromium.press("2")
+        chromium.until("document.querySelectorAll('audio')[1].currentTime > 0.1")
+        chromium.until(f"{states}[1].endsWith('more to hear')")
+        assert served.store.comments() == []  # no fault of the song
+    chromium.close_tab()
+    chromium.go_to(first)
+
+
 def test_a_comment_is_saved_as_text(browser, folder):
     with serving(folder) as served:
         browser.open(served.links[1])
