@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.audio import Waveform
-from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError
+from earmark.models.base import UNTRAINED, Floats, ModelCard, ModelError, dimensions_of
 
 
 class FunctionModel:
     """Arousal and valence by a function of ``(samples, sample_rate)``.
 
     ``samples`` are mono float32 in [-1, 1] at the file's own rate in Hz. The function returns two
-    numbers.
+    numbers, or one for each of its attribute ``dimensions``, e.g. ``("preference",)``.
     """
 
     sample_rate: int | None = None
 
     def __init__(self, function: Callable[[Any, int], Any]) -> None:
         self.function = function
+        self.dimensions = dimensions_of(function)
         self._name = getattr(function, "__name__", type(function).__name__)
         self.card = ModelCard(
             id=self._name,
@@ -44,9 +45,10 @@ class FunctionModel:
             row = np.asarray(given, np.float32).reshape(-1)
         except (TypeError, ValueError):
             row = np.empty(0, np.float32)
-        if row.shape != (2,):
+        if row.shape != (len(self.dimensions),):
+            of = " and ".join(self.dimensions)
+            count = {1: "one number", 2: "two numbers"}.get(len(self.dimensions), "numbers")
             raise ModelError(
-                f"the function {self._name} returned {given!r:.80}, expected two numbers: arousal "
-                f"and valence"
+                f"the function {self._name} returned {given!r:.80}, expected {count}: {of}"
             )
         return row

@@ -19,6 +19,7 @@ from earmark.bench import cli
 from earmark.bench.gate.policy import read_policy
 from earmark.bench.run.suite import parse_suite
 from earmark.bench.tasks.registry import TASKS, load_task
+from earmark.datasets.judgements.judged import read_about
 from earmark.datasets.registry import DATASETS, check_options
 from earmark.models.conformance import check
 from earmark.models.registry import MODELS
@@ -154,6 +155,10 @@ def test_toml_is_read_as_what_it_is(text, tmp_path):
     elif "defaults" in content:
         (tmp_path / "gate.toml").write_text(text)
         assert read_policy(tmp_path / "gate.toml").defaults.margin
+    elif "dimensions" in content:
+        (tmp_path / "judged.toml").write_text(text)
+        about = read_about(tmp_path)
+        assert about.faults == [] and about.card["licence"] and about.asked
     else:
         pytest.fail(f"a kind of TOML that no test reads: {text}")
 
