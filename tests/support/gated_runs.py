@@ -294,3 +294,15 @@ _MAKERS = {
     "musav": _musav,
     "ratings": _ratings,
 }
+
+
+def all_scores(record: RunRecord) -> dict[tuple[str, ...], tuple[float | None, ...]]:
+    """Every score with the ends of its interval, by what it is of."""
+    return {
+        (task.id, one.model, one.metric, one.subset, one.dimension or ""): (
+            one.value,
+            *((one.interval.low, one.interval.high) if one.interval else (None, None)),
+        )
+        for task in record.tasks
+        for one in task.scores
+    }

@@ -1,16 +1,23 @@
 """`earmark export-record`: what other formats hold of a record is what the record holds."""
 
 import csv
+import importlib.util
 import json
+import math
+from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
+from gated_runs import all_scores as scores
 from gated_runs import recording
 
-from earmark.bench.run.record_exports import EXPORTERS, export_record
+from earmark.bench.run.record_exports import EXPORTERS, EveryEvalEverExporter, export_record
 from earmark.datasets.base import DataError
 from earmark.reports.record.files import read
 from earmark.reports.record.lookup import headline
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +28,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def record(folder):
     return read(folder)
-
-
-def scores(record):
-    """Every score with its interval, by what it is of."""
-    return {
-        (task.id, one.model, one.metric, one.subset, one.dimension or ""): (
-            one.value,
-            *((one.interval.low, one.interval.high) if one.interval else (None, None)),
-        )
-        for task in record.tasks
-        for one in task.scores
-    }
 
 
 def test_the_table_has_every_score_to_the_last_bit(record, tmp_path):
@@ -55,30 +50,54 @@ def test_the_table_has_every_score_to_the_last_bit(record, tmp_path):
 
 
 def test_every_eval_ever_has_each_models_scores_with_their_uncertainty(record, tmp_path):
-    done = export_record("eee", record, tmp_path, {"organisation": "us"})
+    done = export_record("eee", record, tmp_path, {"organisation": "us", "developer": "Lab"})
     wanted = {key: value for key, value in scores(record).items() if value[0] is not None}
     found = {}
     for path in done.files:
         content = json.loads(path.read_text())
-        required = "schema_version evaluation_id retrieved_timestamp source_metadata model_info"
-        assert {*required.split(), "eval_library", "evaluation_results"} <= content.keys()
+        model = content["model_info"]["name"]
+        folder = path.parent.relative_to(tmp_path).as_posix()
+        assert folder == f"data/{record.suite.name}/{content['model_info']['id']}"
         assert content["source_metadata"]["source_organization_name"] == "us"
         for one in content["evaluation_results"]:
-            assert {"evaluation_name", "source_data", "metric_config"} <= one.keys()
-            assert isinstance(one["metric_config"]["lower_is_better"], bool)
             details = one["score_details"]
-            texts = [
-                *details["details"].values(),
-                *one["source_data"]["additional_details"].values(),
-            ]
-            assert all(isinstance(text, str) for text in texts)
             task, metric = one["evaluation_name"].split(" (")[0].split("/")
             between = details.get("uncertainty", {}).get("confidence_interval", {})
             place = details["details"]["subset"], details["details"]["dimension"]
-            key = (task, content["model_info"]["name"], metric, *place)
+            key = (task, model, metric, *place)
             found[key] = (details["score"], between.get("lower"), between.get("upper"))
     assert found == {key: value for key, value in wanted.items() if key[1] != "random"}
     assert any("random" in text for text in done.left_out) == any(k[1] == "random" for k in wanted)
+    again = export_record("eee", record, tmp_path, {"developer": "Lab"})
+    assert again.files == done.files and len(list(tmp_path.rglob("*.json"))) == len(done.files)
+
+
+def test_files_for_every_eval_ever_are_valid_by_its_own_schema(record, tmp_path):
+    schema = json.loads((HERE / "every_eval_ever" / "eval.schema.json").read_text())
+    assert schema["version"] == EveryEvalEverExporter.VERSION
+    validator = jsonschema.Draft7Validator(schema)
+    unbounded = set()
+    for path in export_record("eee", record, tmp_path, {}).files:
+        content = json.loads(path.read_text(), parse_constant=pytest.fail)
+        assert [error.message for error in validator.iter_errors(content)] == []
+        for one in content["evaluation_results"]:
+            config, score = one["metric_config"], one["score_details"]["score"]
+            assert float(config["min_score"]) <= score <= float(config["max_score"])
+            unbounded.add(math.isinf(float(config["max_score"])))
+        del content["model_info"]["additional_details"]["deployment_type"]
+        assert len(list(validator.iter_errors(content))) == 1
+    assert unbounded == {True, False}
+
+
+def test_files_for_every_eval_ever_pass_its_own_validator(record, tmp_path):
+    if importlib.util.find_spec("every_eval_ever") is None:
+        pytest.skip("every_eval_ever is not installed (it needs Python 3.12)")
+    from every_eval_ever.validator.validation_core import validate_aggregate
+
+    for path in export_record("eee", record, tmp_path, {"developer": "Lab"}).files:
+        place = path.relative_to(tmp_path).as_posix()
+        report = validate_aggregate(path, repo_path=place, run_semantic_checks=True)
+        assert (report.valid, report.errors, report.warnings) == (True, [], [])
 
 
 def test_the_hub_gets_the_headline_scores_of_one_model(record, tmp_path):
@@ -110,4 +129,4 @@ def test_the_command_says_what_it_wrote_and_what_not(folder, tmp_path, earmark):
     wrong = ("--to", "eee", "--option", "relationship=friend")
     code, _, err = earmark("export-record", folder, tmp_path / "out", *wrong)
     assert (code, "expected first_party, third_party" in err) == (3, True)
-    assert set(EXPORTERS.targets()) >= {"csv", "eee", "hf"}
+    assert set(EXPORTERS.targets()) >= {"csv", "eee", "hf", "mlflow", "wandb"}
