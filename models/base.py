@@ -107,6 +107,21 @@ class AudioEmbedder(Protocol):
 
 
 @runtime_checkable
+class KeptEmbedder(Protocol):
+    """Has the vectors of clips by their ids, so that none is decoded.
+
+    It is an :class:`AudioEmbedder`, too, which is never asked to embed audio.
+    """
+
+    card: ModelCard
+    dimension: int
+
+    def rows_of(self, ids: Sequence[str]) -> Mapping[str, Floats]:
+        """Return the vector of unit L2 norm, ``(dimension,)``, of each id that has one."""
+        ...
+
+
+@runtime_checkable
 class LayerEmbedder(Protocol):
     """An audio encoder that gives the vectors of several layers in one forward pass.
 

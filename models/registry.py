@@ -27,6 +27,7 @@ MODELS = Registry(
         "own-tags": "earmark.models.adapters.own_tags:own_tags",
         "locked": "earmark.models.adapters.locked:locked",
         "ensemble": "earmark.models.adapters.ensembles:ensemble",
+        "kept-embeddings": "earmark.models.adapters.kept_embeddings:kept_embeddings",
         "random": "earmark.models.adapters.references:random_model",
         "etude-oracle": "earmark.models.adapters.references:etude_oracle",
         "text-axis": "earmark.models.adapters.text_axis:text_axis",

@@ -48,6 +48,7 @@ from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
     ClipError,
+    KeptEmbedder,
     LayerEmbedder,
     ModelCard,
     ModelError,
@@ -406,6 +407,8 @@ class Embeddings:
         DataError
             If two clips have the same id.
         """
+        if isinstance(embedder, KeptEmbedder):
+            return _by_id(embedder, clips)
         files = self._files(clips)
         if isinstance(embedder, LayerEmbedder) and layers_of(embedder):
             return self._layer_vectors(embedder, files, batch_size)
@@ -650,9 +653,7 @@ class Embeddings:
 
     def _files(self, clips: Sequence[Clip]) -> _Files:
         """Find the key of each clip's file; a file is read once, whatever clips share it."""
-        ids = Counter(clip.id for clip in clips)
-        if twice := [name for name, times in ids.items() if times > 1]:
-            raise DataError(f"clip ids must be unique, given more than once: {first_ten(twice)}")
+        _check_unique(clips)
         paths = list(dict.fromkeys(clip.path for clip in clips if clip.path is not None))
         with ThreadPoolExecutor(self._workers) as readers:
             keys = dict(zip(paths, readers.map(_key_of, paths), strict=True))
@@ -775,3 +776,22 @@ def _embedded(
         warnings=output.warnings(),
         seconds=output.seconds,
     )
+
+
+def _check_unique(clips: Sequence[Clip]) -> None:
+    ids = Counter(clip.id for clip in clips)
+    if twice := [name for name, times in ids.items() if times > 1]:
+        raise DataError(f"clip ids must be unique, given more than once: {first_ten(twice)}")
+
+
+def _by_id(embedder: KeptEmbedder, clips: Sequence[Clip]) -> Embedded:
+    _check_unique(clips)
+    rows = embedder.rows_of([clip.id for clip in clips])
+    table = [np.asarray(rows[clip.id], np.float32) for clip in clips if clip.id in rows]
+    problems = tuple(
+        ItemProblem(item=clip.id, reason=f"{embedder.card.id} has no embedding of it")
+        for clip in clips
+        if clip.id not in rows
+    )
+    ids = tuple(clip.id for clip in clips if clip.id in rows)
+    return Embedded(ids, np.stack(table), problems, (), None)

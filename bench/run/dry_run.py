@@ -19,6 +19,7 @@ from earmark.datasets.base import Clip
 from earmark.models.base import (
     ArousalValenceModel,
     AudioEmbedder,
+    KeptEmbedder,
     ModelCard,
     PatchEmbedder,
     PatchHead,
@@ -131,6 +132,8 @@ class Counting(Embeddings):
         self, embedder: AudioEmbedder, clips: Sequence[Clip], *, batch_size: int = 8
     ) -> Embedded:
         """Count clips."""
+        if isinstance(embedder, KeptEmbedder):
+            return super().audio_vectors(embedder, clips)
         kind: Kind = "layers" if layers_of(embedder) else "audio_vectors"
         return self._clips([embedder], embedder.card, kind, clips)
 

@@ -247,3 +247,109 @@ def test_everything_that_is_named_is_there():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = em.nothing
     assert isinstance(em.metrics, type(sys)) and not isinstance(em.open, SimpleNamespace)
+
+
+# Embeddings in files instead of models
+
+
+class Letters:
+    """A joint model: of a clip its spectrum, of a text that of its first letter's pitch."""
+
+    sample_rate, dimension = RATE, 16
+
+    def __init__(self):
+        from earmark.models.base import ModelCard
+
+        self.card = ModelCard("letters", "1", "b" * 64, "MIT", "", (), "whole clip")
+
+    def embed_audio(self, clips):
+        rows = [np.abs(np.fft.rfft(c.samples))[:400].reshape(16, 25).sum(axis=1) for c in clips]
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("float32")
+
+    def embed_text(self, texts):
+        seeds = [np.random.default_rng(sum(map(ord, text))) for text in texts]
+        rows = np.array([seed.normal(size=16) for seed in seeds])
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("float32")
+
+
+def kept(folder, model, ids, clips, texts):
+    """Write a model's embeddings of clips and texts, not of unit length; return the options."""
+    from earmark.datasets.audio import load
+
+    audio = model.embed_audio([load(path, sample_rate=RATE) for path in clips])
+    np.savez(folder / "letters.npz", ids=ids, embeddings=3.0 * audio.astype(float))
+    text = 0.5 * model.embed_text(texts).astype(float)
+    np.savez(folder / "texts.npz", texts=texts, embeddings=text)
+    return {"loader": "kept-embeddings", "audio": str(folder / "letters.npz"),
+            "text": str(folder / "texts.npz")}  # fmt: skip
+
+
+def same_scores(one, other):
+    columns = ["metric", "subset", "value", "low", "high", "n"]
+    one, other = (
+        run.scores().query("model != 'random'")[columns].reset_index(drop=True)
+        for run in (one, other)
+    )
+    pd.testing.assert_frame_equal(one, other, rtol=1e-12)
+
+
+def test_kept_embeddings_score_as_the_model_that_made_them(world, places, tmp_path):
+    paths = sorted((world / "audio").glob("*.wav"))
+    captions = [f"a sound like {path.stem} here" for path in paths]
+    rows = zip(paths, captions, strict=True)
+    table = "path,caption\n" + "".join(f"{p.name},{text}\n" for p, text in rows)
+    (tmp_path / "captions.csv").write_text(table)
+    captioned = {"loader": "caption-csv", "root": str(tmp_path), "audio": str(world / "audio")}
+    labelled = {"loader": f"{world}/code.py:load", "root": str(world / "audio")}
+    texts = [*captions, "a", "b"]
+    model = Letters()
+    by_path = kept(tmp_path, model, [path.name for path in paths], paths, texts)
+    same_scores(
+        em.evaluate(model, captioned, task="retrieval", **places),
+        em.evaluate(by_path, captioned, task="retrieval", **places),
+    )
+    by_stem = kept(tmp_path, model, [path.stem for path in paths], paths, texts)
+    for task, options in (
+        ("probe", {"folds": 3}),
+        ("zero_shot_classification", {"prompts": ["{label}"], "classes": ["a", "b"]}),
+    ):
+        same_scores(
+            em.evaluate(model, labelled, task=task, **options, **places),
+            em.evaluate(by_stem, labelled, task=task, **options, **places),
+        )
+
+
+def test_embeddings_that_lack_a_clip_or_a_text_are_refused_by_name(world, places, tmp_path):
+    paths = sorted((world / "audio").glob("*.wav"))
+    labelled = {"loader": f"{world}/code.py:load", "root": str(world / "audio")}
+    ids = [path.stem for path in paths]
+    found = kept(tmp_path, Letters(), [*ids[1:], "c1"], paths, ["a", "c"])
+    with pytest.raises(ModelError, match=r"no embedding of 1 of 60 clips: a0.*allow_missing"):
+        em.evaluate(found, labelled, task="probe", folds=3, **places)
+    run = em.evaluate(found | {"allow_missing": True}, labelled, task="probe", folds=3, **places)
+    assert set(run.scores()["n"]) == {59}
+    assert run.record.tasks[0].problems[0].item == "a0"
+    asked = {"prompts": ["{label}"], "classes": ["a", "b"]}
+    with pytest.raises(ModelError, match="no embedding of 'b'"):
+        em.evaluate(
+            found | {"allow_missing": True}, labelled, task="zero_shot_classification", **asked,
+            **places,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"names": ["a"], "embeddings": [[1.0]]},
+            "expected arrays ids and embeddings, found names",
+        ),
+        ({"ids": ["a", "b"], "embeddings": [[1.0, 2.0]]}, r"shape \(1, 2\) for 2 ids"),
+        ({"ids": ["a", "a"], "embeddings": [[1.0], [2.0]]}, "more than one embedding of a"),
+        ({"ids": ["a"], "embeddings": [[np.nan]]}, "row 0 has a vector of norm nan"),
+    ],
+)
+def test_embeddings_that_are_laid_out_otherwise_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ModelError, match=message):
+        em.models.open("kept-embeddings", audio=str(tmp_path / "x.npz"))
