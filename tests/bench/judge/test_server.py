@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import socket
 import sqlite3
 
 import pytest
@@ -437,6 +438,7 @@ def test_the_greeting_names_links_and_beyond_ones_machine_tls(page):
 
 def test_an_address_that_is_taken_is_named(page):
     taken = server._listening("127.0.0.1", 0)
+    assert taken.proto == socket.IPPROTO_TCP  # else asyncio leaves Nagle's algorithm on
     port = taken.getsockname()[1]
     taken.listen()
     with pytest.raises(DataError, match=rf"cannot listen at 127\.0\.0\.1, port {port}"):
