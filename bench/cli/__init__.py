@@ -51,7 +51,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Judge one's own music": {
         "judge": (
             "judge:judge",
-            "Plan a listening study of your own songs, serve its page, export its judgements.",
+            "Plan a listening study of your own songs, serve its page, report on its judgements.",
         ),
     },
     "Compare and report": {

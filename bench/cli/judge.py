@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.bench.cli import Json, if_interrupted
+from earmark.bench.cli import Json, Replicates, Store, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from earmark.bench.judge.make import Made
+    from earmark.bench.run.suite import Suite
 
 judge = typer.Typer(
-    help="Plan a listening study of your own songs, serve its page, export its judgements.",
+    help="Plan a listening study of your own songs, serve its page, report on its judgements.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -320,3 +323,130 @@ def export(
             f"{found.judgements:,} judgements of {found.triplets:,} triplets, {found.audio:,} "
             f"excerpts of {found.songs:,} songs, in {to}"
         )
+
+
+@judge.command()
+def report(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="Folder of a study, or any set of judged pairs.")
+    ],
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SUITE",
+            help="Score the models of a suite: its file, or the name of one that comes with "
+            "Earmark, such as judged_pairs.",
+        ),
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Score a model's outputs: songid and a column per dimension; may be repeated.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report; by default report/ in the study's."),
+    ] = None,
+    available: Annotated[
+        bool,
+        typer.Option("--available", help="Leave out models that are not available, and name them."),
+    ] = False,
+    formats: Annotated[str, typer.Option("--format", help="Some of html,pdf,md.")] = "html,pdf",
+    audio_mib: Annotated[
+        float, typer.Option(min=0.1, help="The most that excerpts may add to the page, in MiB.")
+    ] = 16.0,
+    store: Store = Path("store"),
+    replicates: Replicates = None,
+    json: Json = False,
+) -> None:
+    """Report how listeners agree, which songs divide them, and how models fare beside them.
+
+    Writes the judgements in MusAV's layout (set/), the run's record (runs/), report.html with
+    players of the excerpts, and report.pdf. The excerpts are your own: pass the page on only if
+    the songs' licences allow it.
+    """
+    from earmark.bench.cli.report import parsed_formats, players_in, write_page
+    from earmark.bench.cli.run import LeftOut, print_record
+    from earmark.bench.judge import plan as plans
+    from earmark.bench.judge.report import people, with_part, with_sources
+    from earmark.bench.judge.store import open_store
+    from earmark.bench.run.runner import run_suite
+    from earmark.bench.tasks.registry import VIEWS
+    from earmark.datasets.base import DataError
+    from earmark.datasets.judgements import judged
+    from earmark.reports.page.page import build
+    from earmark.reports.record.files import load
+
+    wanted = parsed_formats(formats)
+    folder = study / "report" if out is None else out
+    if_interrupted(f"finished embeddings are kept in {store}")
+    console = new_console(stderr=json)
+    planned = (study / plans.PLAN).exists()
+    root = _renewed(study, folder / "set") if planned else study
+    suite = _suite(root, models, predictions or ())
+    with progress_bar() as progress:
+        record, not_run = run_suite(
+            suite,
+            out=folder / "runs",
+            store=store,
+            available=available,
+            replicates=replicates,
+            progress=progress,
+        )
+    if record is None:
+        raise DataError("; ".join(f"{one.what}: {one.reason}" for one in not_run))
+    left = LeftOut()
+    left.add(suite.suite.name, not_run)
+    found = load(record)
+    for task in found.record.tasks:
+        left.add(suite.suite.name, task.not_run)
+    answers = open_store(study) if planned else None
+    try:
+        (task,) = found.record.tasks
+        page = build(found.record, found.items, found.arrays, views=VIEWS)
+        page = with_part(page, task.id, people(judged.load(root), answers))
+    finally:
+        if answers is not None:
+            answers.close()
+    played = players_in(page, found.record, [found], mib=audio_mib)
+    if planned:
+        page, played = (with_sources(one, plans.read(study)) for one in (page, played))
+    written = write_page(page, folder, wanted, html=played)
+    print_record(console, found.record)
+    left.print(console)
+    paths = [record / "run.json", *written]
+    for path in () if json else paths:
+        typer.echo(path)
+    if json:
+        typer.echo(json_module.dumps({"files": [str(path) for path in paths]}, indent=2))
+
+
+def _renewed(study: Path, to: Path) -> Path:
+    """Write a study's judgements as a set, in the place of the one that a report left before."""
+    import shutil
+
+    from earmark.bench.judge.exchange import export as write
+
+    if (to / "data" / "judged.toml").is_file():
+        shutil.rmtree(to)
+    write(study, to)
+    return to
+
+
+def _suite(root: Path, models: Path | None, predictions: Sequence[Path]) -> Suite:
+    """Return the suite of a report: the task pairwise on a set, with the models of another."""
+    from earmark.bench.run.suite import find_suite, read_suite, suite_of
+    from earmark.datasets.judgements import judged
+
+    title = judged.load(root).card.title
+    known = {} if models is None else read_suite(find_suite(models)).models
+    suite, _ = suite_of(
+        {"name": "judged", "title": title},
+        datasets={"judged": {"loader": "pairwise", "root": root}},
+        models={name: {"loader": one.loader, **one.options} for name, one in known.items()},
+        tasks=[{"task": "pairwise", "dataset": "judged", "predictions": list(predictions)}],
+        of="of earmark judge report",
+    )
+    return suite

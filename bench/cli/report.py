@@ -98,11 +98,11 @@ def report(
 
         names = [run.name if run.name != RUN_FILE else run.resolve().parent.name for run in runs]
         built = first_page(built, whole=f"earmark report {' '.join(names)}")
-    played = _with_players(built, shown, loaded, mib=audio_mib) if audio else built
+    played = players_in(built, shown, loaded, mib=audio_mib) if audio else built
     folder = runs[0] if out is None else out
     folder = folder.parent if folder.name == RUN_FILE else folder
     stem = "brief" if brief else "report"
-    written = _write(built, folder, wanted, html=played, figures=figures, stem=stem)
+    written = write_page(built, folder, wanted, html=played, figures=figures, stem=stem)
     if json:
         typer.echo(json_module.dumps({"files": [str(path) for path in written]}, indent=2))
     for path in () if json else written:
@@ -110,7 +110,7 @@ def report(
     return written
 
 
-def _with_players(built: Page, shown: RunRecord, runs: Sequence[Run], *, mib: float) -> Page:
+def players_in(built: Page, shown: RunRecord, runs: Sequence[Run], *, mib: float) -> Page:
     """Add players of at most so many MiB; say what licences ask for, and what cannot be played."""
     from earmark.bench.run.excerpts import excerpts_of
     from earmark.datasets.base import first_ten
@@ -151,10 +151,10 @@ def render_reports(
     part = None if gate is None else section(gate)
     built = build(found.record, found.items, found.arrays, views=VIEWS, gate=part)
     page = with_speed(built, timed)
-    return _write(page, out, parsed_formats(",".join(formats)))
+    return write_page(page, out, parsed_formats(",".join(formats)))
 
 
-def _write(
+def write_page(
     page: Page,
     folder: Path,
     formats: Sequence[str],

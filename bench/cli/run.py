@@ -327,7 +327,7 @@ def evaluate(
         record = read(folder)
         title, name = escape(head.title), escape(path.name)
         console.print(f"\n[bold]{title}[/bold]  [dim]{name}[/dim]")
-        _print_record(console, record)
+        print_record(console, record)
         for task in record.tasks:
             left.add(head.name, task.not_run)
         for place in (folder / "run.json", *reports):
@@ -381,7 +381,7 @@ def _print_plans(
         left.print(console)
 
 
-def _print_record(console: Console, record: RunRecord) -> None:
+def print_record(console: Console, record: RunRecord) -> None:
     for task in record.tasks:
         if task.scores:
             print_table(console, _first_scores(task))

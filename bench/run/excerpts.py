@@ -148,7 +148,7 @@ def _indexed(dataset: Any, *, audio: str | None) -> _Opened:
     if hasattr(dataset, "pairs"):
         opened.of_pair = {
             pair.id: (pair.song_a, pair.song_b)
-            for dimension in ("arousal", "valence")
+            for dimension in dataset.dimensions
             for pair in dataset.pairs(dimension)
         }
     return opened
