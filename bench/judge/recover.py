@@ -20,7 +20,7 @@ from typing import Any, Final
 from earmark.bench.judge import plan as plan_file
 from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.screens import screens
-from earmark.bench.judge.store import LOCK, TABLES, damage, new_database
+from earmark.bench.judge.store import LOCK, TABLES, check_plan, damage, new_database
 from earmark.datasets.files.atomic_files import TEMPORARY, one_at_a_time
 from earmark.datasets.judgements.rules import LABELS
 
@@ -37,7 +37,7 @@ def recover(folder: Path | str) -> str:
     Raises
     ------
     DataError
-        If the folder holds no plan.
+        If the folder holds no plan, or another than judging began with.
     """
     folder = Path(folder)
     plan = plan_file.read(folder)
@@ -46,10 +46,10 @@ def recover(folder: Path | str) -> str:
         reason = damage(path) if path.exists() else ""
         if not reason:
             return ""
-        kept = _keep(path)
         made = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
-            counts = _copied(kept, made, plan)
+            counts = _copied(path, made, plan)
+            kept = _keep(path)
             for ending in ("-wal", "-shm"):  # of the damaged file: never to be taken for the new's
                 path.with_name(path.name + ending).unlink(missing_ok=True)
             made.replace(path)
@@ -70,18 +70,20 @@ def _keep(path: Path) -> Path:
     return kept
 
 
-def _copied(kept: Path, made: Path, plan: Plan) -> dict[str, int]:
+def _copied(damaged: Path, made: Path, plan: Plan) -> dict[str, int]:
     """Fill a new database from a copy of the damaged one; return how many rows each table has."""
     new = new_database(made, plan)
     try:
         with tempfile.TemporaryDirectory() as place:
             copy = Path(place) / "copy"
             for ending in ("", "-wal"):
-                if (source := kept.with_name(kept.name + ending)).exists():
+                if (source := damaged.with_name(damaged.name + ending)).exists():
                     shutil.copyfile(source, copy.with_name(copy.name + ending))
             if not _opens(copy):
                 _give_first_page(copy, plan)
             old = sqlite3.connect(copy)
+            with suppress(sqlite3.DatabaseError):  # else rows are held against the plan alone
+                check_plan(old, plan, damaged)
             sound = _tests(plan)
             new.execute("BEGIN")
             for table in TABLES:

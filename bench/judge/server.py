@@ -461,10 +461,19 @@ def run(
     Raises
     ------
     DataError
-        If there is no plan, if it was changed, or if the address cannot be listened at.
+        If there is no plan, if it was changed, if the study is served already, or if the address
+        cannot be listened at.
     """
     import uvicorn
+    from filelock import FileLock, Timeout
 
+    serving = FileLock(Path(folder) / ".judge.serving")
+    try:
+        serving.acquire(timeout=0)
+    except FileNotFoundError:
+        pass  # and said by what comes next
+    except Timeout:
+        raise DataError(f"{folder} is served already; end that server first") from None
     recovered = recover(folder)
     if recovered:
         say(f"warning: {recovered}")
@@ -491,6 +500,7 @@ def run(
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         study.store.close()
+        serving.release()
 
 
 def is_loopback(host: str) -> bool:

@@ -148,7 +148,7 @@ def open_store(folder: Path | str) -> Store:
         )
     store = Store(plan, path, links)
     try:
-        _check_plan(store)
+        check_plan(store.connection, plan, path)
     except DataError:
         store.close()
         raise
@@ -172,18 +172,25 @@ def damage(path: Path) -> str:
     return "" if found == ["ok"] else str(found[0]).replace("\n", " ")
 
 
-def _check_plan(store: Store) -> None:
-    (version,) = store.connection.execute("PRAGMA user_version").fetchone()
+def check_plan(db: sqlite3.Connection, plan: Plan, path: Path) -> None:
+    """Refuse a database of another version, or of another plan.
+
+    Raises
+    ------
+    DataError
+        If it is one.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != VERSION:
         raise DataError(
-            f"{store.path}: version {version} of the answers' schema, expected {VERSION}; "
+            f"{path}: version {version} of the answers' schema, expected {VERSION}; "
             f"open it with the version of Earmark that wrote it"
         )
-    row = store.connection.execute("SELECT value FROM about WHERE name = 'plan'").fetchone()
-    if row is None or row[0] != store.plan.digest:
+    row = db.execute("SELECT value FROM about WHERE name = 'plan'").fetchone()
+    if row is None or row[0] != plan.digest:
         raise DataError(
-            f"{store.path.parent / plan_file.PLAN} was changed after judging began: its digest is "
-            f"{store.plan.digest[:12]}, that of the answers' plan {str(row and row[0])[:12]}; put "
+            f"{path.parent / plan_file.PLAN} was changed after judging began: its digest is "
+            f"{plan.digest[:12]}, that of the answers' plan {str(row and row[0])[:12]}; put "
             f"the old plan back (a second plan is a new folder)"
         )
 

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -268,6 +269,38 @@ def test_a_damaged_file_is_named_and_what_can_be_read_is_recovered(study, where)
     assert recover(study) == ""
     again = filled(study)  # judging goes on
     assert again == (judgements, checks)
+
+
+def test_a_damaged_file_of_another_plan_is_left_as_it_is(study):
+    filled(study)
+    spoil(study / "judge.sqlite", 8 * 4096, 4096)
+    plan_file.write(make_plan(12, seed=8), study)
+    damaged = (study / "judge.sqlite").read_bytes()
+    with pytest.raises(DataError, match=r"plan\.json was changed after judging began"):
+        recover(study)
+    assert (study / "judge.sqlite").read_bytes() == damaged
+    assert not list(study.glob("*damaged-*")) and not list(study.glob(".tmp*"))
+
+
+def test_what_a_killed_server_left_in_the_log_is_recovered_too(study, tmp_path):
+    store = open_store(study)
+    for screen in own(store)[1:]:
+        answer_all(store, screen, "b")
+    kept = tmp_path / "after the kill"
+    shutil.copytree(study, kept)
+    assert (kept / "judge.sqlite-wal").stat().st_size > 0
+    rows = store.judgements()
+    store.close()
+    assert open_store(kept).judgements() == rows
+    shutil.rmtree(kept)
+    store = open_store(study)
+    store.comment(LISTENER, text="in the log", key="1")
+    shutil.copytree(study, kept)
+    store.close()
+    spoil(kept / "judge.sqlite", 0, 4096)
+    recover(kept)
+    found = open_store(kept)
+    assert found.judgements() == rows and [one.text for one in found.comments()] == ["in the log"]
 
 
 def test_a_file_that_is_empty_is_not_taken_for_a_new_one(study):
