@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from earmark import datasets, metrics, models
     from earmark.evaluation import evaluate, open, open_all, run
     from earmark.runs import Run
+    from earmark.training import train
 
     __version__: str
 
@@ -39,6 +40,7 @@ __all__ = [
     "open",
     "open_all",
     "run",
+    "train",
 ]
 
 _ATTRIBUTES = {
@@ -47,6 +49,7 @@ _ATTRIBUTES = {
     "open": "earmark.evaluation",
     "open_all": "earmark.evaluation",
     "run": "earmark.evaluation",
+    "train": "earmark.training",
 }
 _PACKAGES = ("datasets", "metrics", "models")
 

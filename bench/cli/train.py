@@ -10,10 +10,10 @@ import json as json_module
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,8 @@ from earmark.bench.cli import TERMINATED, Json, Store, fail, if_interrupted, sam
 from earmark.bench.cli.console import progress_bar
 
 if TYPE_CHECKING:
-    from earmark.models.training.train import Embedded
+    from earmark.datasets.base import Progress
+    from earmark.models.training.train import Embedded, Outcome
 
 
 def prepare(
@@ -125,21 +126,12 @@ def train(
     if is_locked(config):
         _train_locked(config, folder, resume=resume, json=json)
         return
-    read = load_config(config)
+    by = load_config(config).training.best_by  # a mistake is said before PyTorch is imported
     from earmark.models.training.train import Stopped
-    from earmark.models.training.train import train as fit
 
     try:
-        with _alone(folder), progress_bar() as progress:
-            done = fit(
-                read,
-                folder,
-                score=TextToAudio(),
-                resume=resume,
-                verify=verify,
-                progress=progress,
-                tell=lambda line: typer.echo(line, err=json),
-            )
+        with progress_bar() as progress:
+            done = fit(config, folder, resume, verify, progress, partial(typer.echo, err=json))
     except Stopped as stopped:
         fail(str(stopped), TERMINATED)
     if done.rank > 0:
@@ -148,9 +140,33 @@ def train(
         typer.echo(json_module.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
         return
     typer.echo(
-        f"{folder}: {done.steps} steps, best {read.training.best_by} {done.best:.4f} at step "
+        f"{folder}: {done.steps} steps, best {by} {done.best:.4f} at step "
         f"{done.best_step}; {done.samples} samples in {done.seconds:.0f} s"
     )
+
+
+def fit(
+    config: Path,
+    folder: Path,
+    resume: bool,
+    verify: bool,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> Outcome:
+    """Train by a config into a folder that no other process trains in."""
+    from earmark.models.training.config import load_config
+    from earmark.models.training.train import train as run
+
+    with _alone(folder):
+        return run(
+            load_config(config),
+            folder,
+            score=TextToAudio(),
+            resume=resume,
+            verify=verify,
+            progress=progress,
+            tell=tell,
+        )
 
 
 def _kept_of(folder: Path, *, resume: bool) -> str:

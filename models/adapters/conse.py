@@ -259,7 +259,7 @@ class ConSE:
 
 def conse(
     *,
-    tagger: str = "msd-musicnn-1",
+    tagger: str | Tagger = "msd-musicnn-1",
     tags: Sequence[str] | None = None,
     sentences: str = MINILM,
     template: str = TEMPLATE,
@@ -277,7 +277,8 @@ def conse(
         ``MSD_musicnn``, ``MTT_musicnn``, ``MSD_vgg`` or ``MTT_vgg``
         (:func:`earmark.models.musicnn.adapter.musicnn`), or Essentia's ``msd-musicnn-1``
         (:func:`earmark.models.adapters.conse.musicnn_tagger`): the network of ``MSD_musicnn``.
-        All hear patches of 2.99 s, 1.49 s apart.
+        All hear patches of 2.99 s, 1.49 s apart. Or one's own, as an object with a card, ``tags``,
+        ``sample_rate`` and ``probabilities(clip)``, or as ``path/to/file.py:attribute``.
     tags, weights
         Of an Essentia graph: its tags, and a folder to look in first.
     sentences
@@ -392,7 +393,7 @@ class BatchTagger(Protocol):
 
 
 def open_tagger(
-    name: str, *, tags: Sequence[str] | None, weights: str | None, device: str
+    name: str | Tagger, *, tags: Sequence[str] | None, weights: str | None, device: str
 ) -> Tagger:
     """Return a tagger by the options of :func:`conse`.
 
@@ -401,6 +402,8 @@ def open_tagger(
     ModelError
         If the weights are not found, are no tagger, or an option is not theirs.
     """
+    if not isinstance(name, str) or ":" in name:
+        return _own_tagger(name, tags=tags, weights=weights)
     if name not in RELEASED:
         return musicnn_tagger(name, tags=tags, folders=[weights] if weights else [])
     if tags is not None or weights is not None:
@@ -412,6 +415,25 @@ def open_tagger(
 
     # Patches as Essentia's tagger has them, so that the two can stand in for each other.
     return musicnn(weights=name, hop_frames=93, device=device)
+
+
+def _own_tagger(given: str | Tagger, *, tags: object, weights: object) -> Tagger:
+    """Return a user's tagger, an object or the place of one."""
+    from earmark.models.registry import MODELS
+
+    if tags is not None or weights is not None:
+        raise ModelError(
+            "conse: tags and weights are options of an Essentia graph, not of a tagger"
+        )
+    tagger = MODELS.create(given, {}) if isinstance(given, str) else given
+    absent = [name for name in ("card", "tags", "sample_rate") if not hasattr(tagger, name)]
+    if not callable(getattr(tagger, "probabilities", None)):
+        absent.append("probabilities(clip)")
+    if absent:
+        named = given if isinstance(given, str) else type(given).__name__
+        raise ModelError(f"conse: the tagger {named} has no {', '.join(absent)}")
+    found: Tagger = tagger
+    return found
 
 
 class MusiCNNTagger(EssentiaBackbone):

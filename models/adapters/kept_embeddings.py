@@ -142,7 +142,7 @@ def kept_embeddings(
         citation=citation,
         training_datasets=tuple(training_datasets),
         crop_policy="as the embeddings were computed",
-        preprocessing={"embeddings": files[0].name, "texts": files[1].name if text else None},
+        preprocessing={"embeddings": files[0].name, "texts": files[1].name if text else ""},
         notes=("embeddings from a file: what made them was not run here",),
     )
     if text is None:

@@ -174,3 +174,15 @@ def test_mistakes_end_with_3_and_no_traceback(folder, earmark, tmp_path):
     code, _, err = earmark("export", tmp_path / "absent.pt", tmp_path / "out")
     assert code == 3
     assert "no checkpoint" in err
+
+
+def test_python_trains_as_the_command_does(folder, tmp_path, capsys):
+    import earmark as em
+
+    done = em.train(folder / "small.toml", out=tmp_path / "python", progress=False)
+    assert (done.folder, done.steps) == (tmp_path / "python", 6)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ModelError, match="resume"):
+        em.train(folder / "small.toml", out=tmp_path / "python", progress=False)
+    again = em.train(folder / "small.toml", out=tmp_path / "python", resume=True, progress=False)
+    assert (again.samples, again.best) == (0, done.best)

@@ -269,3 +269,27 @@ def test_finds_the_music_that_a_text_asks_for(weights, shared_data, card_is_comp
     audio = model.embed_audio([load(path) for path in paths])
     text = model.embed_text(["an orchestra playing a symphony", "distorted guitars and shouting"])
     assert (text @ audio.T).argmax(axis=1).tolist() == [0, 1]
+
+
+def test_a_tagger_of_ones_own_is_given_as_an_object_or_by_its_place(tmp_path, monkeypatch):
+    from earmark.models.adapters import conse as module
+    from earmark.models.registry import MODELS
+
+    monkeypatch.setattr(module, "sentence_bert", lambda weights, device: FakeSentences())
+    expected = conse().embed_audio(CLIPS)
+    given = MODELS.create("conse", {"tagger": FakeTagger()})
+    assert np.array_equal(given.embed_audio(CLIPS), expected)
+    (tmp_path / "mine.py").write_text(
+        "from earmark.models.base import ModelCard\n"
+        "class Mine:\n"
+        f"    tags, sample_rate = {TAGS!r}, None\n"
+        "    card = ModelCard('mine', '1', 'a' * 64, 'MIT', '', (), 'whole')\n"
+        "    def probabilities(self, clip):\n"
+        "        return clip.samples[:3]\n"
+    )
+    placed = MODELS.create("conse", {"tagger": f"{tmp_path}/mine.py:Mine"})
+    assert np.array_equal(placed.embed_audio(CLIPS), expected)
+    with pytest.raises(ModelError, match=r"the tagger object has no card, tags, sample_rate, prob"):
+        MODELS.create("conse", {"tagger": object()})
+    with pytest.raises(ModelError, match="options of an Essentia graph"):
+        MODELS.create("conse", {"tagger": FakeTagger(), "weights": "here"})
