@@ -136,6 +136,36 @@ Speed = Annotated[
 ]
 
 
+def names_of(*kinds: str) -> Callable[[str], list[str]]:
+    """Return what completes a name of some kinds: model, dataset, task, suite, download."""
+
+    def complete(incomplete: str) -> list[str]:
+        found: list[str] = []
+        if "model" in kinds:
+            from earmark.models.registry import MODELS
+
+            found += MODELS.targets()
+        if "dataset" in kinds:
+            from earmark.datasets.registry import DATASETS
+
+            found += DATASETS.targets()
+        if "task" in kinds:
+            from earmark.bench.tasks.registry import TASKS
+
+            found += TASKS.targets()
+        if "suite" in kinds:
+            from earmark.bench.run.suite import shipped_suites
+
+            found += [path.stem for path in shipped_suites()]
+        if "download" in kinds:
+            from earmark.datasets.files.fetch import available
+
+            found += available()
+        return sorted(name for name in set(found) if name.startswith(incomplete))
+
+    return complete
+
+
 class LazyCommand(TyperCommand):
     """Stands for a command in the help; its module is imported when the command is called."""
 
@@ -172,7 +202,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Benchmark and evaluate models that listen to music.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 pass, 1 regression, 2 inconclusive, 3 invalid input, 64 wrong usage, "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from earmark.bench.cli import Json, Store, if_interrupted
+from earmark.bench.cli import Json, Store, if_interrupted, names_of
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def describe_(
     name: Annotated[
         str,
         typer.Argument(
-            help="A model, dataset, task or suite; or suite, policy (their keys), variables."
+            help="A model, dataset, task or suite; or suite, policy (their keys), variables.",
+            autocompletion=names_of("model", "dataset", "task", "suite"),
         ),
     ],
     json: Json = False,
@@ -179,7 +180,10 @@ def _availability(missing: Sequence[Finding]) -> str:
 def fetch(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="What to download; without any: lists what can be downloaded."),
+        typer.Argument(
+            help="What to download; without any: lists what can be downloaded.",
+            autocompletion=names_of("download"),
+        ),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder to keep it in, instead of EARMARK_CACHE.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from earmark.bench.cli import INVALID, REGRESSION, ExitError, Json
+from earmark.bench.cli import INVALID, REGRESSION, ExitError, Json, names_of
 from earmark.bench.cli.console import (
     new_console,
     new_table,
@@ -33,7 +33,9 @@ def check_model(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="A name, or your own: module:attribute, path/to/file.py:attribute."
+            metavar="ID",
+            help="A name, or your own: module:attribute, path/to/file.py:attribute.",
+            autocompletion=names_of("model"),
         ),
     ],
     option: Annotated[

@@ -293,3 +293,21 @@ def test_an_empty_folder_is_not_taken_for_a_download(monkeypatch, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert is_available("musav", cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("describe musicn", ["musicnn"]),
+        ("check-model conse", ["conse"]),
+        ("fetch musicn", ["musicnn"]),
+        ("run --avail", ["--available"]),
+        ("judge exp", ["export"]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_names(words, expected, monkeypatch, earmark):
+    monkeypatch.setenv("_EARMARK_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"earmark {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    code, out, _ = earmark()
+    assert (code, out.split()) == (0, expected)
