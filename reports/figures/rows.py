@@ -393,7 +393,7 @@ def leaderboard(
             width,
             panel=0.55 + ROW * len(models),
             rest=0.1,
-            stacked=width == "column" and len(sides) > 1,
+            stacked=len(sides) > (1 if width == "column" else 3),
             sharex=True,
             sharey=True,
         )
