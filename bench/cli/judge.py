@@ -12,12 +12,9 @@ from earmark.bench.cli import Json, Replicates, Store, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
     from earmark.bench.judge.make import Made
-    from earmark.bench.run.suite import Suite
 
 judge = typer.Typer(
     help="Plan a listening study of your own songs, serve its page, report on its judgements.",
@@ -141,7 +138,7 @@ def _print_power(
     from dataclasses import asdict
 
     from earmark.bench.judge import power
-    from earmark.bench.judge.dimensions import dimensions_of
+    from earmark.bench.judge.plan import dimensions_of
     from earmark.datasets.base import DataError, audio_files
 
     names = [one.name for one in dimensions_of(dimensions)]
@@ -370,7 +367,7 @@ def report(
     from earmark.bench.cli.report import parsed_formats, players_in, write_page
     from earmark.bench.cli.run import LeftOut, print_record
     from earmark.bench.judge import plan as plans
-    from earmark.bench.judge.report import people, with_part, with_sources
+    from earmark.bench.judge.report import people, suite_for, with_part, with_sources
     from earmark.bench.judge.store import open_store
     from earmark.bench.run.runner import run_suite
     from earmark.bench.tasks.registry import VIEWS
@@ -385,7 +382,7 @@ def report(
     console = new_console(stderr=json)
     planned = (study / plans.PLAN).exists()
     root = _renewed(study, folder / "set") if planned else study
-    suite = _suite(root, models, predictions or ())
+    suite = suite_for(root, models, predictions or ())
     with progress_bar() as progress:
         record, not_run = run_suite(
             suite,
@@ -433,20 +430,3 @@ def _renewed(study: Path, to: Path) -> Path:
         shutil.rmtree(to)
     write(study, to)
     return to
-
-
-def _suite(root: Path, models: Path | None, predictions: Sequence[Path]) -> Suite:
-    """Return the suite of a report: the task pairwise on a set, with the models of another."""
-    from earmark.bench.run.suite import find_suite, read_suite, suite_of
-    from earmark.datasets.judgements import judged
-
-    title = judged.load(root).card.title
-    known = {} if models is None else read_suite(find_suite(models)).models
-    suite, _ = suite_of(
-        {"name": "judged", "title": title},
-        datasets={"judged": {"loader": "pairwise", "root": root}},
-        models={name: {"loader": one.loader, **one.options} for name, one in known.items()},
-        tasks=[{"task": "pairwise", "dataset": "judged", "predictions": list(predictions)}],
-        of="of earmark judge report",
-    )
-    return suite

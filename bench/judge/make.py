@@ -12,9 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from earmark.bench.judge import plan as plans
-from earmark.bench.judge.dimensions import DEFAULT, dimensions_of
 from earmark.bench.judge.draw import GLOBAL_SHARE, draw_listeners, draw_triplets
-from earmark.bench.judge.plan import SECONDS_PER_ANSWER, TARGET_LUFS, Plan, Song, Triplet
+from earmark.bench.judge.plan import (
+    DEFAULT,
+    SECONDS_PER_ANSWER,
+    TARGET_LUFS,
+    Plan,
+    Song,
+    Triplet,
+    dimensions_of,
+)
 from earmark.bench.judge.recordings import (
     LOUDNESS_BY,
     SHORTEST_S,
@@ -87,7 +94,7 @@ def make(
     people
         Number of listeners; None: as many as ``annotators``.
     dimensions
-        Names, or a TOML file (:mod:`.dimensions`).
+        Names, or a TOML file (:mod:`.plan`).
     seconds
         Length of an excerpt.
     starts

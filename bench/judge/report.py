@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.progress import ListenerProgress, measure
 from earmark.bench.judge.screens import screens
 from earmark.bench.judge.store import Store
+from earmark.bench.run.suite import Suite, find_suite, read_suite, suite_of
+from earmark.datasets.judgements import judged
 from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.reports import words
 from earmark.reports.content import Block, Cell, Column, Page, Section, TableBlock
@@ -25,6 +28,27 @@ MOST_SONGS: Final = 10
 VALUES: Final[Mapping[str, int]] = {"a": 1, "ab": 0, "b": -1}
 DIVIDING = "Songs that divide people"
 LISTENERS = "Listeners and their checks"
+
+
+def suite_for(root: Path, models: Path | None, predictions: Sequence[Path]) -> Suite:
+    """Return the suite of a report on a set: the task pairwise, with the models of another suite.
+
+    Parameters
+    ----------
+    models
+        A suite's file, or the name of one that comes with Earmark; None: no models.
+    predictions
+        Files of models' outputs.
+    """
+    known = {} if models is None else read_suite(find_suite(models)).models
+    suite, _ = suite_of(
+        {"name": "judged", "title": judged.load(root).card.title},
+        datasets={"judged": {"loader": "pairwise", "root": root}},
+        models={name: {"loader": one.loader, **one.options} for name, one in known.items()},
+        tasks=[{"task": "pairwise", "dataset": "judged", "predictions": list(predictions)}],
+        of="of earmark judge report",
+    )
+    return suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +64,13 @@ class Divided:
     """Pairs of answers."""
 
 
-def divided_songs(judged: JudgedPairs, dimension: str) -> list[Divided]:
+def divided_songs(found: JudgedPairs, dimension: str) -> list[Divided]:
     """Return the songs of which two answers were given, the most divided first.
 
     An answer *equal* is halfway between a and b; ``not_selected`` is none.
     """
     said: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for one in judged.judgements(dimension):
+    for one in found.judgements(dimension):
         if one.higher_value in VALUES:
             said[one.song_a, one.song_b] += [one.higher_value] * round(one.votes)
     apart: defaultdict[str, list[int]] = defaultdict(list)
@@ -54,15 +78,15 @@ def divided_songs(judged: JudgedPairs, dimension: str) -> list[Divided]:
         steps = [abs(VALUES[one] - VALUES[two]) for one, two in itertools.combinations(answers, 2)]
         for song in songs:
             apart[song] += steps
-    found = [
+    divided = [
         Divided(song, sum(steps) / (2 * len(steps)), steps.count(2), len(steps))
         for song, steps in apart.items()
         if steps
     ]
-    return sorted(found, key=lambda one: (-one.difference, -one.opposite, -one.n, one.song))
+    return sorted(divided, key=lambda one: (-one.difference, -one.opposite, -one.n, one.song))
 
 
-def people(judged: JudgedPairs, store: Store | None) -> list[Block]:
+def people(found: JudgedPairs, store: Store | None) -> list[Block]:
     """Return the tables of songs that divide people, and of the listeners of a study."""
     blocks: list[Block] = []
     rows = [
@@ -73,8 +97,8 @@ def people(judged: JudgedPairs, store: Store | None) -> list[Block]:
             Cell(words.count(one.opposite), sort=one.opposite),
             Cell(words.count(one.n), sort=one.n),
         ]
-        for dimension in judged.dimensions
-        for one in divided_songs(judged, dimension)[:MOST_SONGS]
+        for dimension in found.dimensions
+        for one in divided_songs(found, dimension)[:MOST_SONGS]
         if one.difference > 0
     ]
     if rows:

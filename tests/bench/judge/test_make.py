@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.bench.judge import plan as plans
-from earmark.bench.judge.dimensions import dimensions_of
 from earmark.bench.judge.draw import draw_listeners, draw_triplets
 from earmark.bench.judge.make import make
+from earmark.bench.judge.plan import dimensions_of
 from earmark.datasets.base import DataError
 from earmark.datasets.loudness import loudness
 
