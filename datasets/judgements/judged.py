@@ -48,7 +48,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -179,6 +179,38 @@ class JudgedPairs:
     def ground_truth(self, dimension: str, subset: str = "gt") -> tuple[Pair, ...]:
         """Return the pairs of one of ``subsets``, the ``ab`` (equal) ones among them."""
         return select(self.pairs(dimension), subset, muse=self.muse_ids, of=self.subsets)
+
+    def without(self, annotators: Collection[str]) -> JudgedPairs:
+        """Return the set without what some annotators said.
+
+        A pair is complete with one judgement less than before, at least one. Songs that nobody else
+        judged are gone. The card and what is read on first use stay as they are.
+
+        Raises
+        ------
+        DataError
+            If one of them is not an annotator of the set, or nobody would be left.
+        """
+        if strange := sorted(set(annotators) - set(self.annotators)):
+            raise DataError(f"{self.card.id} has no annotator {strange[0]!r}")
+        kept = {
+            name: [one for one in rows if one.annotator not in annotators]
+            for name, rows in self._judgements.items()
+        }
+        if not any(kept.values()):
+            raise DataError(f"{self.card.id}: nobody is left without {', '.join(annotators)}")
+        per_pair = max(1, self.per_pair - 1) if annotators else self.per_pair
+        muse = self.muse_ids if any("ismir2022" in one for one in self.subsets) else None
+        reading = files.Reading(self.root, dict(self.triplets), kept, per_pair, muse)
+        made = build(reading, lambda digest: self.card, namespace=self.namespace)
+        return replace(
+            made,
+            card=self.card,
+            asked=self.asked,
+            subsets=self.subsets,
+            _audio=self._audio,
+            _may_lack_files=self._may_lack_files,
+        )
 
     def _known(self, dimension: str) -> str:
         if dimension not in self.dimensions:

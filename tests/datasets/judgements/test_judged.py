@@ -278,3 +278,31 @@ def test_the_order_of_rows_changes_nothing(tmp_path):
     assert judged.load(root).pairs("preference") == (
         judged.load(tmp_path / "other").pairs("preference")
     )
+
+
+# Without some annotators
+
+
+def test_without_an_annotator_the_others_of_a_pair_decide(tmp_path):
+    opened = judged.load(four_annotators(tmp_path))
+    fewer = opened.without({"ann2"})
+    assert (fewer.per_pair, fewer.annotators) == (3, ("ann0", "ann1", "ann3"))
+    for pair in fewer.pairs("preference"):
+        said = [
+            j.higher_value
+            for j in opened.judgements("preference")
+            if (j.song_a, j.song_b) == (pair.song_a, pair.song_b) and j.annotator != "ann2"
+        ]
+        assert (pair.agreement, pair.higher_value) == (agreement(said), higher_value(said))
+    assert opened.without(()).pairs("preference") == opened.pairs("preference")
+    assert fewer.fingerprint != opened.fingerprint == opened.without(()).fingerprint
+    with pytest.raises(DataError, match="has no annotator 'nobody'"):
+        opened.without({"nobody"})
+    with pytest.raises(DataError, match="nobody is left"):
+        opened.without(opened.annotators)
+
+
+def test_musav_without_nobody_is_musav(tmp_path):
+    opened = musav.load(write_musav(tmp_path))
+    assert opened.without(()) == opened
+    assert opened.without(opened.annotators[:1]).loudness == opened.loudness
