@@ -41,7 +41,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "embed": ("run:embed", "Compute and keep the embeddings of suites, without scoring."),
         "musav": (
             "score:musav",
-            "Score arousal/valence predictions on MusAV's pairwise judgements.",
+            "Score predictions on MusAV's pairwise judgements, or on those of any judged set.",
         ),
         "score": (
             "score:score",
