@@ -19,18 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.bench.metrics import (
-    agreement,
-    classification,
-    comparisons,
-    pairwise,
-    regression,
-    retrieval,
-    tagging,
-)
+from earmark.bench.metrics import classification, comparisons, regression, retrieval, tagging
 from earmark.bench.metrics.base import Floats, metric_named
 from earmark.bench.metrics.comparisons import PairedComparison
 from earmark.bench.metrics.intervals import LOGIT
+from earmark.bench.metrics.pairs import agreement, pairwise
 from earmark.bench.metrics.ranks import Ranks
 from earmark.bench.metrics.statistics import Estimate, estimate_ratio
 

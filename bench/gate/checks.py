@@ -15,7 +15,8 @@ import numpy as np
 
 from earmark.bench.gate.evidence import Evidence, truth_of
 from earmark.bench.gate.policy import Limits, Rule
-from earmark.bench.metrics import classification, pairwise, regression, tagging
+from earmark.bench.metrics import classification, regression, tagging
+from earmark.bench.metrics.pairs import pairwise
 from earmark.bench.run.suite import RANDOM_BASELINE
 from earmark.bench.scoring.items import KEYS
 from earmark.bench.scoring.results import differs

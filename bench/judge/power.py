@@ -319,7 +319,7 @@ def _cases(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return for each pair the cases of one listener against all others, by what the others say.
 
-    As :func:`earmark.bench.metrics.agreement.human_reference`: those for a, those for b, and in
+    As :func:`~earmark.bench.metrics.pairs.agreement.human_reference`: those for a, for b, and in
     how many the listener is right.
     """
     chosen = answered & (said != 0)

@@ -13,7 +13,7 @@ from typing import Final
 from earmark.bench.judge.plan import SECONDS_PER_ANSWER, Plan
 from earmark.bench.judge.screens import Screen
 from earmark.bench.judge.store import Check, Finish, Store
-from earmark.bench.metrics.agreement import evaluate_alpha, rating_matrix
+from earmark.bench.metrics.pairs.agreement import evaluate_alpha, rating_matrix
 from earmark.bench.metrics.statistics import Estimate
 from earmark.datasets.judgements.rules import Judgement
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from earmark.bench.metrics import pairwise, regression
+from earmark.bench.metrics import regression
+from earmark.bench.metrics.pairs import pairwise
 from earmark.bench.metrics.regression import PEARSON_R
 from earmark.bench.tasks.av_cross_dataset.cells import (
     LOUDNESS,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.pairwise import agreement, swapped_axis
+from earmark.bench.metrics.pairs.pairwise import agreement, swapped_axis
 from earmark.bench.tasks.pairwise.truth import Truth
 from earmark.datasets.base import DataError, first_ten
 from earmark.datasets.files.names import did_you_mean, shown

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.metrics import pairwise
 from earmark.bench.metrics.base import Metric
-from earmark.bench.metrics.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes, Ties
+from earmark.bench.metrics.pairs import pairwise
+from earmark.bench.metrics.pairs.pairwise import PAIRWISE_ACCURACY, Outcome, Outcomes, Ties
 from earmark.bench.scoring.items import (
     About,
     Arrays,

@@ -8,10 +8,10 @@ from contextlib import suppress
 
 import numpy as np
 
-from earmark.bench.metrics import agreement as humans_agree
 from earmark.bench.metrics.base import Floats
 from earmark.bench.metrics.comparisons import compare
-from earmark.bench.metrics.pairwise import calibration
+from earmark.bench.metrics.pairs import agreement as humans_agree
+from earmark.bench.metrics.pairs.pairwise import calibration
 from earmark.bench.metrics.statistics import Estimate
 from earmark.bench.tasks.pairwise.truth import People, Truth
 from earmark.bench.tasks.pairwise.view import AGAINST_ANNOTATOR, AGREEMENT, CALIBRATION

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.pairwise import Outcome, Outcomes
+from earmark.bench.metrics.pairs.pairwise import Outcome, Outcomes
 from earmark.bench.scoring.items import DerivedSubsets, TaskItems, table_of
 from earmark.bench.scoring.results import compared_items, groups_of, resampling
 from earmark.bench.tasks.av_predictions import with_predictions

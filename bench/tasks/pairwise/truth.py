@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.bench.metrics import pairwise
-from earmark.bench.metrics.agreement import HumanReference, human_reference, rating_matrix
 from earmark.bench.metrics.base import Floats
-from earmark.bench.metrics.pairwise import Outcomes
+from earmark.bench.metrics.pairs import pairwise
+from earmark.bench.metrics.pairs.agreement import HumanReference, human_reference, rating_matrix
+from earmark.bench.metrics.pairs.pairwise import Outcomes
 from earmark.datasets.judgements.judged import JudgedPairs
 from earmark.datasets.judgements.rules import Pair
 

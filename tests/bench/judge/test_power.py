@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from earmark.bench.cli import app
 from earmark.bench.judge import power
 from earmark.bench.judge.make import hours_of
-from earmark.bench.metrics.agreement import human_reference, krippendorff_alpha
 from earmark.bench.metrics.comparisons import compare
+from earmark.bench.metrics.pairs.agreement import human_reference, krippendorff_alpha
 from earmark.datasets.judgements import rules
 
 SIDES = {"a": 1, "ab": 0, "b": -1, "not_selected": 1}

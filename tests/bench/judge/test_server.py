@@ -402,7 +402,7 @@ def test_the_organiser_sees_who_has_done_what_and_how_well_they_agree(tmp_path):
 
 
 def test_alpha_on_the_organisers_page_is_that_of_the_metrics(tmp_path):
-    from earmark.bench.metrics.agreement import krippendorff_alpha, rating_matrix
+    from earmark.bench.metrics.pairs.agreement import krippendorff_alpha, rating_matrix
 
     page = Page(tmp_path / "s", make_plan(6))
     for listener, name in enumerate(page.plan.listeners):

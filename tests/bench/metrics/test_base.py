@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from earmark.bench.metrics import agreement, pairwise, regression
+from earmark.bench.metrics import regression
 from earmark.bench.metrics.base import Metric
+from earmark.bench.metrics.pairs import agreement, pairwise
 
 METRICS = [
     *regression.METRICS,
@@ -42,7 +43,8 @@ def test_bounds_and_chance_must_fit_each_other():
 
 
 def test_the_metrics_load_numpy_and_nothing_heavier():
-    modules = [f"earmark.bench.metrics.{name}" for name in ("agreement", "pairwise", "regression")]
+    names = ("pairs.agreement", "pairs.pairwise", "regression")
+    modules = [f"earmark.bench.metrics.{name}" for name in names]
     code = f"import sys, {', '.join(modules)}; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}

@@ -5,7 +5,7 @@ import pytest
 from invented_ratings import write_table
 from sklearn.metrics import roc_auc_score
 
-from earmark.bench.metrics.pairwise import agreement, judge
+from earmark.bench.metrics.pairs.pairwise import agreement, judge
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements.mer_taffc import ANNOTATIONS, METADATA, QUADRANTS, load, validate
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from invented_ratings import write_table
 
-from earmark.bench.metrics.pairwise import agreement, judge
+from earmark.bench.metrics.pairs.pairwise import agreement, judge
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import musav as musav_set
 from earmark.datasets.judgements.judged import load as load_judged

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.bench.metrics import comparisons, pairwise
+from earmark.bench.metrics import comparisons
 from earmark.bench.metrics.comparisons import randomisation_test
-from earmark.bench.metrics.pairwise import (
+from earmark.bench.metrics.pairs import pairwise
+from earmark.bench.metrics.pairs.pairwise import (
     Outcome,
     agreement,
     calibration,

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from earmark.bench.metrics import agreement
-from earmark.bench.metrics.agreement import (
+from earmark.bench.metrics.pairs import agreement
+from earmark.bench.metrics.pairs.agreement import (
     evaluate_alpha,
     human_reference,
     krippendorff_alpha,

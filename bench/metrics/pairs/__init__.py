@@ -1,0 +1,1 @@
+"""Pairs that listeners compared: how well they agree with each other, and a model with them."""
