@@ -17,6 +17,7 @@ import typer
 from earmark import datasets
 from earmark.bench import cli
 from earmark.bench.gate.policy import read_policy
+from earmark.bench.judge.plan import dimensions_of
 from earmark.bench.run.suite import parse_suite
 from earmark.bench.tasks.registry import TASKS, load_task
 from earmark.datasets.judgements.judged import read_about
@@ -155,6 +156,9 @@ def test_toml_is_read_as_what_it_is(text, tmp_path):
     elif "defaults" in content:
         (tmp_path / "gate.toml").write_text(text)
         assert read_policy(tmp_path / "gate.toml").defaults.margin
+    elif content.keys() == {"dimensions"}:
+        (tmp_path / "mine.toml").write_text(text)
+        assert dimensions_of(str(tmp_path / "mine.toml"))
     elif "dimensions" in content:
         (tmp_path / "judged.toml").write_text(text)
         about = read_about(tmp_path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.bench.cli import Json, Replicates, Store, if_interrupted
+from earmark.bench.cli import Fetch, Json, Replicates, Store, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write judgements and excerpts in MusAV's layout, which suites open as `judged-pairs`."""
+    """Write judgements and excerpts in MusAV's layout, which suites open as `pairwise`."""
     from earmark.bench.judge.exchange import export as write
 
     found = write(study, to, table=table)
@@ -350,6 +350,7 @@ def report(
         bool,
         typer.Option("--available", help="Leave out models that are not available, and name them."),
     ] = False,
+    fetch: Fetch = False,
     formats: Annotated[str, typer.Option("--format", help="Some of html,pdf,md.")] = "html,pdf",
     audio_mib: Annotated[
         float, typer.Option(min=0.1, help="The most that excerpts may add to the page, in MiB.")
@@ -365,7 +366,7 @@ def report(
     the songs' licences allow it.
     """
     from earmark.bench.cli.report import parsed_formats, players_in, write_page
-    from earmark.bench.cli.run import LeftOut, print_record
+    from earmark.bench.cli.run import LeftOut, fetch_for, print_record
     from earmark.bench.judge import plan as plans
     from earmark.bench.judge.report import people, suite_for, with_part, with_sources
     from earmark.bench.judge.store import open_store
@@ -382,7 +383,9 @@ def report(
     console = new_console(stderr=json)
     planned = (study / plans.PLAN).exists()
     root = _renewed(study, folder / "set") if planned else study
-    suite = suite_for(root, models, predictions or ())
+    suite, left = suite_for(root, models, predictions or ()), LeftOut()
+    if fetch:
+        fetch_for(suite.suite.fetch, left)
     with progress_bar() as progress:
         record, not_run = run_suite(
             suite,
@@ -394,7 +397,6 @@ def report(
         )
     if record is None:
         raise DataError("; ".join(f"{one.what}: {one.reason}" for one in not_run))
-    left = LeftOut()
     left.add(suite.suite.name, not_run)
     found = load(record)
     for task in found.record.tasks:

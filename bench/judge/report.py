@@ -40,9 +40,14 @@ def suite_for(root: Path, models: Path | None, predictions: Sequence[Path]) -> S
     predictions
         Files of models' outputs.
     """
-    known = {} if models is None else read_suite(find_suite(models)).models
+    other = None if models is None else read_suite(find_suite(models))
+    known = {} if other is None else other.models
     suite, _ = suite_of(
-        {"name": "judged", "title": judged.load(root).card.title},
+        {
+            "name": "judged",
+            "title": judged.load(root).card.title,
+            "fetch": [] if other is None else other.suite.fetch,
+        },
         datasets={"judged": {"loader": "pairwise", "root": root}},
         models={name: {"loader": one.loader, **one.options} for name, one in known.items()},
         tasks=[{"task": "pairwise", "dataset": "judged", "predictions": list(predictions)}],
