@@ -110,8 +110,9 @@ class Pair:
 
     @property
     def id(self) -> str:
-        """The release's ``pairid``: both song ids, joined by ``-``."""
-        return f"{self.song_a}-{self.song_b}"
+        """The release's ``pairid``: both song ids, joined by ``-``; by ``|`` where they have one."""
+        between = " | " if "-" in self.song_a + self.song_b else "-"
+        return f"{self.song_a}{between}{self.song_b}"
 
     @property
     def in_ground_truth(self) -> bool:

@@ -480,6 +480,58 @@ def calibration(
     return figure
 
 
+def selective(
+    *,
+    model: Sequence[str],
+    dimension: Sequence[str],
+    share: Sequence[float],
+    accuracy: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    width: Width = "full",
+) -> Figure:
+    """Draw accuracy on the surest pairs by their share: a panel per dimension, a line per model.
+
+    All are in [0, 1]; an interval that is not known is NaN twice. A model that knows what it knows
+    rises to the left.
+    """
+    values, shares, lows, highs = checked(
+        "accuracy", (model, dimension), accuracy, share, low, high
+    )
+    models, sides = unique(model), unique(dimension)
+    names = legend_names(models, width)
+    with style():
+        rest = legend_height(names, width) + 0.2
+        stacked = width == "column" or len(sides) > 3
+        figure, panels, stacked = beside(
+            len(sides), width, panel=HEIGHT, rest=rest, sharey=True, stacked=stacked
+        )
+        for axes, side in zip(panels, sides, strict=True):
+            axes.axhline(50, color=MUTED.light, linewidth=0.8, linestyle=(0, (1, 2)))
+            for number, name in enumerate(models):
+                here = [(m, d) == (name, side) for m, d in zip(model, dimension, strict=True)]
+                x = 100 * shares[here] + offset(number, len(models)) * 4
+                look = series_style(number)
+                axes.vlines(
+                    x, 100 * lows[here], 100 * highs[here], color=look["color"], linewidth=0.8
+                )
+                axes.plot(
+                    x,
+                    100 * values[here],
+                    markersize=3.2,
+                    markeredgewidth=0.8,
+                    linewidth=0.9,
+                    **look,
+                )
+            axes.set_title(sentence(side))
+            axes.set_xlabel("Surest pairs, %")
+            quiet_grid(axes, "y")
+        for axes in panels if stacked else panels[:1]:
+            axes.set_ylabel("Accuracy, %")
+        legend_of_models(figure, panels[0], names, width)
+    return figure
+
+
 def similarities(
     *,
     model: Sequence[str],

@@ -90,10 +90,12 @@ def read_people(dataset: JudgedPairs, dimension: str) -> People:
     judgements = [one for one in dataset.judgements(dimension) if one.annotator]
     ratings, annotators, items = rating_matrix(
         [one.annotator for one in judgements],
-        [f"{one.triplet} {one.song_a}-{one.song_b}" for one in judgements],
+        [f"{one.triplet} {one.song_a}\t{one.song_b}" for one in judgements],
         [one.higher_value for one in judgements],
     )
-    by_item = {f"{pair.triplet} {pair.id}": pair for pair in dataset.pairs(dimension)}
+    by_item = {
+        f"{pair.triplet} {pair.song_a}\t{pair.song_b}": pair for pair in dataset.pairs(dimension)
+    }
     pairs = [by_item[item] for item in items]
     reference = None
     with suppress(ValueError):  # it has no case

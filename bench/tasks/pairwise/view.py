@@ -54,7 +54,10 @@ if TYPE_CHECKING:
 AGREEMENT = "Agreement of the judges"
 CALIBRATION = "Accuracy by predicted difference"
 AGAINST_ANNOTATOR = "Models against one annotator, on the same judgements"
+SELECTIVE = "Accuracy of the surest pairs"
 """Titles of tables that figures and findings read."""
+MOST_LINES = 8
+"""Models whose lines can be told from each other."""
 MOST_CALIBRATED = 10
 """Models whose panels of calibration fit on a page."""
 Floats = NDArray[np.float64]
@@ -88,7 +91,7 @@ def people(task: TaskResult) -> list[Text]:
 def _figures(
     task: TaskResult, items: pd.DataFrame, arrays: Arrays, record: RunRecord
 ) -> list[Plot | Gap]:
-    return [*_accuracies(task), *_agreement(task), *_calibration(task)]
+    return [*_accuracies(task), *_agreement(task), *_calibration(task), *_selective(task)]
 
 
 def _accuracies(task: TaskResult) -> list[Plot | Gap]:
@@ -234,6 +237,39 @@ def _calibration_of(rows: Sequence[Mapping[str, Any]], of: str) -> Plot:
         description="One small panel per model and dimension: accuracy against the rank of the "
         "predicted difference. The table of the same title has all values.",
         draw=partial(calibration, **columns),
+        data=columns,
+    )
+
+
+def _selective(task: TaskResult) -> list[Plot | Gap]:
+    rows = table(task, SELECTIVE, "dimension", "model", "share", "accuracy", "low", "high")
+    rows = [row for row in rows if row["accuracy"] is not None]
+    if not rows:
+        return []  # the record is older than this table, or no model is sure of anything
+    models = list(dict.fromkeys(str(row["model"]) for row in rows))
+    parts = even_parts(models, at_most=MOST_LINES)
+    return [
+        _selective_of([row for row in rows if row["model"] in part], part_of(number, parts))
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def _selective_of(rows: Sequence[Mapping[str, Any]], of: str) -> Plot:
+    from earmark.reports.figures.lines import selective
+
+    columns: dict[str, Any] = {
+        name: [str(row[name]) for row in rows] for name in ("model", "dimension")
+    }
+    for name in ("share", "accuracy", "low", "high"):
+        columns[name] = [np.nan if row[name] is None else row[name] for row in rows]
+    return Plot(
+        title=f"{SELECTIVE}{of}",
+        caption="Accuracy on gt where only the pairs count that a model puts farthest apart, by "
+        "their share. A model that knows what it knows rises to the left. Bars: "
+        "95\N{NO-BREAK SPACE}% interval over triplets.",
+        description="One panel per dimension, one line per model: accuracy against the share of "
+        "pairs, surest first. The table of the same title has all values.",
+        draw=partial(selective, **columns),
         data=columns,
     )
 

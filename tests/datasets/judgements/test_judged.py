@@ -228,6 +228,12 @@ def test_a_pair_named_in_both_orders_is_one_pair(tmp_path):
     assert (pair.id, pair.higher_value, pair.agreement) == ("x-y", "b", "full-agreement")
 
 
+def test_pairs_of_songs_with_hyphens_are_not_confused(tmp_path):
+    rows = [("", a, b, "ann", "liked", "a") for a, b in (("x-y", "z"), ("x", "y-z"))]
+    write_table(tmp_path / "judgements.csv", JUDGED, rows)
+    assert [p.id for p in judged.load(tmp_path).pairs("liked")] == ["x | y-z", "x-y | z"]
+
+
 def test_songs_in_several_triplets_are_resampled_with_all_they_meet(tmp_path):
     rows = [(t, a, b, "ann", "liked", "a") for t, a, b in ("1xy", "1yz", "2zw", "3uv")]
     write_table(tmp_path / "judgements.csv", JUDGED, rows)
