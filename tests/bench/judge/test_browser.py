@@ -170,8 +170,9 @@ def test_a_killed_server_loses_no_answer_and_gets_the_next_when_it_is_back(brows
         browser.until(f"{SAID}.startsWith('Not saved: no connection')")
         assert given(open_store(folder), screen) == "a"
         process, _ = process_serving(folder, port)
-        browser.script("dispatchEvent(new Event('online'))")
+        browser.open(link)  # as if the browser had been killed, too
         until_saved(browser)
+        assert browser.script(f"return {PRESSED}") == ["a", "ab", "b", "not_selected", "", ""]
         assert given(store, screen) == "a=bx"
         assert len(store.judgements()) == 4
         store.close()
