@@ -110,7 +110,7 @@ class Pair:
 
     @property
     def id(self) -> str:
-        """The release's ``pairid``: both song ids, joined by ``-``; by ``|`` where they have one."""
+        """The release's ``pairid``: both song ids joined by ``-``, or by ``|`` if they have one."""
         between = " | " if "-" in self.song_a + self.song_b else "-"
         return f"{self.song_a}{between}{self.song_b}"
 

@@ -25,7 +25,7 @@ from earmark.bench.tasks.av_regression import task as av_regression
 from earmark.bench.tasks.av_regression.task import DIMENSIONS
 from earmark.bench.tasks.pairwise import task as pairs
 from earmark.bench.tasks.pairwise.truth import read_truth
-from earmark.bench.tasks.pairwise.view import CALIBRATION
+from earmark.bench.tasks.pairwise.view import CALIBRATION, SELECTIVE
 from earmark.bench.tasks.task import TaskOutput
 from earmark.datasets.base import DataError, RatedClips, fingerprint
 from earmark.datasets.judgements.judged import JudgedPairs
@@ -132,9 +132,10 @@ def _called(state: State, name: str) -> str:
 
 
 def _readable(result: TaskResult) -> list[Table]:
-    """Return the tables of MusAV without that of tenths of the pairs, where a tenth is too few."""
+    """Return the tables of judged pairs without those of tenths, where a tenth is too few."""
     n = max(score.n for score in result.scores if score.subset == _SUBSETS.get(score.metric))
-    return [t for t in result.tables if t.title != CALIBRATION or n >= 10 * FEWEST_CALIBRATED]
+    few = n < 10 * FEWEST_CALIBRATED
+    return [t for t in result.tables if not (few and t.title in (CALIBRATION, SELECTIVE))]
 
 
 def ceiling(rated: RatedClips) -> list[Reference]:

@@ -42,6 +42,17 @@ def agreement_columns():
     }
 
 
+def selective_columns(models=("a model", "other")):
+    rows = [
+        (model, side, share, 0.9 - 0.3 * share, 0.85 - 0.3 * share, 0.95 - 0.3 * share)
+        for model in models
+        for side in ("arousal", "valence")
+        for share in (0.1, 0.5, 1.0)
+    ]
+    names = ("model", "dimension", "share", "accuracy", "low", "high")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
 def calibration_columns(models=("a model", "other")):
     rows = list(itertools.product(models, ("arousal", "valence"), range(1, 11)))
     value = np.array([0.5 + 0.04 * step for _, _, step in rows])
@@ -70,6 +81,7 @@ DRAWN = {
     "accuracy": (rows.accuracy, accuracy_columns),
     "agreement": (bars.agreement, agreement_columns),
     "calibration": (lines.calibration, calibration_columns),
+    "selective": (lines.selective, selective_columns),
     "ratings": (figures_predictions.ratings, ratings_columns),
 }
 

@@ -12,6 +12,7 @@ from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.av_predictions import read_predictions
 from earmark.bench.tasks.pairwise.task import MusAVAgreement, PairwiseAgreement, evaluate
+from earmark.bench.tasks.pairwise.view import SELECTIVE
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import judged, musav
@@ -168,6 +169,27 @@ def test_an_embedder_gets_a_head_out_of_fold(tmp_path):
     (score,) = (s for s in output.result.scores if (s.metric, s.subset) == (HALF_CREDIT, "gt"))
     assert (score.model, score.dimension, score.value) == ("loud", "preference", 1.0)
     assert "out of fold" in output.result.protocol["predictions of loud"]
+
+
+def test_the_surest_pairs_are_those_farthest_apart(tmp_path):
+    dataset = judged.load(write_judged(tmp_path, n_triplets=30, noise=1.5))
+    said = {
+        s: (v + np.random.default_rng(n).normal(),)
+        for n, (s, (v,)) in enumerate(truth(dataset).items())
+    }
+    result = run(dataset, {"m": said}).result
+    (table,) = (t for t in result.tables if t.title == SELECTIVE)
+    pairs = [p for p in dataset.ground_truth("preference") if p.higher_value != "ab"]
+    gaps = np.array([said[p.song_a][0] - said[p.song_b][0] for p in pairs])
+    right = (gaps > 0) == [p.higher_value == "a" for p in pairs]
+    order = np.argsort(-np.abs(gaps))
+    for row in table.rows:
+        cells = dict(zip(table.columns, row, strict=True))
+        n = round(cells["share"] * len(pairs))
+        assert (cells["n"], cells["accuracy"]) == (n, pytest.approx(right[order[:n]].mean()))
+        assert cells["low"] < cells["accuracy"] <= cells["high"]
+    (score,) = (s for s in result.scores if (s.metric, s.subset) == (HALF_CREDIT, "gt"))
+    assert (cells["share"], cells["accuracy"]) == (1, score.value)
 
 
 def test_the_task_musav_refuses_what_was_judged_otherwise(tmp_path):
