@@ -69,11 +69,11 @@
         }
         delete kept[name];
         pause = 0;
-        if (screen && body.screen === screen && (path === "finish" ? reply.ok : reply.status === 409)) {
-          for (const { entry } of players) delete kept[entry];
-          return location.replace(base); // finished, here or in another tab
+        // Finished, here or in another tab; or this page shows an answer that the server has not.
+        if (screen && body.screen === screen && (path === "finish" || reply.status === 409)) {
+          if (reply.ok) for (const { entry } of players) delete kept[entry];
+          return location.replace(base);
         }
-        leaving &&= path !== "finish";
         if (!reply.ok) {
           timer = setTimeout(flush, 3000);
           return saved(`Not accepted: ${error ?? reply.status}`, true);

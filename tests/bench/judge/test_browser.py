@@ -154,6 +154,22 @@ def test_two_tabs_of_one_person_agree_on_what_was_finished_first(browser, folder
         assert given(served.store, first) == "aabbbb"
 
 
+def test_a_page_that_shows_an_answer_too_many_is_drawn_anew(browser, folder):
+    with serving(folder) as served:
+        skip_practice(served.store)
+        screen = screens(served.store.plan, 0)[1]
+        browser.open(served.links[0])
+        browser.press("123aaaaaa")
+        until_saved(browser)
+        served.store.connection.execute("DELETE FROM answers WHERE id = 2")  # a restored backup
+        browser.press(["Enter"])
+        browser.until(f"{PRESSED}.filter((one) => one === '').length === 1")
+        browser.press("b")
+        browser.press(["Enter"])
+        ready(browser, screens(served.store.plan, 0)[2])
+        assert given(served.store, screen) == "abaaaa"
+
+
 def test_a_killed_server_loses_no_answer_and_gets_the_next_when_it_is_back(browser, folder):
     process, port = process_serving(folder)
     try:
