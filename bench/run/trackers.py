@@ -54,15 +54,12 @@ class MlflowExporter:
             settings, cut = _fitting(_settings(record, model))
             tags = {"earmark.run": record.id, "earmark.model": model}
             run = client.create_run(experiment, start_time=moment, tags=tags, run_name=model)
-            # Batches of at most 1,000 metrics and 100 parameters.
-            for start in range(0, len(values), 1000):
-                part = list(values.items())[start : start + 1000]
-                metrics = [entities.Metric(key, value, moment, 0) for key, value in part]
-                client.log_batch(run.info.run_id, metrics=metrics)
-            for start in range(0, len(settings), 100):
-                part = list(settings.items())[start : start + 100]
-                params = [entities.Param(key, value) for key, value in part]
-                client.log_batch(run.info.run_id, params=params)
+            metrics = [entities.Metric(key, one, moment, 0) for key, one in values.items()]
+            params = [entities.Param(key, one) for key, one in settings.items()]
+            for start in range(0, len(metrics), 1000):  # as many as a batch may have
+                client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
+            for start in range(0, len(params), 100):
+                client.log_batch(run.info.run_id, params=params[start : start + 100])
             table = as_csv(TableExporter.COLUMNS, _rows(record, model))
             client.log_text(run.info.run_id, table, "scores.csv")
             client.set_terminated(run.info.run_id, end_time=moment)
