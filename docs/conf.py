@@ -1,7 +1,8 @@
 """The site: Sphinx, since the docstrings are numpydoc's and the interface is imported, not copied.
 
-``python -m sphinx -W --keep-going docs site`` builds it; ``tox -e docs`` checks links, too. Pages
-of commands and of registered names are written from the program itself, before Sphinx reads.
+``python -m sphinx -W --keep-going docs site`` builds it; ``tox -e docs`` checks it, too
+(``docs/check_site.py``). Pages of commands and of registered names are written from the program
+itself, before Sphinx reads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pages  # beside this file
+from sphinx.application import Sphinx
 
 project, author = "Earmark", "the Earmark developers"
 version = release = version_of("earmark")
@@ -25,11 +27,14 @@ extensions = [
 exclude_patterns = ["_build", "_gallery", "_generated/gallery.md", "site"]
 html_theme = "pydata_sphinx_theme"
 html_title = "Earmark"
+html_favicon = "favicon.svg"
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
     "use_edit_page_button": False,
     "secondary_sidebar_items": ["page-toc"],
+    "navbar_persistent": ["search-button"],
 }
 html_sidebars = {"index": []}
 html_extra_path = ["_gallery"] if (Path(__file__).parent / "_gallery").is_dir() else []
@@ -48,6 +53,20 @@ linkcheck_anchors = False
 linkcheck_ignore = [r"https://doi\.org/.*", r"https://essentia\.upf\.edu/.*"]
 
 
-def setup(app: object) -> None:
+def name_toggles(app: Sphinx, error: Exception | None) -> None:
+    """Give the sidebar's toggles the name that the theme leaves out, for screen readers."""
+    if error is None and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.html"):
+            text = path.read_text("utf-8")
+            named = text.replace(
+                '<summary><span class="toctree-toggle"',
+                '<summary aria-label="Pages below"><span class="toctree-toggle"',
+            )
+            if named != text:
+                path.write_text(named, "utf-8")
+
+
+def setup(app: Sphinx) -> None:
     """Write the generated pages before anything is read."""
     pages.write(Path(__file__).parent / "_generated")
+    app.connect("build-finished", name_toggles)

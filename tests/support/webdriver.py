@@ -89,7 +89,8 @@ class Browser:
 
     def console(self) -> list[str]:
         """Return what the page has complained of since the last call."""
-        return [line["message"] for line in self._call("POST", "/se/log", type="browser")]
+        lines = self._call("POST", "/se/log", type="browser")
+        return [line["message"] for line in lines if line["level"] in {"WARNING", "SEVERE"}]
 
     def new_tab(self) -> str:
         """Open a tab, go to it, and return its handle."""
