@@ -384,7 +384,7 @@ def _captions(found: Findings, players: _Players) -> list[Block]:
             TableBlock(
                 caption=f"“{query}”",
                 columns=[
-                    Column("", numeric=True),
+                    Column("Place", numeric=True),
                     Column("Song"),
                     Column("Cosine", numeric=True),
                     Column("Parts", numeric=True),

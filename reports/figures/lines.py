@@ -18,7 +18,7 @@ from earmark.reports.figures.parts import (
     beside,
     check_lengths,
     checked,
-    fitting,
+    fitting_all,
     legend_height,
     legend_names,
     legend_of_models,
@@ -330,7 +330,7 @@ def layers(
 def _name_layers(axes: Axes, names: Sequence[str], *, room: float) -> None:
     """Write the names below the axis, upright or on their side, and leave out what has no room."""
     per_name = room / max(1, len(names))
-    shown = [fitting(name, 60) for name in names]
+    shown = fitting_all(names, 60)
     upright = all(text_width(name, 7) + 4 <= per_name for name in shown)
     step = 1 if upright else math.ceil(9 / per_name)
     places = range(0, len(shown), step)

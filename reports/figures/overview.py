@@ -13,7 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from earmark.reports import words
-from earmark.reports.figures.parts import checked, fitting, legend_columns, rule_sets, unique
+from earmark.reports.figures.parts import (
+    checked,
+    fitting,
+    fitting_all,
+    legend_columns,
+    rule_sets,
+    unique,
+)
 from earmark.reports.figures.style import (
     INCHES,
     MUTED,
@@ -89,7 +96,7 @@ def overview(
         each = 0.3 + 0.11 * lines + max(LEAST, ROW * len(order))
         figure = new_figure(width, rows * each + 0.15 * math.ceil(len(names) / n_columns) + 0.05)
         grid = figure.subplots(rows, across, sharey=True, squeeze=False).ravel()
-        labels = [fitting(name, 72 * NAMES) for name in order]
+        labels = fitting_all(order, 72 * NAMES)
         for axes, name in zip(grid, panels, strict=False):
             rule_sets(axes, labels)
             here = np.array([one == name for one in panel])

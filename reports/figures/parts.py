@@ -157,7 +157,7 @@ def mark(axes: Axes, y: float, value: float, low: float, high: float, number: in
 
 def legend_names(models: Sequence[str], width: Width) -> list[str]:
     """Return the names as a legend of one column has room for them."""
-    return [fitting(name, 72 * INCHES[width] - _LEGEND_MARK) for name in models]
+    return fitting_all(models, 72 * INCHES[width] - _LEGEND_MARK)
 
 
 def fitting(name: str, room: float, size: float = 7) -> str:
@@ -166,6 +166,43 @@ def fitting(name: str, room: float, size: float = 7) -> str:
     while longest > 3 and text_width(short(name, longest), size) > room:
         longest -= 1
     return short(name, longest)
+
+
+def fitting_all(names: Sequence[str], room: float, size: float = 7) -> list[str]:
+    """Return names of at most ``room`` points each; those that were cut to the same are told apart.
+
+    These show the part in which they differ, as far as there is room for it.
+    """
+    shown = [fitting(name, room, size) for name in names]
+    for label in set(shown):
+        alike = [name for name, one in zip(names, shown, strict=True) if one == label]
+        if len(set(alike)) < 2:
+            continue
+        start = _same(alike)
+        end = _same([name[start:][::-1] for name in alike])
+        for place, name in enumerate(names):
+            if shown[place] == label:
+                shown[place] = _around(name, start, len(name) - end, room, size)
+    return shown
+
+
+def _same(names: Sequence[str]) -> int:
+    """Return how many letters all names begin with."""
+    letters = enumerate(zip(*names, strict=False))
+    return next((n for n, one in letters if len(set(one)) > 1), min(map(len, names)))
+
+
+def _around(name: str, start: int, stop: int, room: float, size: float) -> str:
+    """Return a part of a name, with as much of both ends as there is room for."""
+    name = printable(name)
+    for kept in range(LONGEST_NAME, -1, -1):
+        head = name[:start] if start <= kept + 1 else f"{name[:kept]}…"
+        left = len(name) - stop
+        tail = name[stop:] if left <= kept + 1 else f"…{name[len(name) - kept :]}"
+        found = f"{head}{name[start:stop]}{tail}"
+        if text_width(found, size) <= room:
+            return found
+    return fitting(name[start:stop], room, size)
 
 
 def legend_columns(names: Sequence[str], width: Width) -> int:

@@ -22,7 +22,7 @@ from earmark.reports.figures.parts import (
     check_any,
     check_lengths,
     checked,
-    fitting,
+    fitting_all,
     legend_columns,
     legend_height,
     legend_names,
@@ -398,7 +398,7 @@ def leaderboard(
             sharey=True,
         )
         room = 72 * INCHES[width] * (_NAMES if stacked or len(sides) == 1 else 0.3)
-        labels = [fitting(name, room) for name in models]
+        labels = fitting_all(models, room)
         for axes, side in zip(grid, sides, strict=True):
             rule_sets(axes, labels)
             here = np.array([name == side for name in dimension])

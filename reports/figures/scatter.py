@@ -18,7 +18,7 @@ from earmark.reports import words
 from earmark.reports.figures.parts import (
     check_any,
     check_lengths,
-    fitting,
+    fitting_all,
     legend_columns,
     legend_names,
     model_panels,
@@ -419,7 +419,7 @@ def score_against_speed(
             Line2D([], [], linestyle="none", markersize=4.5, **series_style(row))
             for row in range(len(model))
         ]
-        names = [fitting(name, room) for name in model]
+        names = fitting_all(model, room)
         axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=1)
     return figure
 

@@ -34,7 +34,7 @@ def workflow(request):
 
 
 def test_there_is_one_of_each():
-    assert [path.stem for path in WORKFLOWS] == ["bench", "docs", "release", "tests"]
+    assert [path.stem for path in WORKFLOWS] == ["bench", "coverage", "docs", "release", "tests"]
 
 
 def test_a_workflow_is_whole(workflow):

@@ -15,6 +15,7 @@ from figure_checks import SVG, WIDTHS, assert_inside, drawn_svg, written
 from earmark.reports.figures import bars, lines, rows
 from earmark.reports.figures import parts as figures
 from earmark.reports.figures import scatter as figures_predictions
+from earmark.reports.figures.parts import fitting, fitting_all, text_width
 from earmark.reports.figures.style import MUTED, PAPER, SERIES, TEXT, new_figure, palette
 
 
@@ -333,3 +334,17 @@ def test_models_are_told_apart_whatever_colours_a_reader_sees(kind, theme):
     seen = [lab(np.array(BLINDNESS[kind]) @ linear(getattr(ink, theme))) for ink in SERIES]
     for one, other in itertools.combinations(seen, 2):
         assert np.linalg.norm(one - other) > 12
+
+
+def test_names_that_are_cut_to_the_same_show_where_they_differ():
+    names = [f"ridge(etude-{pair})@descriptors" for pair in ("1+etude-2", "1+etude-3", "2+etude-3")]
+    room = 100.0
+    shown = fitting_all([*names, "oracle", names[0]], room)
+    assert len({fitting(name, room) for name in names}) == 1  # each by itself
+    assert len(set(shown[:3])) == 3 and shown[3:] == ["oracle", shown[0]]
+    assert all(text_width(one, 7) <= room for one in shown)
+    assert all(name[12:21] in one for name, one in zip(names, shown, strict=False))
+    assert fitting_all(["a" * 40 + "b", "a" * 40], 1000.0) == [
+        "aaaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaab",
+        "aaaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaaa",
+    ]
