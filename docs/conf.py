@@ -43,6 +43,12 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nitpicky = True
+nitpick_ignore = [  # of modules that have no page
+    ("py:data", "METRICS"),
+    ("py:func", "earmark.bench.metrics.tagging.validate"),
+    ("py:mod", "earmark.datasets.resampling"),
+]
 autodoc_typehints = "none"  # numpydoc's sections say the types that matter
 autodoc_member_order = "bysource"
 numpydoc_class_members_toctree = False

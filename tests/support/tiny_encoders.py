@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,16 @@ WAVE = {
     "num_feat_extract_layers": 3,
     "num_conv_pos_embeddings": 8,
     "num_conv_pos_embedding_groups": 2,
+}
+CLAP_AUDIO = {
+    "spec_size": 64,
+    "num_mel_bins": 16,
+    "patch_embeds_hidden_size": 8,
+    "depths": [1, 1],
+    "num_attention_heads": [2, 2],
+    "hidden_size": 16,
+    "window_size": 4,
+    "projection_dim": 8,
 }
 N_LAYERS = {"wav2vec2": 4, "hubert": 4, "wavlm": 4, "mert": 4, "whisper": 3, "ast": 3, "clap": 3}
 """With what goes into the first one."""
@@ -68,22 +79,23 @@ def _parts(name: str):
         )
         extractor = library.ASTFeatureExtractor(num_mel_bins=32, max_length=200)
         return library.ASTModel(config), extractor
-    audio = {
-        "spec_size": 64,
-        "num_mel_bins": 16,
-        "patch_embeds_hidden_size": 8,
-        "depths": [1, 1],
-        "num_attention_heads": [2, 2],
-        "hidden_size": 16,
-        "window_size": 4,
-        "projection_dim": 8,
-    }
     text = {"vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    config = library.ClapConfig(text_config=text | {"intermediate_size": 8}, audio_config=audio)
+    config = library.ClapConfig(
+        text_config=text | {"intermediate_size": 8}, audio_config=CLAP_AUDIO
+    )
     extractor = library.ClapFeatureExtractor(
         feature_size=16, max_length_s=1, sampling_rate=48_000, truncation="rand_trunc"
     )
     return library.ClapModel(config), extractor
+
+
+def as_if_trained(model: Any) -> None:
+    """Draw weights of the size that training gives them, so that unlike inputs differ."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
 
 
 def write(folder: Path, name: str) -> Path:
@@ -92,10 +104,7 @@ def write(folder: Path, name: str) -> Path:
 
     torch.manual_seed(0)
     model, extractor = _parts(name)
-    with torch.no_grad():  # so that unlike inputs differ, as after training
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
+    as_if_trained(model)
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
     if name == "mert":

@@ -1,9 +1,9 @@
-"""Sounds and texts for adapters, and what every one of them must keep."""
+"""Sounds and texts for adapters, and what each adapter must keep."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import util
 from pathlib import Path
 from types import ModuleType
@@ -21,30 +21,6 @@ TEXTS = [
     "静かなピアノ 🎸",
     "soft\ud800 piano",  # a lone surrogate is no character
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Inputs here are so small that threads would mostly wait for each other."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def sound() -> Callable[..., Waveform]:
-    """``sound(seconds, rate, seed=0)``: a tone in noise, another one for each seed."""
-
-    def make(seconds: float, rate: int, *, seed: int = 0) -> Waveform:
-        random = np.random.default_rng(seed)
-        time = np.arange(round(seconds * rate)) / rate
-        tone = 0.3 * np.sin(2 * np.pi * 110 * (seed + 1) * time)
-        noise = 0.05 * random.standard_normal(len(time))
-        return Waveform((tone + noise).astype(np.float32), rate)
-
-    return make
 
 
 @pytest.fixture(scope="session")

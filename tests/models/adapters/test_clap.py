@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_encoders
 import torch
 
 from earmark.models.adapters.clap import CLAP, TRAINED_ON
@@ -49,14 +50,7 @@ def write_clap(folder: Path, *, fusion: bool) -> Path:
             "projection_dim": 8,
         },
         audio_config={
-            "spec_size": 64,
-            "num_mel_bins": 16,
-            "patch_embeds_hidden_size": 8,
-            "depths": [1, 1],
-            "num_attention_heads": [2, 2],
-            "hidden_size": 16,
-            "window_size": 4,
-            "projection_dim": 8,
+            **tiny_encoders.CLAP_AUDIO,
             "enable_fusion": fusion,
             "fusion_type": "aff_2d" if fusion else None,
             "enable_patch_fusion": fusion,
@@ -65,10 +59,7 @@ def write_clap(folder: Path, *, fusion: bool) -> Path:
     )
     torch.manual_seed(0)
     model = transformers.ClapModel(config)
-    with torch.no_grad():  # so that unlike inputs differ, as after training
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
+    tiny_encoders.as_if_trained(model)
     extractor = transformers.ClapFeatureExtractor(
         feature_size=16,
         max_length_s=1,

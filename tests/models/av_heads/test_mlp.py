@@ -13,14 +13,6 @@ from earmark.models.base import ModelError
 QUICK = MLPConfig(hidden_units=10, most_epochs=30, learning_rate=1e-2)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_takes_the_steps_that_scikit_learn_takes_from_the_same_weights():
     """Whole batches, no decay: the order of rows, which both draw otherwise, plays no part.
 

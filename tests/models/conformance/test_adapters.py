@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+import tiny_encoders
 import torch
 
 from earmark.models.conformance import check
@@ -76,24 +77,13 @@ def small_clap(tmp_path_factory):
         "max_position_embeddings": 80,
         "projection_dim": 8,
     }
-    audio = {
-        "spec_size": 64,
-        "num_mel_bins": 16,
-        "patch_embeds_hidden_size": 8,
-        "depths": [1, 1],
-        "num_attention_heads": [2, 2],
-        "hidden_size": 16,
-        "window_size": 4,
-        "projection_dim": 8,
-    }
-    config = transformers.ClapConfig(text_config=text, audio_config=audio, projection_dim=8)
+    config = transformers.ClapConfig(
+        text_config=text, audio_config=tiny_encoders.CLAP_AUDIO, projection_dim=8
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.ClapModel(config)
-        # Of the size that training gives them: at the first step all vectors are nearly parallel.
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=0.3)
+        tiny_encoders.as_if_trained(model)
     model.save_pretrained(folder)
     transformers.ClapProcessor(extractor, tokenizer).save_pretrained(folder)
     return folder

@@ -1,25 +1,12 @@
-"""Small encoders, made once a session, and sounds for them."""
+"""Small encoders, made once per session."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny_encoders
-
-from earmark.datasets.audio import Waveform
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Inputs here are so small that threads would mostly wait for each other."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -33,16 +20,3 @@ def written(tmp_path_factory) -> Callable[[str], Path]:
         return made[name]
 
     return folder
-
-
-@pytest.fixture(scope="session")
-def sound() -> Callable[..., Waveform]:
-    """``sound(seconds, rate, seed=0)``: a tone in noise, another one for each seed."""
-
-    def make(seconds: float, rate: int, *, seed: int = 0) -> Waveform:
-        random = np.random.default_rng(seed)
-        time = np.arange(round(seconds * rate)) / rate
-        tone = 0.3 * np.sin(2 * np.pi * 110 * (seed + 1) * time)
-        return Waveform((tone + 0.05 * random.standard_normal(len(time))).astype(np.float32), rate)
-
-    return make

@@ -15,15 +15,6 @@ VARIABLES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session", params=VARIABLES)
 def untrained(request, tmp_path_factory):
     """A converted checkpoint with drawn weights: its name, file, and TensorFlow's variables."""

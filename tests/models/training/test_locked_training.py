@@ -32,14 +32,6 @@ from earmark.models.training.locked import (
 SMALL = ProjectionConfig(epochs=8, batch_size=64, learning_rate=3e-3, ridge=1.0)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def planted(*, n=160, n_audio=12, n_text=8, noise=0.05, seed=0):
     """Audio vectors that are a fixed linear map of their texts' vectors, and noise."""
     draws = np.random.default_rng(seed)
