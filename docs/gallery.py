@@ -1,8 +1,9 @@
-"""Real reports for the gallery: ``python docs/gallery.py [SUITE...]``.
+"""Real reports for the gallery: ``python docs/gallery.py [SUITE | RECORD ...]``.
 
-Runs the suites whose data and weights are found, and keeps each report as one HTML file in
-``docs/_gallery``. Etude's checkpoints come from ``earmark bench``; without them the suite ``etude``
-has its oracle and the random baseline alone.
+Runs suites, by default all whose data and weights are found, or takes records as they are
+(``runs/*`` of ``earmark bench``), and keeps each report as one HTML file in ``docs/_gallery``.
+Etude's checkpoints come from ``earmark bench``; without them the suite ``etude`` has its oracle and
+the random baseline alone.
 """
 
 from __future__ import annotations
@@ -10,31 +11,39 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import earmark
-from earmark.bench.run.suite import read_suite, shipped_suites
+from earmark.bench.run.suite import shipped_suites
 
 OUT = Path(__file__).parent / "_gallery"
 
 
 def main(names: list[str]) -> None:
-    OUT.mkdir(exist_ok=True)
-    rows = []
-    for path in shipped_suites():
-        if names and path.stem not in names:
-            continue
-        with tempfile.TemporaryDirectory() as work:
-            try:
-                run = earmark.run(path, out=work, available=True)
-            except ValueError as error:
-                print(f"{path.stem}: {error}")
-                continue
+    """Write ``_gallery`` anew."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir()
+    with tempfile.TemporaryDirectory() as work:
+        rows = []
+        for run in _runs(names, Path(work)):
+            suite = run.record.suite
             (page,) = run.report(work, formats=["html"])
-            shutil.copy(page, OUT / f"{path.stem}.html")
-            title = read_suite(path).suite.title
-            rows.append(f'- <a href="{path.stem}.html">{title}</a>: {", ".join(run.tasks)}')
-    (OUT / "gallery.md").write_text("\n".join(rows) + "\n")
+            shutil.copy(page, OUT / f"{suite.name}.html")
+            rows.append(f'- <a href="{suite.name}.html">{suite.title}</a>: {", ".join(run.tasks)}')
+    (OUT / "gallery.md").write_text("\n".join(dict.fromkeys(rows)) + "\n")
+
+
+def _runs(names: list[str], work: Path) -> Iterator[earmark.Run]:
+    records = [name for name in names if Path(name, "run.json").is_file()]
+    for name in records:
+        yield earmark.open(name)
+    suites = {path.stem: path for path in shipped_suites()}
+    for name in [name for name in names if name not in records] or (() if records else suites):
+        try:
+            yield earmark.run(suites[name], out=work, available=True)
+        except ValueError as error:
+            print(f"{name}: {error}")
 
 
 if __name__ == "__main__":
