@@ -30,8 +30,12 @@ def main(names: list[str]) -> None:
             suite = run.record.suite
             (page,) = run.report(work, formats=["html"])
             shutil.copy(page, OUT / f"{suite.name}.html")
-            rows.append(f'- <a href="{suite.name}.html">{suite.title}</a>: {", ".join(run.tasks)}')
+            rows.append(f'- <a href="{suite.name}.html">{suite.title}</a>: {_tasks(run)}')
     (OUT / "gallery.md").write_text("\n".join(dict.fromkeys(rows)) + "\n")
+
+
+def _tasks(run: earmark.Run) -> str:
+    return "; ".join(dict.fromkeys(task.title for task in run.record.tasks))
 
 
 def _runs(names: list[str], work: Path) -> Iterator[earmark.Run]:

@@ -82,6 +82,13 @@ def overview(
     panels = unique(panel)
     rows = math.ceil(len(panels) / ACROSS[width])
     across = math.ceil(len(panels) / rows)
+    # Each row of panels has the models that were scored in it.
+    scored = set(zip(panel, model, strict=True))
+    shown = [
+        [one for one in order if any((name, one) in scored for name in panels[at : at + across])]
+        for at in range(0, len(panels), across)
+    ]
+    tall = [max(LEAST, ROW * len(models)) for models in shown]
     room = 72 * (INCHES[width] - NAMES) / across - 8
     with style():
         titles = {
@@ -93,17 +100,19 @@ def overview(
         names = [str(handle.get_label()) for handle in handles]
         n_columns = legend_columns(names, width)
         lines = max(map(len, titles.values())) + max(map(len, heads.values()))
-        each = 0.3 + 0.11 * lines + max(LEAST, ROW * len(order))
-        figure = new_figure(width, rows * each + 0.15 * math.ceil(len(names) / n_columns) + 0.05)
-        grid = figure.subplots(rows, across, sharey=True, squeeze=False).ravel()
-        labels = fitting_all(order, 72 * NAMES)
-        for axes, name in zip(grid, panels, strict=False):
-            rule_sets(axes, labels)
+        height = rows * (0.3 + 0.11 * lines) + sum(tall)
+        figure = new_figure(width, height + 0.15 * math.ceil(len(names) / n_columns) + 0.05)
+        made = {"sharey": "row", "squeeze": False, "height_ratios": tall}
+        grid = figure.subplots(rows, across, **made).ravel()
+        labels = dict(zip(order, fitting_all(order, 72 * NAMES), strict=True))
+        for number, (axes, name) in enumerate(zip(grid, panels, strict=False)):
+            models = shown[number // across]
+            rule_sets(axes, [labels[one] for one in models])
             here = np.array([one == name for one in panel])
             how = words.metric(metrics[name])
             part = [how.factor * column[here] for column in columns]
             kept = [int(place) for place in np.flatnonzero(here)]
-            y = [order.index(model[place]) for place in kept]
+            y = [models.index(model[place]) for place in kept]
             _draw(axes, y, part, [standing[place] for place in kept])
             for _, line in references[name].items():
                 axes.axvline(how.factor * line, zorder=0.9, **_REFERENCE)
