@@ -152,7 +152,7 @@ document.addEventListener(
 
 // On a narrow page the contents start folded; on paper nothing is.
 const contents = document.querySelector("nav details");
-if (window.matchMedia("(max-width: 74rem)").matches) contents.open = false;
+if (contents && window.matchMedia("(max-width: 74rem)").matches) contents.open = false;
 const folded = [];
 window.addEventListener("beforeprint", () => {
   for (const part of document.querySelectorAll("main details:not([open])")) {

@@ -15,6 +15,7 @@ from rendered import build
 
 from earmark.reports.content import Cell, Column, Section, TableBlock
 from earmark.reports.render.html import page_html
+from earmark.reports.render.short import brief
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
 
@@ -43,6 +44,13 @@ def test_there_is_no_error_and_no_request(html, tmp_path):
     found, console = opened(html, "addEventListener('load', () => setTimeout(done, 50));", tmp_path)
     assert found == {"errors": [], "requests": []}
     assert console == []
+
+
+def test_a_brief_page_without_contents_has_no_error_on_a_narrow_screen(report, tmp_path):
+    page = page_html(brief(report, whole="earmark report x"))
+    script = "addEventListener('load', () => setTimeout(done, 50));"
+    found, console = opened(page, script, tmp_path, "--window-size=390,800")
+    assert (found, console) == ({"errors": [], "requests": []}, [])
 
 
 def test_a_page_with_an_error_or_a_request_would_be_found(html, tmp_path):
