@@ -102,8 +102,8 @@ def overview(
         lines = max(map(len, titles.values())) + max(map(len, heads.values()))
         height = rows * (0.3 + 0.11 * lines) + sum(tall)
         figure = new_figure(width, height + 0.15 * math.ceil(len(names) / n_columns) + 0.05)
-        made = {"sharey": "row", "squeeze": False, "height_ratios": tall}
-        grid = figure.subplots(rows, across, **made).ravel()
+        made = figure.subplots(rows, across, sharey="row", squeeze=False, height_ratios=tall)
+        grid = made.ravel()
         labels = dict(zip(order, fitting_all(order, 72 * NAMES), strict=True))
         for number, (axes, name) in enumerate(zip(grid, panels, strict=False)):
             models = shown[number // across]
