@@ -19,7 +19,7 @@ from earmark.bench.metrics.pairs.pairwise import Outcome, Outcomes
 from earmark.bench.scoring.items import DerivedSubsets, TaskItems, table_of
 from earmark.bench.scoring.results import compared_items, groups_of, resampling
 from earmark.bench.tasks.av_predictions import with_predictions
-from earmark.bench.tasks.pairwise import certainty, tables
+from earmark.bench.tasks.pairwise import certainty, listeners, tables
 from earmark.bench.tasks.pairwise.checks import check_predictions, warnings_of
 from earmark.bench.tasks.pairwise.scores import (
     DERIVED_SUBSETS,
@@ -373,6 +373,8 @@ def _all_tables(
         tables.annotators_table(people, others),
         tables.calibration_table(truths, values),
         certainty.selective_table(truths, values),
+        certainty.probability_table(truths, values, seed=seed),
+        *listeners.listeners_tables(dataset, truths, people, values),
     ]
     return [table for table in found if table.rows]
 

@@ -1,5 +1,6 @@
 """The task of any judged pairs: dimensions of one's own, any number of annotators, files."""
 
+import csv
 import itertools
 
 import numpy as np
@@ -12,7 +13,14 @@ from earmark.bench.embeddings.embeddings import Embeddings
 from earmark.bench.embeddings.store import Store
 from earmark.bench.tasks.av_predictions import read_predictions
 from earmark.bench.tasks.pairwise.task import MusAVAgreement, PairwiseAgreement, evaluate
-from earmark.bench.tasks.pairwise.view import SELECTIVE
+from earmark.bench.tasks.pairwise.view import (
+    CROSSED,
+    LISTENERS,
+    PROBABILITY,
+    SELECTIVE,
+    STRENGTHS,
+    WITHOUT,
+)
 from earmark.bench.tasks.task import Context
 from earmark.datasets.base import DataError
 from earmark.datasets.judgements import judged, musav
@@ -190,6 +198,72 @@ def test_the_surest_pairs_are_those_farthest_apart(tmp_path):
         assert cells["low"] < cells["accuracy"] <= cells["high"]
     (score,) = (s for s in result.scores if (s.metric, s.subset) == (HALF_CREDIT, "gt"))
     assert (cells["share"], cells["accuracy"]) == (1, score.value)
+
+
+def table_of(result, title):
+    (found,) = (t for t in result.tables if t.title == title)
+    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+
+
+def with_a_guesser(root):
+    """Four listeners, of whom the last answers by lot."""
+    write_judged(root, n_triplets=30, noise=0.7)
+    rng = np.random.default_rng(1)
+    with (root / "judgements.csv").open(newline="") as lines:
+        header, *rows = csv.reader(lines)
+    for row in rows:
+        if row[3] == "ann3":
+            row[5] = str(rng.choice(["a", "b"]))
+    write_table(root / "judgements.csv", header, rows)
+    return judged.load(root)
+
+
+def test_who_answers_by_lot_is_marked_and_scores_are_shown_without(tmp_path):
+    dataset = with_a_guesser(tmp_path)
+    noise = np.random.default_rng(0)
+    said = {s: (v + 0.8 * noise.normal(),) for s, (v,) in truth(dataset).items()}
+    result = run(dataset, {"m": said}).result
+    listeners = table_of(result, LISTENERS)
+    assert {row["annotator"]: row["marked"] for row in listeners} == {
+        **dict.fromkeys(("ann0", "ann1", "ann2")),
+        "ann3": "unreliable",
+    }
+    fewer = dataset.without({"ann3"})
+    (row,) = table_of(result, WITHOUT)
+    for name, of in (("all", dataset), ("without", fewer)):
+        scores = run(of, {"m": said}).result.scores
+        (score,) = (s for s in scores if (s.metric, s.subset) == (HALF_CREDIT, "gt"))
+        assert (row[name], row[f"{name} n"]) == (score.value, score.n)
+        assert row[f"{name} low"] == score.interval.low
+    crossed, alone = (
+        [row[f"{over} {end}"] for end in ("low", "high")]
+        for row in table_of(result, CROSSED)
+        for over in ("triplets and listeners", "triplets")
+    )
+    assert crossed[0] < alone[0] < row["all"]  # listeners differ: another study would, too
+
+
+def test_a_probability_and_strengths_come_of_the_same_pairs(tmp_path):
+    dataset = judged.load(write_judged(tmp_path, n_triplets=30, noise=1.5))
+    noise = np.random.default_rng(0)
+    known = {s: (v + 0.3 * noise.normal(),) for s, (v,) in truth(dataset).items()}
+    nothing = {s: (noise.normal(),) for s in dataset.song_ids}
+    result = run(dataset, {"known": known, "nothing": nothing}).result
+    gt = dataset.ground_truth("preference")
+    sure, unsure = table_of(result, PROBABILITY)
+    assert sure["n"] == unsure["n"] == len(gt)
+    assert sure["log loss"] < 0.6 < unsure["log loss"] < 0.8
+    assert sure["Brier"] < unsure["Brier"]
+    knows, knows_not = table_of(result, STRENGTHS)
+    assert knows["low"] > 0.7 > 0.3 > abs(knows_not["r"])
+    assert knows["n"] == len(dataset.song_ids)
+
+
+def test_one_annotator_has_no_table_of_annotators(tmp_path):
+    dataset = judged.load(write_judged(tmp_path, annotators=1, n_triplets=12))
+    titles = {t.title for t in run(dataset, {"m": truth(dataset)}).result.tables}
+    assert {PROBABILITY, SELECTIVE, STRENGTHS, CROSSED} <= titles
+    assert not {LISTENERS, WITHOUT} & titles
 
 
 def test_the_task_musav_refuses_what_was_judged_otherwise(tmp_path):
