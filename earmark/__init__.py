@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from earmark import datasets, metrics, models
+    from earmark import datasets, judge, metrics, models
     from earmark.evaluation import evaluate, open, open_all, run
     from earmark.runs import Run
     from earmark.training import train
@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "datasets",
     "evaluate",
+    "judge",
     "metrics",
     "models",
     "open",
@@ -51,7 +52,7 @@ _ATTRIBUTES = {
     "run": "earmark.evaluation",
     "train": "earmark.training",
 }
-_PACKAGES = ("datasets", "metrics", "models")
+_PACKAGES = ("datasets", "judge", "metrics", "models")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.bench.cli import Fetch, Json, Replicates, Store, if_interrupted
+from earmark.bench.cli import ExitError, Fetch, Json, Replicates, Store, if_interrupted
 from earmark.bench.cli.console import add_row, new_console, new_table, print_table, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from earmark.bench.judge.make import Made
+    from earmark.reports.content import Page
+    from earmark.reports.record.files import Run
 
 judge = typer.Typer(
     help="Plan a listening study of your own songs, serve its page, report on its judgements.",
@@ -344,7 +346,9 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the report; by default report/ in the study's."),
+        typer.Option(
+            help="Folder of the report; by default report/ in the study's, or here for other sets."
+        ),
     ] = None,
     available: Annotated[
         bool,
@@ -365,23 +369,19 @@ def report(
     players of the excerpts, and report.pdf. The excerpts are your own: pass the page on only if
     the songs' licences allow it.
     """
-    from earmark.bench.cli.report import parsed_formats, players_in, write_page
+    from earmark.bench.cli.report import parsed_formats, write_page
     from earmark.bench.cli.run import LeftOut, fetch_for, print_record
     from earmark.bench.judge import plan as plans
-    from earmark.bench.judge.report import people, suite_for, with_part, with_sources
-    from earmark.bench.judge.store import open_store
+    from earmark.bench.judge.report import suite_for
     from earmark.bench.run.runner import run_suite
-    from earmark.bench.tasks.registry import VIEWS
     from earmark.datasets.base import DataError
-    from earmark.datasets.judgements import judged
-    from earmark.reports.page.page import build
     from earmark.reports.record.files import load
 
     wanted = parsed_formats(formats)
-    folder = study / "report" if out is None else out
+    planned = (study / plans.PLAN).exists()
+    folder = (study if planned else Path()) / "report" if out is None else out
     if_interrupted(f"finished embeddings are kept in {store}")
     console = new_console(stderr=json)
-    planned = (study / plans.PLAN).exists()
     root = _renewed(study, folder / "set") if planned else study
     suite, left = suite_for(root, models, predictions or ()), LeftOut()
     if fetch:
@@ -395,31 +395,44 @@ def report(
             replicates=replicates,
             progress=progress,
         )
+    left.add(suite.suite.name, not_run)
     if record is None:
         raise DataError("; ".join(f"{one.what}: {one.reason}" for one in not_run))
-    left.add(suite.suite.name, not_run)
     found = load(record)
-    for task in found.record.tasks:
-        left.add(suite.suite.name, task.not_run)
-    answers = open_store(study) if planned else None
-    try:
-        (task,) = found.record.tasks
-        page = build(found.record, found.items, found.arrays, views=VIEWS)
-        page = with_part(page, task.id, people(judged.load(root), answers))
-    finally:
-        if answers is not None:
-            answers.close()
-    played = players_in(page, found.record, [found], mib=audio_mib)
-    if planned:
-        page, played = (with_sources(one, plans.read(study)) for one in (page, played))
-    written = write_page(page, folder, wanted, html=played)
+    left.add(suite.suite.name, found.record.tasks[0].not_run)
+    page, played = _pages(found, root, study if planned else None, audio_mib)
+    paths = [record / "run.json", *write_page(page, folder, wanted, html=played)]
     print_record(console, found.record)
     left.print(console)
-    paths = [record / "run.json", *written]
-    for path in () if json else paths:
-        typer.echo(path)
     if json:
         typer.echo(json_module.dumps({"files": [str(path) for path in paths]}, indent=2))
+    for path in () if json else paths:
+        typer.echo(path)
+    if left.exit_code:
+        raise ExitError(left.exit_code)
+
+
+def _pages(found: Run, root: Path, study: Path | None, mib: float) -> tuple[Page, Page]:
+    """Return the report of a set, and of a study where it is of one, without and with players."""
+    from earmark.bench.cli.report import players_in
+    from earmark.bench.judge.report import people, with_part, with_sources
+    from earmark.bench.judge.store import open_store
+    from earmark.bench.tasks.registry import VIEWS
+    from earmark.datasets.judgements import judged
+    from earmark.reports.page.page import build
+
+    known, store = judged.load(root), None if study is None else open_store(study)
+    try:
+        page = build(found.record, found.items, found.arrays, views=VIEWS)
+        page = with_part(page, found.record.tasks[0].id, people(known, store))
+    finally:
+        if store is not None:
+            store.close()
+    heard = any(clip.path for clip in known.clips())
+    played = players_in(page, found.record, [found], mib=mib) if heard else page
+    if store is None:
+        return page, played
+    return with_sources(page, store.plan), with_sources(played, store.plan)
 
 
 def _renewed(study: Path, to: Path) -> Path:

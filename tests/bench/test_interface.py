@@ -241,7 +241,7 @@ def test_importing_it_imports_nothing_heavy():
 
 
 def test_everything_that_is_named_is_there():
-    for package in (em, em.metrics, em.metrics.retrieval):
+    for package in (em, em.judge, em.metrics, em.metrics.retrieval):
         assert all(getattr(package, name) is not None for name in package.__all__)
         assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
