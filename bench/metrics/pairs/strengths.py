@@ -97,18 +97,20 @@ def bradley_terry(
         raise ValueError(
             f"songs are 0 to {n_songs - 1}, a judgement is of {both.min()} or {both.max()}"
         )
-    wins = np.zeros((n_songs, n_songs))
-    for label, worth in SIDES.items():
-        here = said == label
-        np.add.at(wins, (a[here], b[here]), worth * weight[here])
-        np.add.at(wins, (b[here], a[here]), (1 - worth) * weight[here])
-    compared = (wins + wins.T) > 0
-    wins = wins + np.where(compared, prior / 2, 0.0)
-    scales = _joined(compared)
+    worth = np.array([SIDES.get(one, np.nan) for one in said])
+    known = ~np.isnan(worth)
+    a, b, worth, weight = a[known], b[known], worth[known], weight[known]
+    scales = _joined(a, b, n_songs)
     values = np.full(n_songs, np.nan)
-    for scale in range(scales.max(initial=-1) + 1):
-        songs = np.flatnonzero(scales == scale)
-        values[songs] = _of_scale(wins[np.ix_(songs, songs)])
+    order = np.argsort(scales[a], kind="stable")
+    starts = np.flatnonzero(np.diff(scales[a][order], prepend=-1))
+    for rows in np.split(order, starts[1:]) if len(order) else ():
+        songs, local = np.unique([a[rows], b[rows]], return_inverse=True)
+        first_, second_ = local.reshape(2, -1)
+        wins = np.zeros((len(songs), len(songs)))
+        np.add.at(wins, (first_, second_), worth[rows] * weight[rows])
+        np.add.at(wins, (second_, first_), (1 - worth[rows]) * weight[rows])
+        values[songs] = _of_scale(wins + np.where(wins + wins.T > 0, prior / 2, 0.0))
     return Strengths(values, scales)
 
 
@@ -147,15 +149,17 @@ def _centred(values: Floats, scale: NDArray[np.int64]) -> Floats:
     return np.asarray(values - (np.bincount(scale, values) / count)[scale])
 
 
-def _joined(compared: NDArray[np.bool_]) -> NDArray[np.int64]:
-    from scipy.sparse import csr_array
+def _joined(a: NDArray[np.int64], b: NDArray[np.int64], n_songs: int) -> NDArray[np.int64]:
+    """Return the scale of each song, numbered in the order of the songs; -1: not compared."""
+    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    _, part = connected_components(csr_array(compared), directed=False)
-    found = np.where(compared.any(axis=1), part, -1)
-    for new, old in enumerate(dict.fromkeys(found[found >= 0].tolist())):
-        found = np.where(part == old, np.where(compared.any(axis=1), -2 - new, -1), found)
-    return np.asarray(np.where(found <= -2, -2 - found, -1), np.int64)
+    edges = coo_array((np.ones(len(a)), (a, b)), shape=(n_songs, n_songs))
+    _, part = connected_components(edges, directed=False)
+    compared = np.unique(np.concatenate([a, b]))
+    found = np.full(n_songs, -1, np.int64)
+    found[compared] = np.unique(part[compared], return_inverse=True)[1]
+    return found
 
 
 def _of_scale(wins: Floats) -> Floats:
