@@ -214,7 +214,8 @@ def _noted(plan: Plan, songs: Sequence[Song]) -> list[str]:
             f"that would clip {loudest.source}"
         )
     if len(songs) > len(plan.songs):
-        notes.append(f"{len(songs) - len(plan.songs):,} songs are in no triplet")
+        n = len(songs) - len(plan.songs)
+        notes.append(f"{n:,} {'song is' if n == 1 else 'songs are'} in no triplet")
     return notes
 
 
