@@ -90,7 +90,7 @@ def import_judgements(
     out
         The folder of a study; one without a plan becomes a set of judged pairs as a table.
     form
-        One of :data:`FORMS`.
+        One of ``csv``, ``label-studio``, ``webmushra``.
     dimension
         Of a file that does not say it.
 

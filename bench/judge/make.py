@@ -94,7 +94,7 @@ def make(
     people
         Number of listeners; None: as many as ``annotators``.
     dimensions
-        Names, or a TOML file (:mod:`.plan`).
+        Names, or a TOML file (``earmark.bench.judge.plan``).
     seconds
         Length of an excerpt.
     starts
