@@ -169,9 +169,12 @@ def calibration_error(
         return np.asarray(np.abs(gaps).sum(axis=-1))
 
     value = float(error((certainty - right) @ in_bin) / n)
-    # A pair that listeners hold equal counts half for each side; so does a draw of it.
-    weight = np.where(y == 0.5, 0.5, 1.0)
-    drawn = (rng.random((replicates, n)) < certainty) * weight + (1 - weight) * 0.5
+    # Of a calibrated model as many pairs of a bin are held equal, and of a pair the mean is its
+    # certainty: right with the certainty less half of the chance that it is held equal.
+    share = (y == 0.5) @ in_bin / in_bin.sum(axis=0)
+    equal = np.minimum(share[place], 2 * (1 - certainty))
+    luck = rng.random((replicates, n))
+    drawn = np.where(luck < equal, 0.5, luck < certainty + equal / 2)
     ideal = error((certainty - drawn) @ in_bin) / n
     interval = None
     if n_units > 1:

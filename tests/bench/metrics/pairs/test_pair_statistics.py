@@ -103,6 +103,20 @@ def test_a_calibrated_model_has_the_expected_error_and_log_loss():
     assert np.mean(errors) < 0.06  # ten bins of 60 pairs
 
 
+@pytest.mark.parametrize("ties", [0.0, 0.15, 0.3])
+def test_what_a_calibrated_model_gets_is_right_with_pairs_held_equal(ties):
+    """Some pairs are held equal and the others keep the mean: 60 sets, four standard errors."""
+    gaps = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        p = rng.uniform(0.2, 0.8, 600)
+        luck = rng.random(600)
+        y = np.where(luck < ties, 0.5, (luck < p + ties / 2).astype(float))
+        found = calibration.calibration_error(p, y, replicates=200, seed=seed)
+        gaps.append(found.value - found.if_calibrated)
+    assert abs(np.mean(gaps)) < 4 * np.std(gaps, ddof=1) / np.sqrt(60)
+
+
 def test_too_much_certainty_shows():
     gaps, _, y = simulated(2000)
     surer = 1 / (1 + np.exp(-4.5 * gaps))
