@@ -77,8 +77,8 @@ def bradley_terry(
     votes
         How often each judgement was made; once by default.
     prior
-        Judgements that are added to each pair, half for each side; with 0, a song that wins all
-        has an infinite strength.
+        Judgements that are added to each pair, half for each side; 0 only where every song of a
+        scale both wins and loses: strengths of others have no maximum, and mean nothing then.
 
     Raises
     ------
