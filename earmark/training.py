@@ -39,10 +39,11 @@ def train(
     """
     from earmark.bench.cli.console import progress_bar, silent
     from earmark.bench.cli.train import fit
+    from earmark.models.training.config import load_config
 
-    config = Path(config)
-    folder = Path("trained") / config.stem if out is None else Path(out)
+    folder = Path("trained") / Path(config).stem if out is None else Path(out)
+    read = load_config(Path(config))
     if not progress:
-        return fit(config, folder, resume, verify, silent, lambda line: None)
+        return fit(read, folder, resume, verify, silent, lambda line: None)
     with progress_bar() as bar:
-        return fit(config, folder, resume, verify, bar, print)
+        return fit(read, folder, resume, verify, bar, print)

@@ -24,6 +24,7 @@ from earmark.bench.cli.console import progress_bar
 
 if TYPE_CHECKING:
     from earmark.datasets.base import Progress
+    from earmark.models.training.config import RunConfig
     from earmark.models.training.train import Embedded, Outcome
 
 
@@ -126,12 +127,12 @@ def train(
     if is_locked(config):
         _train_locked(config, folder, resume=resume, json=json)
         return
-    by = load_config(config).training.best_by  # a mistake is said before PyTorch is imported
+    read = load_config(config)  # a mistake is said before PyTorch is imported
     from earmark.models.training.train import Stopped
 
     try:
         with progress_bar() as progress:
-            done = fit(config, folder, resume, verify, progress, partial(typer.echo, err=json))
+            done = fit(read, folder, resume, verify, progress, partial(typer.echo, err=json))
     except Stopped as stopped:
         fail(str(stopped), TERMINATED)
     if done.rank > 0:
@@ -140,13 +141,13 @@ def train(
         typer.echo(json_module.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
         return
     typer.echo(
-        f"{folder}: {done.steps} steps, best {by} {done.best:.4f} at step "
+        f"{folder}: {done.steps} steps, best {read.training.best_by} {done.best:.4f} at step "
         f"{done.best_step}; {done.samples} samples in {done.seconds:.0f} s"
     )
 
 
 def fit(
-    config: Path,
+    config: RunConfig,
     folder: Path,
     resume: bool,
     verify: bool,
@@ -154,12 +155,11 @@ def fit(
     tell: Callable[[str], None],
 ) -> Outcome:
     """Train by a config into a folder that no other process trains in."""
-    from earmark.models.training.config import load_config
     from earmark.models.training.train import train as run
 
     with _alone(folder):
         return run(
-            load_config(config),
+            config,
             folder,
             score=TextToAudio(),
             resume=resume,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +33,7 @@ from earmark.bench.judge.recordings import (
     sources_of,
 )
 from earmark.datasets.base import DataError
-from earmark.datasets.files.atomic_files import write_whole
+from earmark.datasets.files.atomic_files import folder_whole, write_whole
 
 FOLDERS = "folders"
 
@@ -118,10 +117,8 @@ def make(
         named = str(genres) == FOLDERS
         genre_of = genres_of_folders(sources) if named else read_genres(Path(genres), sources)
     start_of = {} if starts is None else read_starts(Path(starts), sources)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / plans.EXCERPTS).mkdir(parents=True)
-    try:
+    with folder_whole(out) as partial:
+        (partial / plans.EXCERPTS).mkdir()
         songs, left_out = [], []
         for one in scan(folder, seconds=seconds, starts=start_of, progress=progress):
             if isinstance(one, LeftOut):
@@ -161,12 +158,6 @@ def make(
         )
         write_whole(partial / plans.LEFT_OUT, _table(left_out))
         plans.write(plan, partial)
-        if out.is_dir():
-            out.rmdir()  # empty
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return Made(plan, tuple(left_out), (*_noted(plan, songs), *notes))
 
 

@@ -16,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from earmark.datasets.audio import AudioError, Waveform, as_mp3, decode_ahead
-from earmark.datasets.base import DataError, Progress, audio_files
+from earmark.datasets.base import DataError, Progress, audio_files, refuse
 from earmark.datasets.files.names import UNREAD_SUFFIXES, did_you_mean
 from earmark.datasets.files.text_files import as_number, lacking, read_table
 from earmark.datasets.loudness import SILENCE_LUFS, loudness
@@ -148,9 +148,7 @@ def _rows(
 ) -> Iterator[tuple[int, str, dict[str, str]]]:
     """Yield line, path below the folder, and row; a file may be named by its path, name or stem."""
     header, rows, problems = read_table(path)
-    problems = [*problems, *lacking(path, header, ("file", column))]
-    if problems:
-        raise DataError(str(problems[0]))
+    refuse(str(path), problems or lacking(path, header, ("file", column)))
     names: dict[str, list[str]] = {}
     for source in sources:
         name = source.rpartition("/")[2]
