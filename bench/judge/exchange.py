@@ -31,15 +31,16 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlparse
 
 from earmark.bench.judge import plan as plans
 from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.store import open_store
-from earmark.datasets.base import DataError
-from earmark.datasets.files.atomic_files import write_whole
-from earmark.datasets.files.text_files import parse_json, read_table, read_text
+from earmark.datasets.base import DataError, Problem, refuse
+from earmark.datasets.files.atomic_files import folder_whole, write_whole
+from earmark.datasets.files.text_files import lacking, parse_json, read_table, read_text
 from earmark.datasets.judgements import judged, sheets
 from earmark.datasets.judgements.judged import ABOUT, TABLE, Asked, JudgedPairs
 from earmark.datasets.judgements.rules import LABELS, Judgement, Triplet
@@ -106,7 +107,7 @@ def import_judgements(
     if not rows:
         raise DataError(f"{file}: holds no judgement")
     if not (out / plans.PLAN).exists():
-        return _into_table(out / TABLE, rows, types)
+        return _into_table(out / TABLE, rows, types, file)
     plan = plans.read(out)
     named = list(_as_planned(rows, plan, file))
     store = open_store(out)
@@ -125,21 +126,17 @@ def _read_csv(file: Path, dimension: str | None) -> Found:
     if not problems and "dimension" not in header and dimension is not None:
         rows = [(line, row | {"dimension": dimension}) for line, row in rows]
         header = [*header, "dimension"]
-    lacking = [name for name in COLUMNS[1:] if name not in header]
-    if problems or lacking:
-        raise DataError(
-            str(problems[0])
-            if problems
-            else f"{file}: no column {', '.join(lacking)}; expected {','.join(COLUMNS)}"
-        )
+    refuse(str(file), problems or lacking(file, header, COLUMNS[1:]))
     found, types = [], {}
     for line, row in rows:
         judgement = sheets.judgement_of(row)
         if isinstance(judgement, str):
-            raise DataError(f"{file}:{line}: {judgement}")
+            problems.append(Problem(file, judgement, line))
+            continue
         found.append(judgement)
         if row.get("triplet_type"):
             types[row["triplet"]] = row["triplet_type"]
+    refuse(str(file), problems)
     return found, types
 
 
@@ -192,9 +189,7 @@ def _read_webmushra(file: Path, dimension: str | None) -> Found:
     header, rows, problems = read_table(file)
     wanted = ("session_test_id", "trial_id", "choice_reference", "choice_non_reference",
               "choice_answer")  # fmt: skip
-    lacking = [name for name in wanted if name not in header]
-    if problems or lacking:
-        raise DataError(str(problems[0]) if problems else f"{file}: no column {lacking[0]}")
+    refuse(str(file), problems or lacking(file, header, wanted))
     if dimension is None:
         raise DataError(f"{file}: webMUSHRA's results do not say what was asked: --dimension NAME")
     who = header[header.index("session_test_id") + 1 : header.index("trial_id")]
@@ -257,29 +252,38 @@ def _forms(name: str) -> Iterator[str]:
             yield each
 
 
-def _into_table(path: Path, rows: list[Judgement], types: Mapping[str, str]) -> Imported:
+def _into_table(
+    path: Path, rows: Sequence[Judgement], types: Mapping[str, str], file: Path
+) -> Imported:
     before, known = _read_csv(path, None) if path.exists() else ([], {})
     known |= types
-    said = {_key(row): row.higher_value for row in before}
+    said = {_key(row): row for row in before}
     new = []
     for row in rows:
-        value = said.get(_key(row))
-        if value is None:
-            said[_key(row)] = row.higher_value
+        there = said.get(_key(row))
+        if there is None:
+            said[_key(row)] = row
             new.append(row)
-        elif value != row.higher_value:
+            continue
+        if there.song_a != row.song_a:
+            there = sheets.swapped(there)
+        if there.higher_value != row.higher_value:
             raise DataError(
                 f"{row.annotator} judges {row.song_a} and {row.song_b} on {row.dimension} twice, "
-                f"as {value} and as {row.higher_value}; keep one judgement"
+                f"as {there.higher_value} and as {row.higher_value}; keep one judgement"
             )
+    content = as_csv([*before, *new], known).encode()
+    with TemporaryDirectory() as place:  # nothing is taken that the set would not open with
+        (Path(place) / TABLE).write_bytes(content)
+        wrong = judged.validate(place)
+    refuse(str(file), [Problem(file, problem.message) for problem in wrong])
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, as_csv([*before, *new], known).encode())
-    judged.load(path.parent)
+    write_whole(path, content)
     return Imported(len(rows), len(new), path)
 
 
 def _key(row: Judgement) -> tuple[str, ...]:
-    return row.triplet, row.song_a, row.song_b, row.annotator, row.dimension
+    return (row.dimension, *sorted((row.song_a, row.song_b)), row.annotator)
 
 
 # For others
@@ -318,16 +322,8 @@ def export(source: Path | str, to: Path | str, *, table: Path | str | None = Non
     found = _of_study(source) if (source / plans.PLAN).exists() else _of_set(judged.load(source))
     if not found.judgements:
         raise DataError(f"{source}: nobody has judged anything yet")
-    partial = to.with_name(f".{to.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with folder_whole(to) as partial:
         _write(found, partial / "data")
-        if to.is_dir():
-            to.rmdir()
-        partial.rename(to)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     if table is not None:
         types = {triplet.id: triplet.type for triplet in found.triplets}
         write_whole(Path(table), as_csv(found.judgements, types).encode())

@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from earmark.bench.judge.plan import Plan, Triplet
+from earmark.datasets.judgements.rules import SWAPPED
 
 SOFTER_DB: Final = -6.0
 TRIPLETS_PER_CHECK: Final = 10
-SWAPPED: Final = {"a": "b", "b": "a", "ab": "ab", "not_selected": "not_selected"}
 
 PairKind = Literal["practice", "triplet", "repeat", "same", "repeat_softer"]
 

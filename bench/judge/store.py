@@ -40,6 +40,7 @@ from earmark.bench.judge.plan import Plan
 from earmark.bench.judge.screens import Screen
 from earmark.datasets.base import DataError
 from earmark.datasets.files.atomic_files import TEMPORARY, one_at_a_time
+from earmark.datasets.judgements import sheets
 from earmark.datasets.judgements.rules import LABELS, Judgement
 
 VERSION: Final = 1
@@ -479,8 +480,7 @@ def _in_order_of_plan(
             f"{row.song_a} and {row.song_b}, judged by {row.annotator}, are no pair of triplet "
             f"{row.triplet}"
         )
-    value = {"a": "b", "b": "a"}.get(row.higher_value, row.higher_value)
-    return Judgement(row.triplet, row.song_b, row.song_a, row.annotator, row.dimension, value)
+    return sheets.swapped(row)
 
 
 def _links(folder: Path, plan: Plan) -> Links:

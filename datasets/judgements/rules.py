@@ -44,6 +44,9 @@ DIMENSIONS = ("arousal", "valence")
 
 LABELS = ("a", "b", "ab", "not_selected")
 
+SWAPPED = {"a": "b", "b": "a", "ab": "ab", "not_selected": "not_selected"}
+"""What a judgement is where the songs are named in the other order."""
+
 SUBSETS = (
     "gt",
     "gt.fa",

@@ -34,7 +34,7 @@ from earmark.datasets.base import Problem
 from earmark.datasets.files.text_files import as_number, read_table
 from earmark.datasets.judgements.musav_files import Reading
 from earmark.datasets.judgements.pairwise import Said, joined
-from earmark.datasets.judgements.rules import LABELS, Judgement, Triplet
+from earmark.datasets.judgements.rules import LABELS, SWAPPED, Judgement, Triplet
 from earmark.datasets.ratings.table import read_columns
 
 JUDGED = ("a", "b", "annotator", "dimension", "higher_value")
@@ -140,15 +140,14 @@ def _wrong(row: Mapping[str, str]) -> Iterator[str]:
         yield f"votes is {votes!r}, expected a number above 0"
 
 
-_OTHER = {"a": "b", "b": "a"}
-
-
 def _flipped(j: Judgement) -> Judgement:
     """Return a judgement with its songs in the order of their names."""
-    if j.song_a <= j.song_b:
-        return j
-    label = _OTHER.get(j.higher_value, j.higher_value)
-    return replace(j, song_a=j.song_b, song_b=j.song_a, higher_value=label)
+    return j if j.song_a <= j.song_b else swapped(j)
+
+
+def swapped(j: Judgement) -> Judgement:
+    """Return a judgement with its songs in the other order."""
+    return replace(j, song_a=j.song_b, song_b=j.song_a, higher_value=SWAPPED[j.higher_value])
 
 
 def _one_order(rows: list[Row]) -> list[Judgement]:

@@ -150,6 +150,38 @@ def test_what_contradicts_is_refused(tmp_path):
         import_judgements(tmp_path / "set", tmp_path / "in.csv")
 
 
+def test_a_table_takes_a_pair_in_either_order_and_nothing_that_it_would_not_open_with(tmp_path):
+    head = "a,b,annotator,dimension,higher_value\n"
+    file, to = tmp_path / "in.csv", tmp_path / "set"
+    file.write_text(f"{head}x,y,one,arousal,a\ny,z,one,arousal,ab\n")
+    import_judgements(to, file)
+    before = (to / "judgements.csv").read_bytes()
+    file.write_text(f"{head}y,x,one,arousal,b\n")
+    assert import_judgements(to, file).new == 0
+    file.write_text(f"{head}y,x,one,arousal,a\n")
+    with pytest.raises(DataError, match=r"one judges y and x on arousal twice, as b and as a"):
+        import_judgements(to, file)
+    file.write_text(f"{head}x,y,one,all,a\nx,z,one,arousal,a\n")
+    with pytest.raises(DataError, match=r"in\.csv: dimension is 'all', expected a word"):
+        import_judgements(to, file)
+    assert (to / "judgements.csv").read_bytes() == before
+    with pytest.raises(DataError, match="dimension is 'all'"):
+        import_judgements(tmp_path / "other", file)
+    assert not (tmp_path / "other").exists()
+
+
+def test_all_that_is_wrong_with_a_table_is_said_at_once(study, tmp_path):
+    folder, _ = study
+    head = "a,b,annotator,dimension,higher_value\n"
+    (tmp_path / "in.csv").write_text(f"{head}x,x,l,arousal,a\nx,y,l,arousal,c\n")
+    wrong = r"2 problem\(s\):\n.*csv:2: compares x with itself\n.*csv:3: higher_value is 'c'"
+    with pytest.raises(DataError, match=wrong):
+        import_judgements(folder, tmp_path / "in.csv")
+    (tmp_path / "in.csv").write_text("a,b,who,dimension,higher_value\n")
+    with pytest.raises(DataError, match="has no column annotator"):
+        import_judgements(folder, tmp_path / "in.csv")
+
+
 def row_of(j):
     return j.triplet, j.song_a, j.song_b, j.annotator, j.dimension
 
